@@ -1,0 +1,120 @@
+"""Every bound of the overlay, with its reason and source. Nothing grows without one."""
+
+from __future__ import annotations
+
+# --- datagrams -----------------------------------------------------------------------------
+#: IPv6 minimum MTU 1280 less 40 (IPv6) and 8 (UDP): RFC 8200 section 5, as QUIC's 1200 reasons.
+MAX_DATAGRAM = 1232
+#: XChaCha20-Poly1305: 24 bytes nonce, 16 bytes tag.
+SEAL_OVERHEAD = 40
+#: Before sealing, so that public and private networks carry the same messages.
+MAX_PLAIN_DATAGRAM = MAX_DATAGRAM - SEAL_OVERHEAD
+#: A PING without token is padded to this, so that its PONG (about 180 bytes) is never longer.
+PADDED_PING = 256
+#: A FIND_* without token may be padded to this and is then answered at once.
+PADDED_FIND = MAX_PLAIN_DATAGRAM
+#: Nesting of CBOR in any message; ours need 4.
+MAX_CBOR_DEPTH = 8
+#: Items of one CBOR message: 1,192 bytes could hold 1,191 one-byte items.
+MAX_CBOR_ITEMS = 1200
+
+# --- records -------------------------------------------------------------------------------
+#: Inner signed object, COSE included: a STORE with token is then <= 1,192 before sealing.
+MAX_RECORD = 1000
+MAX_SALT = 32
+MAX_VALUE = 832
+#: Life of a record on a stranger's disk; its author republishes it.
+MAX_RECORD_TTL_MS = 24 * 3600 * 1000
+#: A seq may be this far ahead of the clock of the node that stores it.
+MAX_SEQ_AHEAD_MS = 24 * 3600 * 1000
+#: 65,536 x 1 kB = 64 MiB of records a node.
+MAX_RECORDS = 65_536
+#: One author may fill a sixteenth of that with signed records.
+MAX_RECORDS_PER_AUTHOR = 4_096
+#: One storing group (diversity.py) may fill a quarter.
+MAX_RECORDS_PER_GROUP = 16_384
+MAX_PROVIDERS_PER_KEY = 64
+MAX_PROVIDER_KEYS = 16_384
+#: Provider records a page of PROVIDERS, as many as fit into a datagram.
+PROVIDERS_PER_PAGE = 5
+#: Own records that are republished.
+MAX_OWN_RECORDS = 4_096
+
+# --- DHT -----------------------------------------------------------------------------------
+K = 20  # Kademlia paper 2.3; BitTorrent 8, Ethereum 16, libp2p 20.
+ALPHA = 3  # Kademlia paper 2.3.
+#: Disjoint paths of a secure GET or PUT: S/Kademlia section 5 recommends 4..8.
+PATHS = 8
+#: Closest candidates a path follows on its own account, whatever the other paths found.
+PATH_WIDTH = 4
+#: Stores of one region PUT at most.
+MAX_REGION_STORES = 256
+#: Nodes that the radius of a region PUT is expected to hold.
+REGION_NODES = 20
+#: Holders that must agree before a GET of a signed record stops early.
+AGREEING_HOLDERS = 3
+#: Candidates of one lookup: 8 paths x 20 contacts x a few hops.
+MAX_LOOKUP_CANDIDATES = 1024
+#: Addresses of one key in a lookup: honest keys may be given at false addresses.
+MAX_ADDRESSES_PER_KEY = 3
+#: Candidates of one address group in a lookup (global addresses only).
+MAX_CANDIDATES_PER_GROUP = 3
+#: RPCs of one lookup.
+MAX_LOOKUP_RPCS = 512
+MAX_LOOKUPS = 256  # at once; more wait
+LOOKUP_DEADLINE_S = 20
+REPLACEMENTS = 10  # per bucket; geth 10
+ANCHORS = 8  # contacts kept over restarts
+#: Global addresses in one bucket and in the table per /24 (IPv6 /48): geth 2 and 10.
+MAX_PER_SUBNET_IN_BUCKET = 2
+MAX_PER_SUBNET_IN_TABLE = 10
+#: ... and per /16 (IPv6 /32): max(this, 10 % of the table).
+MAX_PER_WIDE_SUBNET = 10
+#: Below this many contacts the diversity caps only order eviction.
+DIVERSITY_FLOOR = 50
+
+# --- requests ------------------------------------------------------------------------------
+#: Requests waiting for a reply at once; 4,096 x about 1 kB.
+MAX_PENDING = 4096
+#: Tries of one request; "8 of 10 failed" then has a false-positive rate of 9e-10 at 20 % loss.
+TRIES = 3
+#: RFC 6298 with bounds for datagrams: scheduling noise of a loaded machine below, 2 s above.
+MIN_RTO_MS = 50
+INITIAL_RTO_MS = 500
+MAX_RTO_MS = 2000
+#: Peers whose round-trip time and health are remembered.
+MAX_PEERS_REMEMBERED = 8192
+#: Senders whose highest stamp is remembered.
+MAX_STAMPS_REMEMBERED = 8192
+#: A request older than the newest seen this long ago is stale.
+FRESH_WINDOW_S = 30
+REPLY_CACHE_S = 30
+REPLY_CACHE_PER_PEER = 256
+REPLY_CACHE_BYTES = 8 * 1024 * 1024
+TOKEN_ROTATION_S = 600
+#: Tokens learnt from others that are remembered.
+MAX_TOKENS_REMEMBERED = 8192
+#: Stamps reserved on disk ahead of use: one sync in 2**20 messages.
+STAMP_BLOCK = 1 << 20
+#: Peers that one NODES answer makes us probe, per address group; and per address and second.
+PROBES_PER_GROUP = 3
+PROBES_PER_ADDRESS_S = 1
+#: Ports below are never contacted on the word of a stranger (DNS, NTP, SNMP reflect).
+MIN_FOREIGN_PORT = 1024
+#: Datagrams a second that one address may have us verify (a signature costs 45 us): then dropped.
+MAX_DATAGRAMS_PER_ADDRESS_S = 2000
+MAX_ADDRESSES_METERED = 8192
+
+# --- applications --------------------------------------------------------------------------
+#: Body of an application's datagram or gossip message.
+MAX_APP_BODY = 900
+MAX_APPS = 64
+MAX_APP_NAME = 32
+#: Application requests being served at once.
+MAX_APP_SERVING = 1024
+
+# --- scheduler and ports -------------------------------------------------------------------
+#: Steps of one drain before the loop says that something spins.
+MAX_STEPS_PER_DRAIN = 1_000_000
+#: Commands of the API being served at once.
+MAX_COMMANDS = 1024
