@@ -1,0 +1,180 @@
+"""Talk to a running node: HTTP/1.1 over the unix socket in its home. Standard library only (31 ms to import).
+
+    node = connect(home)
+    node.call("GET", "/v1/status")["peers"]
+
+Every failure is a `p2pnode.ui.fail.Fail` with the exit code of the interface; a caller need not look at HTTP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from p2pnode.ui.fail import EXITS, Fail
+
+SOCKET_NAME = "control.sock"
+#: A secure PUT is two lookups of 20 s, stores and a read-back; more than that is a node that hangs.
+DEFAULT_TIMEOUT_S = 120.0
+#: An answer of the node; a table of 20 x 256 contacts is 1 MB.
+MAX_ANSWER = 64 * 1024 * 1024
+#: sockaddr_un.sun_path holds 108 bytes on Linux and 104 on BSD and macOS, the final NUL included.
+_MAX_SUN_PATH = 103
+
+
+@contextlib.contextmanager
+def addressable(path: Path) -> Iterator[str]:
+    """A text that names this socket and fits into sockaddr_un, also in a home with a long name.
+
+    Through /proc/self/fd of the folder where the path is too long (Linux); elsewhere Fail.
+    """
+    if len(os.fsencode(path)) <= _MAX_SUN_PATH:
+        yield str(path)
+        return
+    if not sys.platform.startswith("linux"):
+        raise Fail(
+            "the path of the control socket is too long for this system",
+            facts={"path": str(path), "limit": f"{_MAX_SUN_PATH} bytes", "use": "p2pnode --home SHORTER-DIR …"},
+        )
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def connect(home: Path) -> Client:
+    """A client of the node that runs on this home. Nothing is contacted before the first call."""
+    return Client(home / SOCKET_NAME)
+
+
+class Client:
+    """One request a connection; safe to use from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        query: dict[str, str] | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> Any:
+        """The JSON that the node answers. Fail: no_node, timed_out, or what the node says."""
+        with self._exchange(method, path, body, query=query, timeout_s=timeout_s) as response:
+            try:
+                return json.loads(response.read(MAX_ANSWER))
+            except TimeoutError:
+                raise self._too_slow(timeout_s) from None
+            except (ValueError, OSError, http.client.HTTPException) as error:
+                raise Fail("the node broke off in its answer", facts={"reason": str(error)}) from None
+
+    def lines(self, path: str, *, query: dict[str, str] | None = None) -> Iterator[Any]:
+        """The data of each server-sent event, until the node ends or the caller stops."""
+        with self._exchange("GET", path, None, query=query, timeout_s=None) as response:
+            try:
+                for line in response:
+                    if line.startswith(b"data:"):
+                        yield json.loads(line[5:])
+            except (OSError, http.client.HTTPException):
+                return
+
+    def is_alive(self) -> bool:
+        """True if something accepts connections there."""
+        try:
+            self._dial(timeout_s=1.0).close()
+        except (Fail, OSError):
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        *,
+        query: dict[str, str] | None,
+        timeout_s: float | None,
+    ) -> Iterator[http.client.HTTPResponse]:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = self._connected(timeout_s)  # so HTTPConnection does not dial
+        target = f"{path}?{urlencode(query)}" if query else path
+        try:
+            try:
+                data = None if body is None else json.dumps(body)
+                headers = {"Content-Type": "application/json"} if data is not None else {}
+                connection.request(method, target, body=data, headers=headers)
+                response = connection.getresponse()
+            except TimeoutError:
+                raise self._too_slow(timeout_s) from None
+            except (OSError, http.client.HTTPException) as error:
+                raise Fail(
+                    "the node closed the connection without an answer",
+                    facts={"reason": str(error) or type(error).__name__, "look": "p2pnode status"},
+                ) from None
+            if response.status >= 400:
+                raise _failure_of(response)
+            yield response
+        finally:
+            connection.close()
+
+    def _connected(self, timeout_s: float | None) -> socket.socket:
+        try:
+            return self._dial(timeout_s=timeout_s)
+        except TimeoutError:
+            raise self._too_slow(timeout_s) from None
+        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+            raise Fail(
+                "no node is running here",
+                code="no_node",
+                facts={
+                    "looked for": str(self.path),
+                    "start one": "p2pnode run            (or name another: p2pnode --home DIR …)",
+                },
+            ) from None
+        except OSError as error:
+            raise Fail(
+                "the control socket cannot be used",
+                facts={"socket": str(self.path), "reason": error.strerror or str(error)},
+            ) from None
+
+    def _dial(self, *, timeout_s: float | None) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(timeout_s)
+            with addressable(self.path) as address:
+                connection.connect(address)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _too_slow(self, timeout_s: float | None) -> Fail:
+        return Fail(
+            f"the node did not answer within {timeout_s:g} s" if timeout_s else "the node did not answer",
+            code="timed_out",
+            facts={"socket": str(self.path), "look": "p2pnode status"},
+        )
+
+
+def _failure_of(response: http.client.HTTPResponse) -> Fail:
+    text = response.read(MAX_ANSWER)
+    try:
+        error = json.loads(text)["error"]
+        code, message = str(error["code"]), str(error["message"])
+        facts = {str(label): str(value) for label, value in error.get("facts", {}).items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Fail("the node answered what this program does not understand", facts={"status": str(response.status)})
+    return Fail(message, code=code if code in EXITS else "failed", facts=facts)

@@ -1,0 +1,99 @@
+"""Data on stdout: JSON, aligned columns, short ids. Colour only for a person at a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+#: Columns must fit here when nothing is known about the terminal (a pipe, a log).
+PLAIN_WIDTH = 80
+
+
+def is_fancy() -> bool:
+    """True if stdout is a terminal and nobody asked for plain text (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def short_id(text: str) -> str:
+    """`n7xk-4qfa-…` -> `n7xk-4qfa`: 40 bits tell the peers of any table apart; --json has it in full."""
+    return text[:9]
+
+
+def say(text: str) -> None:
+    """Talk and progress: on stderr, never mixed with data."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(value: object) -> None:
+    """One object on one line. ASCII only where stdout could not take more."""
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    print(json.dumps(value, ensure_ascii=ascii_only), flush=True)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> str:
+    """Rows under headers, two spaces between columns, no trailing spaces. None is shown as "-".
+
+    `right` names the headers of columns of figures.
+    """
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
+
+    def line(row: Sequence[str]) -> str:
+        padded = [
+            text.rjust(width) if header in right else text.ljust(width)
+            for text, width, header in zip(row, widths, headers, strict=True)
+        ]
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(line(row) for row in [list(headers), *cells])
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """`table` on stdout; drawn by rich (30 ms to import) only for a terminal."""
+    if not is_fancy():
+        print(table(headers, rows, right=right), flush=True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        grid.add_column(header, justify="right" if header in right else "left", no_wrap=True)
+    for row in rows:
+        grid.add_row(*(Text(_cell(value)) for value in row))  # Text: nothing of a peer is read as markup
+    Console().print(grid)
+
+
+def print_fields(fields: Sequence[tuple[str, object]]) -> None:
+    """Label and value, one pair a line."""
+    width = max(len(label) for label, _ in fields)
+    for label, value in fields:
+        print(f"{label:<{width}}  {_cell(value)}")
+    sys.stdout.flush()
+
+
+def milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} ms"
+
+
+def duration(seconds: float) -> str:
+    """3.2 s, 4 min, 2 h 05 min, 3 d 4 h."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{minutes // 1440} d {minutes // 60 % 24} h"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    # A control character in a name of the network must not reach the terminal.
+    return "".join(c if c.isprintable() else "?" for c in str(value))
