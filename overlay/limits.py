@@ -118,3 +118,13 @@ MAX_APP_SERVING = 1024
 MAX_STEPS_PER_DRAIN = 1_000_000
 #: Commands of the API being served at once.
 MAX_COMMANDS = 1024
+
+# --- identity and networks -----------------------------------------------------------------
+#: 2**32 keys are a day and a half of one core; a larger puzzle is a typing error.
+MAX_PUZZLE_BITS = 32
+#: It is typed, and shown in one line of `status`.
+MAX_NETWORK_NAME = 64
+MAX_NETWORK_PARAMS = 32
+#: Addresses in a join ticket: enough for v4 and v6 of a few interfaces, and one QR code.
+MAX_TICKET_ADDRESSES = 8
+MAX_TICKET_CHARS = 600
