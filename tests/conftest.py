@@ -1,0 +1,67 @@
+"""What every test stands on: profiles of hypothesis, markers given by the folder, tools that must be there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+HERE = Path(__file__).parent
+
+# No profile has a deadline: a deadline reads the wall clock, and a busy machine is not a bug.
+_common = settings(deadline=None, print_blob=True)
+#: At a desk: new examples with every run; a failing one is printed with its blob and kept in .hypothesis/.
+settings.register_profile("desk", _common, max_examples=100)
+#: In CI: the same examples with every run, so that a change is judged by what it changed.
+settings.register_profile("ci", _common, max_examples=100, derandomize=True)
+#: `make soak`: many, and new ones.
+settings.register_profile(
+    "soak", _common, max_examples=20_000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "desk"))
+
+#: Folders whose tests carry a marker without saying so.
+MARKED_FOLDERS = ("interop", "lan", "soak")
+
+#: Tool -> Debian package.
+PACKAGES = {
+    "avahi-browse": "avahi-utils",
+    "avahi-daemon": "avahi-daemon",
+    "dbus-daemon": "dbus",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "tc": "iproute2",
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        parts = item.path.relative_to(HERE).parts if item.path.is_relative_to(HERE) else ()
+        if parts and parts[0] in MARKED_FOLDERS:
+            item.add_marker(parts[0])
+
+
+def missing_tools(names: tuple[str, ...]) -> list[str]:
+    """Of `names`, what this machine lacks, each with how to get it. The name "root" asks for uid 0."""
+    lacking = []
+    for name in names:
+        if name == "root":
+            if os.geteuid() != 0:
+                lacking.append("root (namespaces cannot be made without it)")
+        elif shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
+            lacking.append(f"{name} (Debian: apt install {PACKAGES.get(name, name)})")
+    return lacking
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`@pytest.mark.needs("root", "nft")`: a tool that is missing fails the test, here and in CI. It never skips.
+
+    Whoever runs such a test asked for it (`make lan`), so a skip would look like a pass.
+    """
+    names = tuple(name for mark in item.iter_markers("needs") for name in mark.args)
+    if lacking := missing_tools(names):
+        pytest.fail("this test needs " + ", ".join(lacking), pytrace=False)
