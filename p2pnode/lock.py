@@ -1,0 +1,77 @@
+"""One process a home: two would write one store and sign different things with one key."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from p2pnode.paths import Home, HomeError
+
+
+class Locked(HomeError):
+    """Another process holds the home; `pid` is None if it could not be read."""
+
+    def __init__(self, home: Home, pid: int | None) -> None:
+        facts = {"home": str(home.dir)} | ({"process": str(pid)} if pid else {})
+        stop = f"p2pnode --home '{home.dir}' stop            (or run another: p2pnode --home DIR run)"
+        super().__init__("a node is already running on this home", facts=facts | {"stop it": stop})
+        self.pid = pid
+
+
+class HomeLock:
+    """Held from `take_lock` to `release` or the death of the process, whichever comes first.
+
+    flock and not fcntl.lockf: a POSIX lock is dropped when any descriptor of the file is closed by the process
+    (close(2), fcntl(2)), so reading the pid would give the home away. The file stays: removing it would let
+    a process lock a name that another is about to remove.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> HomeLock:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def take_lock(home: Home) -> HomeLock:
+    """Lock a home that exists, at once. Locked if another process has it, HomeError if it cannot be tried."""
+    try:
+        descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise HomeError(
+            "the lock file cannot be opened", facts={"file": str(home.lock), "reason": error.strerror or str(error)}
+        ) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except BlockingIOError:
+        text = os.pread(descriptor, 32, 0).strip()
+        os.close(descriptor)
+        raise Locked(home, int(text) if text.isdigit() else None) from None
+    except OSError as error:
+        os.close(descriptor)
+        raise HomeError(
+            "the home cannot be locked", facts={"file": str(home.lock), "reason": error.strerror or str(error)}
+        ) from None
+    return HomeLock(descriptor)
+
+
+def holder(home: Home) -> int | None:
+    """Pid of the process that runs this home, None if none does (or it has not written its pid yet)."""
+    try:
+        with take_lock(home):
+            return None
+    except Locked as locked:
+        return locked.pid
+    except HomeError:
+        return None
