@@ -37,6 +37,8 @@ MAX_PROVIDERS_PER_KEY = 64
 MAX_PROVIDER_KEYS = 16_384
 #: Provider records a page of PROVIDERS, as many as fit into a datagram.
 PROVIDERS_PER_PAGE = 5
+#: Keys a page of KEYS: 32 x 32 bytes.
+KEYS_PER_PAGE = 32
 #: Own records that are republished.
 MAX_OWN_RECORDS = 4_096
 
@@ -128,3 +130,5 @@ MAX_NETWORK_PARAMS = 32
 #: Addresses in a join ticket: enough for v4 and v6 of a few interfaces, and one QR code.
 MAX_TICKET_ADDRESSES = 8
 MAX_TICKET_CHARS = 600
+#: Failures of callbacks and root tasks that a loop keeps; the first ones tell most.
+MAX_CRASHES_KEPT = 64
