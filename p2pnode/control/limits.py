@@ -1,0 +1,17 @@
+"""Bounds of the control API. Its clients are programs of the same user, so these stop accidents, not attacks."""
+
+from __future__ import annotations
+
+#: Open connections; a process may usually have 1,024 files open, and the node needs most of them.
+MAX_CONNECTIONS = 256
+#: Requests being served at once; the core takes 1,024 commands (overlay.limits.MAX_COMMANDS).
+MAX_REQUESTS = 128
+#: A value is at most 832 bytes; routes of applications take more.
+MAX_BODY = 1024 * 1024
+MAX_EVENT_CLIENTS = 16
+#: Events that wait for one client; one that falls behind further is dropped, not waited for.
+EVENT_QUEUE = 1024
+#: A comment after this long without an event tells a client that the node lives.
+EVENT_KEEPALIVE_S = 15.0
+#: Requests under way get this long when the node stops.
+GRACE_S = 1.0

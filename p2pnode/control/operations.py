@@ -1,0 +1,269 @@
+"""Every operation of the control API in one table: the routes and the OpenAPI document are both made from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+import trio
+
+from p2pnode.control.parameters import KEY_SCHEMA, VALUE_SCHEMA, Kind, Parameter, Schema
+from p2pnode.control.view import NodeView
+from p2pnode.status import compose
+
+Arguments = dict[str, Any]
+Answer = dict[str, Any]
+
+
+@attrs.frozen(slots=True)
+class Operation:
+    """GET takes its arguments from the query, POST from a JSON object in the body."""
+
+    method: str
+    path: str
+    summary: str
+    parameters: tuple[Parameter, ...]
+    #: Schemas of the keys of the answer beside "v"; a "?" at the end of a name: may be absent.
+    answer: dict[str, Schema]
+    run: Callable[[NodeView, Arguments], Awaitable[Answer]]
+
+    @property
+    def name(self) -> str:
+        """`get_dht_table`, the operationId."""
+        return "_".join([self.method.lower(), *self.path.removeprefix("/v1/").split("/")])
+
+
+def _passed_on(command: str) -> Callable[[NodeView, Arguments], Awaitable[Answer]]:
+    """An operation that is one command of the core."""
+
+    async def run(view: NodeView, args: Arguments) -> Answer:
+        result = await view.command(command, **args)
+        return {key: value for key, value in result.items() if value is not None or key not in _OPTIONAL}
+
+    return run
+
+
+def _listed(command: str, key: str) -> Callable[[NodeView, Arguments], Awaitable[Answer]]:
+    async def run(view: NodeView, args: Arguments) -> Answer:
+        return {key: await view.command(command, **args)}
+
+    return run
+
+
+async def _status(view: NodeView, _args: Arguments) -> Answer:
+    return compose(
+        await view.command("status"),
+        network=view.network,
+        listen=view.listen,
+        ticket=view.ticket,
+        uptime_s=trio.current_time() - view.started_at,
+        version=view.version,
+    )
+
+
+async def _id(view: NodeView, _args: Arguments) -> Answer:
+    core = await view.command("status")
+    address = view.listen[0].partition(" ")[2] if view.listen else None
+    return {"id": core["id"], "key": core["key"], "address": address, "network": view.network, "role": core["role"]}
+
+
+async def _ticket(view: NodeView, _args: Arguments) -> Answer:
+    return {"ticket": view.ticket}
+
+
+async def _stop(view: NodeView, _args: Arguments) -> Answer:
+    view.stop()
+    return {"stopping": True, "pid": os.getpid()}
+
+
+#: Keys that are left out rather than null.
+_OPTIONAL = frozenset({"author", "seq"})
+
+_TEXT: Schema = {"type": "string"}
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_SECONDS: Schema = {"type": "number"}
+_RTT: Schema = {"type": ["number", "null"], "description": "milliseconds"}
+
+
+def _list_of(**properties: Schema) -> Schema:
+    return {"type": "array", "items": {"type": "object", "properties": properties, "required": list(properties)}}
+
+
+_KEY = Parameter("key", Kind.KEY, "key of a record", required=True)
+_TTL = Parameter("ttl_s", Kind.COUNT, "life in seconds, at most 86,400")
+_PROFILE = Parameter(
+    "profile", Kind.TEXT, "secure: the whole region; cheap: the k closest", choices=("secure", "cheap")
+)
+_PATHS = Parameter("paths", Kind.COUNT, "disjoint paths of the lookup, 1 to 8")
+
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "GET",
+        "/v1/status",
+        "who this node is and how it does",
+        (),
+        {
+            "id": _TEXT,
+            "network": _TEXT,
+            "listen": {"type": "array", "items": _TEXT},
+            "ticket": _TEXT,
+            "peers": _COUNT,
+            "table": _COUNT,
+            "records": _COUNT,
+            "uptime_s": _SECONDS,
+            "version": _TEXT,
+            "role": {"type": "string", "enum": ["client", "full", "super"]},
+            "key": KEY_SCHEMA,
+            "network_id": KEY_SCHEMA,
+            "counters": {"type": "object", "additionalProperties": {"type": "integer"}},
+        },
+        _status,
+    ),
+    Operation(
+        "GET",
+        "/v1/id",
+        "the identity of this node",
+        (),
+        {
+            "id": _TEXT,
+            "key": KEY_SCHEMA,
+            "address": {"type": ["string", "null"]},
+            "network": _TEXT,
+            "role": _TEXT,
+        },
+        _id,
+    ),
+    Operation("GET", "/v1/ticket", "one line that another node joins with", (), {"ticket": _TEXT}, _ticket),
+    Operation(
+        "POST", "/v1/stop", "leave the network and end", (), {"stopping": {"type": "boolean"}, "pid": _COUNT}, _stop
+    ),
+    Operation(
+        "GET",
+        "/v1/peers",
+        "peers that answered with their signature",
+        (),
+        {
+            "peers": _list_of(
+                id=_TEXT,
+                address=_TEXT,
+                rtt_ms=_RTT,
+                last_seen_s=_SECONDS,
+                role=_TEXT,
+                score={"type": ["number", "null"]},
+            )
+        },
+        _listed("peers", "peers"),
+    ),
+    Operation(
+        "POST",
+        "/v1/peers/ping",
+        "one signed round trip",
+        (Parameter("peer", Kind.TEXT, "id, unique prefix of one, or address", required=True),),
+        {"id": _TEXT, "address": _TEXT, "rtt_ms": {"type": "number"}},
+        _passed_on("ping"),
+    ),
+    Operation(
+        "POST",
+        "/v1/peers/join",
+        "contact nodes at these addresses",
+        (Parameter("addresses", Kind.ADDRESSES, "where to ask, and whom to expect there", required=True),),
+        {"joined": _COUNT},
+        _passed_on("join"),
+    ),
+    Operation(
+        "POST",
+        "/v1/dht/put",
+        "store a value: under its hash, or under this node's id and a name",
+        (
+            Parameter("value", Kind.VALUE, "at most 832 bytes", required=True),
+            Parameter("name", Kind.TEXT, "at most 32 bytes; without it the key is the hash of the value"),
+            Parameter("salt", Kind.VALUE, "the name as bytes"),
+            _TTL,
+            _PROFILE,
+            Parameter("cas", Kind.COUNT, "store only if this seq is the newest"),
+        ),
+        {
+            "key": KEY_SCHEMA,
+            "kind": {"type": "string", "enum": ["blob", "signed"]},
+            "seq?": _COUNT,
+            "author?": _TEXT,
+            "stored": _COUNT,
+            "rpcs": _COUNT,
+        },
+        _passed_on("put"),
+    ),
+    Operation(
+        "POST",
+        "/v1/dht/get",
+        "find and verify a record, by key or by author and name",
+        (
+            Parameter("key", Kind.KEY, "key of a record"),
+            Parameter("author", Kind.TEXT, "id, unique prefix or public key"),
+            Parameter("name", Kind.TEXT, "the author's name for it"),
+            Parameter("salt", Kind.VALUE, "the name as bytes"),
+            _PATHS,
+        ),
+        {
+            "key": KEY_SCHEMA,
+            "kind": _TEXT,
+            "value": VALUE_SCHEMA,
+            "author?": _TEXT,
+            "seq?": _COUNT,
+            "holders": _COUNT,
+            "rpcs": _COUNT,
+        },
+        _passed_on("get"),
+    ),
+    Operation(
+        "POST",
+        "/v1/dht/lookup",
+        "the nodes closest to a key",
+        (Parameter("key", Kind.TEXT, "64 hex digits, or an id", required=True), _PATHS),
+        {"closest": {"type": "array", "items": _TEXT}, "rpcs": _COUNT, "hops": _COUNT, "paths": _COUNT},
+        _passed_on("lookup"),
+    ),
+    Operation(
+        "POST",
+        "/v1/dht/provide",
+        "announce that this node has what the key names",
+        (_KEY, _TTL),
+        {"key": KEY_SCHEMA, "stored": _COUNT, "rpcs": _COUNT},
+        _passed_on("provide"),
+    ),
+    Operation(
+        "GET",
+        "/v1/dht/providers",
+        "who announced the key",
+        (_KEY,),
+        {"key": KEY_SCHEMA, "providers": _list_of(id=_TEXT, address=_TEXT, expires_s=_SECONDS), "rpcs": _COUNT},
+        _passed_on("providers"),
+    ),
+    Operation(
+        "GET",
+        "/v1/dht/table",
+        "the routing table, bucket by bucket",
+        (),
+        {
+            "buckets": _list_of(
+                depth=_COUNT,
+                contacts=_list_of(id=_TEXT, address=_TEXT, rtt_ms=_RTT, failures=_COUNT, since_s=_SECONDS),
+                replacements=_COUNT,
+            )
+        },
+        _passed_on("table"),
+    ),
+    Operation(
+        "GET",
+        "/v1/dht/own",
+        "records that this node publishes again",
+        (),
+        {
+            "records": _list_of(
+                key=KEY_SCHEMA, name={"type": ["string", "null"]}, seq={"type": ["integer", "null"]}, expires_s=_SECONDS
+            )
+        },
+        _listed("own", "records"),
+    ),
+)
