@@ -129,6 +129,6 @@ MAX_NETWORK_NAME = 64
 MAX_NETWORK_PARAMS = 32
 #: Addresses in a join ticket: enough for v4 and v6 of a few interfaces, and one QR code.
 MAX_TICKET_ADDRESSES = 8
-MAX_TICKET_CHARS = 600
+MAX_TICKET_CHARS = 800
 #: Failures of callbacks and root tasks that a loop keeps; the first ones tell most.
 MAX_CRASHES_KEPT = 64

@@ -1,0 +1,1 @@
+"""Bytes of the protocol: deterministic CBOR, COSE signatures, envelopes, bodies, records, tickets."""
