@@ -112,11 +112,15 @@ def _imports(node: ast.AST) -> Iterator[str]:
         yield from _imports(child)
 
 
+def _normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
 def test_what_is_imported_is_required_and_what_is_required_is_imported() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     lines = config["options"]["install_requires"].splitlines()
-    required = {re.split(r"[^\w.-]", line)[0].lower() for line in lines if line and not line.startswith("#")}
+    required = {_normal(re.split(r"[^\w.-]", line)[0]) for line in lines if line and not line.startswith("#")}
     names = {
         name
         for package in PACKAGES
@@ -125,6 +129,5 @@ def test_what_is_imported_is_required_and_what_is_required_is_imported() -> None
     }
     foreign = names - set(sys.stdlib_module_names) - set(PACKAGES)
     distributions = packages_distributions()
-    # The shortest name: a distribution may be listed under several.
-    imported = {min(distributions.get(name, [name]), key=len).lower() for name in foreign}
+    imported = {_normal(distributions.get(name, [name])[0]) for name in foreign}
     assert imported == required
