@@ -62,11 +62,13 @@ class Diversity:
                 self._attached.append(subnet)
 
     def capped(self, address: Address) -> bool:
-        if address.scope in _LOCAL:
-            return False
-        ip = address.ip
-        number = int.from_bytes(ip, "big")
-        return not any(len(ip) == size and number >> drop == net for size, drop, net in self._attached)
+        return address.scope not in _LOCAL and not self.attached(address)
+
+    def attached(self, address: Address) -> bool:
+        """Whether it lies in a subnet of one of our interfaces."""
+        size = len(address.ip)
+        number = int.from_bytes(address.ip, "big")
+        return any(size == net_size and number >> drop == net for net_size, drop, net in self._attached)
 
     def group(self, address: Address) -> bytes:
         if not self.capped(address):

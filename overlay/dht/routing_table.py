@@ -77,11 +77,11 @@ class Seen:
 
 @attrs.frozen(slots=True)
 class BucketView:
-    """One bucket for people to look at; `entries` nearest to us first."""
+    """One bucket for people to look at; `entries` nearest to us first, `replacements` latest seen last."""
 
     depth: int
     entries: tuple[Entry, ...]
-    replacements: int
+    replacements: tuple[Contact, ...]
 
 
 _ADDED = Seen(Outcome.ADDED)
@@ -263,10 +263,26 @@ class RoutingTable:
             BucketView(
                 bucket.depth,
                 tuple(sorted(bucket.entries.values(), key=lambda entry: entry.contact.number ^ self._own)),
-                len(bucket.spare),
+                tuple(entry.contact for entry in bucket.spare.values()),
             )
             for bucket in self._buckets
         ]
+
+    def has_room(self, contact: Contact) -> bool:
+        """Whether a stranger, should it answer, would enter or wait for a place: is it worth a PING?"""
+        if contact.number == self._own:
+            return False
+        bucket = self._bucket_of(contact.number)
+        if len(bucket.entries) < self._k:
+            return True
+        if len(self._entries) >= DIVERSITY_FLOOR and self._crowded(bucket, self._entry_of(contact, 0), 1):
+            return False
+        splits = bucket is self._buckets[-1] and bucket.depth < BITS - 1
+        return splits or len(bucket.spare) < REPLACEMENTS or bucket.most_failing() is not None
+
+    def failing_count(self) -> int:
+        """Contacts that did not answer when last asked."""
+        return sum(entry.failures > 0 for entry in self._entries.values())
 
     def anchors(self, n: int) -> list[Contact]:
         """The n longest-lived contacts that did not fail when last asked."""
@@ -338,12 +354,16 @@ class RoutingTable:
         for j in range(b - 1, -1, -1):
             yield buckets[j]
 
-    def _newcomer(self, contact: Contact, now_ns: int) -> Entry:
+    def _entry_of(self, contact: Contact, now_ns: int) -> Entry:
         entry = Entry(contact, now_ns, now_ns, b"", b"", False)
+        self._set_group(entry)
+        return entry
+
+    def _newcomer(self, contact: Contact, now_ns: int) -> Entry:
+        entry = self._entry_of(contact, now_ns)
         known = self._bucket_of(contact.number).spare.pop(contact.key, None)
         if known is not None:
             entry.since_ns = known.since_ns
-        self._set_group(entry)
         return entry
 
     def _admit(self, entry: Entry, now_ns: int) -> Seen:

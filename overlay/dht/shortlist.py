@@ -73,8 +73,9 @@ class Shortlist:
     """See the module docstring. `radius`: everybody within this distance is asked, however many."""
 
     __slots__ = (
-        "_alive", "_alpha", "_by_contact", "_by_key", "_by_rank", "_diversity", "_in_flight", "_k", "_kth",
+        "_alive", "_by_contact", "_by_key", "_by_rank", "_diversity", "_in_flight", "_k", "_kth",
         "_kth_known", "_max", "_members", "_own", "_paths", "_radius", "_set_aside", "_target", "_turn", "_width",
+        "alpha",
     )  # fmt: skip
 
     def __init__(
@@ -114,7 +115,9 @@ class Shortlist:
         nearest = sorted(dict.fromkeys(seeds), key=lambda c: c.number ^ target)
         count = max(1, min(paths, len({c.key for c in nearest if c.number != own})))
         self._paths = [_Path(i) for i in range(count)]
-        self._alpha = alpha if count == 1 else 1
+        #: Requests in flight if there is a single path; may be changed on the way. Several paths have
+        #: one each, so that each walks by what its own peers say.
+        self.alpha = alpha
         #: A single path has no account of its own: it is the lookup.
         self._width = width if count > 1 else 0
         dealt = 0
@@ -127,10 +130,11 @@ class Shortlist:
     def next(self) -> Contact | None:
         """Somebody to ask now, or None: all slots are taken or nobody is left."""
         paths = self._paths
+        slots = self.alpha if len(paths) == 1 else 1
         while True:
             for turn in range(len(paths)):
                 path = paths[(self._turn + turn) % len(paths)]
-                if path.asked < self._alpha and (candidate := self._askable(path)) is not None:
+                if path.asked < slots and (candidate := self._askable(path)) is not None:
                     self._turn = (path.number + 1) % len(paths)
                     path.asked += 1
                     candidate.state = State.ASKED

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from overlay.dht.distance import SPACE
 from overlay.limits import K
+from overlay.rpc.contact import Contact
 
 #: Samples that are kept: a network that doubles is noticed after half as many.
 WINDOW = 16
@@ -23,49 +24,53 @@ MIN_SAMPLES = 5
 SHORT_IN_A_ROW = 3
 
 
-class SizeEstimator:
-    """Give it completed lookups of *random* targets only: whoever chooses a target chooses the answer."""
+class SizeEstimate:
+    """Give it lookups whose targets nobody else chose: whoever chooses a target can crowd it."""
 
     __slots__ = ("_k", "_samples", "_short", "_small")
 
     def __init__(self, *, k: int = K) -> None:
         self._k = k
         self._samples: deque[int] = deque(maxlen=WINDOW)
-        #: Exact number of others, from the last lookup that found fewer than k; None when stale.
+        #: Exact number of nodes, from the last lookup that met fewer than k others; None if it met k.
         self._small: int | None = None
         self._short = 0
 
-    def sample(self, distances: Sequence[int]) -> None:
-        """Distances (ascending, own id not among them) of the nodes that answered a finished lookup."""
-        if len(distances) < self._k:
+    def add_lookup(self, target: int, closest: Sequence[Contact], *, own: int) -> None:
+        """A finished lookup and the (at most k) nearest that answered it; `own` is our own number."""
+        if len(closest) < self._k:
             self._short += 1
             if not self._samples or self._short >= SHORT_IN_A_ROW:
                 self._samples.clear()
-                self._small = len(distances)
+                self._small = len(closest) + 1
             return
         self._short = 0
         self._small = None
-        self._samples.append((self._k - 1) * SPACE // max(1, distances[self._k - 1]))
+        distances = [contact.number ^ target for contact in closest[: self._k]]
+        if own != target:  # we are one of the nodes, but our own id is no random place
+            distances.append(own ^ target)
+        self._samples.append((self._k - 1) * SPACE // max(1, sorted(distances)[self._k - 1]))
 
     @property
     def trusted(self) -> bool:
         return self._small is not None or len(self._samples) >= MIN_SAMPLES
 
-    def nodes(self) -> int | None:
+    @property
+    def estimate(self) -> int | None:
         """Nodes of the network with ourselves, exact if fewer than k others; None if nothing is known."""
         if self._small is not None:
-            return self._small + 1
+            return self._small
         if not self._samples:
             return None
         ordered = sorted(self._samples)
         middle = len(ordered) // 2
         # The mean of the two middle ones: the upper alone would be biased upward.
-        others = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) // 2
-        return max(others, self._k) + 1
+        median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) // 2
+        return max(median, self._k + 1)
 
     def radius(self, nodes: int) -> int | None:
-        """Distance within which `nodes` other nodes are expected around a point; None until trusted."""
-        total = self.nodes()
+        """Distance within which `nodes` nodes are expected around a point; None until trusted."""
+        total = self.estimate
         if total is None or not self.trusted:
             return None
-        return min(SPACE - 1, SPACE * nodes // max(1, total - 1))
+        return min(SPACE - 1, SPACE * nodes // total)
