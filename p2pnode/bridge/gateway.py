@@ -1,0 +1,330 @@
+"""The overlay side of the bridge: a foreign key becomes records of ours, and back.
+
+    store(key, value)   signed record (author this node, salt 0xff "kad1" key), then provider of the meeting key
+    find(key)           providers of the meeting key, the signed record of each, the newest seq wins
+
+The foreign network has no authors, so any bridge may hold any key and the newest wins; who may
+write is decided by who may reach a bridge. Nothing here raises for what foreign peers or other
+bridges send, and everything that is refused is counted.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any, Protocol
+
+import attrs
+import trio
+
+from overlay.errors import BadMessage
+from p2pnode.bridge import values
+from p2pnode.bridge.limits import (
+    ANSWER_S,
+    CACHE_S,
+    FIND_BURST,
+    FINDS_PER_S,
+    KEEP_S,
+    MAX_AT_ONCE,
+    MAX_AUTHORS,
+    MAX_BYTES,
+    MAX_CACHED,
+    MAX_KEYS,
+    MAX_RECORDS,
+    MAX_WAITING,
+    STORE_BURST,
+    STORES_PER_S,
+)
+from p2pnode.bridge.meter import Bucket
+from p2pnode.bridge.values import Value
+
+
+class Command(Protocol):
+    """A node's commands. A failed one raises an exception that has a `code` (p2pnode.driver.CommandFailed)."""
+
+    async def __call__(self, name: str, **args: Any) -> Any: ...
+
+
+@attrs.define(slots=True)
+class Kept:
+    """A foreign key whose record this node signs."""
+
+    packed: bytes
+    #: Own records of the node that it takes: signed record, provider, chunks.
+    records: int
+    #: When a foreign peer stored it last, and when it became a record of ours. The node publishes the
+    #: record again, with the same seq: a new seq would beat what another bridge has stored since.
+    stored: float
+    published: float
+    seq: int = 0
+
+
+@attrs.define(slots=True)
+class _Finding:
+    """One search that several callers wait for."""
+
+    done: trio.Event = attrs.field(factory=trio.Event)
+    #: msgpack of the value.
+    found: bytes | None = None
+
+
+@attrs.define(slots=True)
+class _Turn:
+    """The order of stores under one key: a later set must get the later seq."""
+
+    lock: trio.Lock = attrs.field(factory=trio.Lock)
+    users: int = 0
+
+
+@attrs.frozen(slots=True)
+class _Claim:
+    seq: int
+    author: str
+    #: msgpack of the value, or where it is.
+    held: bytes | values.Manifest
+
+
+class Gateway:
+    """`counters` is shared with the foreign side and only ever grows."""
+
+    def __init__(self, command: Command, node: str, counters: dict[str, int]) -> None:
+        self._command = command
+        #: Id text of this node.
+        self._node = node
+        self._counters = counters
+        self._kept: dict[bytes, Kept] = {}
+        self._bytes = 0
+        self._records = 0
+        self._turns: dict[bytes, _Turn] = {}
+        self._finding: dict[bytes, _Finding] = {}
+        self._cache: OrderedDict[bytes, tuple[float, bytes | None]] = OrderedDict()
+        self._slots = trio.CapacityLimiter(MAX_AT_ONCE)
+        self._waiting = 0
+        self._store_rate = Bucket(STORES_PER_S, STORE_BURST, trio.current_time)
+        self._find_rate = Bucket(FINDS_PER_S, FIND_BURST, trio.current_time)
+
+    @property
+    def kept_keys(self) -> int:
+        return len(self._kept)
+
+    @property
+    def kept_bytes(self) -> int:
+        return self._bytes
+
+    async def store(self, key: bytes, value: Value) -> bool:
+        """Publish `value` under the foreign 20-byte `key`. False if it was refused or did not get out in time."""
+        packed = values.pack_value(value)
+        if packed is None:
+            return self._refuse("refused_value")
+        if self._waiting >= MAX_WAITING:
+            return self._refuse("refused_busy")
+        turn = self._turns.setdefault(key, _Turn())
+        turn.users += 1
+        self._waiting += 1
+        try:
+            with trio.move_on_after(ANSWER_S):
+                async with turn.lock, self._slots:
+                    return await self._store(key, packed)
+            return self._refuse("store_timed_out")
+        finally:
+            self._waiting -= 1
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[key]
+
+    async def find(self, key: bytes) -> Value | None:
+        """Newest value that any bridge holds under the foreign `key`, None if there is none."""
+        now = trio.current_time()
+        cached = self._cache.get(key)
+        if cached is not None and now - cached[0] < CACHE_S:
+            return self._unpack(cached[1])
+        finding = self._finding.get(key)
+        if finding is None:
+            if self._waiting >= MAX_WAITING or not self._find_rate.take():
+                self._count("refused_busy")
+                kept = self._kept.get(key)
+                return self._unpack(kept.packed if kept else None)
+            finding = self._finding[key] = _Finding()
+            self._waiting += 1
+            try:
+                finding.found = await self._find(key)
+                self._remember(key, finding.found)
+            finally:
+                self._waiting -= 1
+                del self._finding[key]
+                finding.done.set()
+        else:
+            with trio.move_on_after(ANSWER_S):
+                await finding.done.wait()
+        return self._unpack(finding.found)
+
+    def forget_old(self) -> None:
+        """Give up the keys that nobody stored for a week. The node stops publishing them by itself (`ttl_s`)."""
+        before = trio.current_time() - KEEP_S
+        for key in [key for key, kept in self._kept.items() if kept.stored < before]:
+            self._forget(key)
+
+    async def _store(self, key: bytes, packed: bytes) -> bool:
+        kept = self._kept.get(key)
+        now = trio.current_time()
+        lasts = kept is not None and now - kept.published < KEEP_S / 2
+        if kept is not None and lasts and kept.packed == packed and (await self._newest(key)) == packed:
+            # A foreign peer's hourly republish: our record is out, and nobody has written since.
+            kept.stored = now
+            self._count("unchanged")
+            return True
+        records = 2 if values.is_inline(packed) else 2 + len(values.chunks_of(packed))
+        if not self._has_room(kept, len(packed), records):
+            return self._refuse("refused_quota")
+        await trio.sleep(self._store_rate.reserve())
+        now = trio.current_time()
+        fresh = Kept(packed, records, stored=now, published=now)
+        if not await self._publish(key, fresh):
+            return self._refuse("store_failed")
+        # Room is taken after the fact, by at most MAX_AT_ONCE values at once: that much over the quota.
+        self._forget(key)
+        self._kept[key] = fresh
+        self._bytes += len(packed)
+        self._records += records
+        self._remember(key, packed)
+        self._count("stored")
+        return True
+
+    async def _publish(self, key: bytes, kept: Kept) -> bool:
+        record = await self._record(kept.packed)
+        if record is None:
+            return False
+        try:
+            result = await self._run("put", value=record, salt=values.salt_of(key), ttl_s=KEEP_S, profile="cheap")
+            kept.seq = int(result["seq"])
+            await self._run("provide", key=values.meeting_key(key), ttl_s=KEEP_S)
+        except _Unanswered:
+            return False
+        return True
+
+    async def _record(self, packed: bytes) -> bytes | None:
+        """Value of the signed record; None if a piece of a long value could not be stored."""
+        if values.is_inline(packed):
+            return values.inline_record(packed)
+        chunks = values.chunks_of(packed)
+        names: list[str | None] = [None] * len(chunks)
+        async with trio.open_nursery() as nursery:
+            for index, chunk in enumerate(chunks):
+                nursery.start_soon(self._put_chunk, chunk, names, index)
+        stored = tuple(name for name in names if name is not None)
+        return values.manifest_record(values.Manifest(len(packed), stored)) if len(stored) == len(chunks) else None
+
+    async def _put_chunk(self, chunk: bytes, names: list[str | None], index: int) -> None:
+        try:
+            names[index] = (await self._run("put", value=chunk, ttl_s=KEEP_S, profile="cheap"))["key"]
+        except _Unanswered:
+            pass
+
+    async def _find(self, key: bytes) -> bytes | None:
+        found: bytes | None = None
+        with trio.move_on_after(ANSWER_S) as scope:
+            async with self._slots:
+                found = await self._newest(key)
+        if scope.cancelled_caught:
+            self._count("find_timed_out")
+        if found is None:
+            kept = self._kept.get(key)
+            found = kept.packed if kept else None
+        self._count("found" if found is not None else "not_found")
+        return found
+
+    async def _newest(self, key: bytes) -> bytes | None:
+        """Of all bridges that are said to hold it, and this one."""
+        claims: list[_Claim] = []
+        kept = self._kept.get(key)
+        if kept is not None:
+            claims.append(_Claim(kept.seq, self._node, kept.packed))
+        try:
+            answer = await self._run("providers", key=values.meeting_key(key))
+        except _Unanswered:
+            answer = {"providers": []}
+        held = [claim.author for claim in claims]
+        named = dict.fromkeys(provider["id"] for provider in answer["providers"])
+        authors = [author for author in named if author not in held][:MAX_AUTHORS]
+        async with trio.open_nursery() as nursery:
+            for author in authors:
+                nursery.start_soon(self._claim, author, key, claims)
+        for claim in sorted(claims, key=lambda claim: (claim.seq, claim.author), reverse=True):
+            try:
+                packed = await self._assemble(claim.held)
+                values.unpack_value(packed)
+            except BadMessage:
+                self._count("bad_record")
+            else:
+                return packed
+        return None
+
+    async def _claim(self, author: str, key: bytes, claims: list[_Claim]) -> None:
+        try:
+            answer = await self._run("get", author=author, salt=values.salt_of(key))
+            claims.append(_Claim(int(answer["seq"]), author, values.decode_record(answer["value"])))
+        except BadMessage:
+            self._count("bad_record")
+        except _Unanswered:
+            pass
+
+    async def _assemble(self, held: bytes | values.Manifest) -> bytes:
+        if isinstance(held, bytes):
+            return held
+        pieces = [b""] * len(held.keys)
+        async with trio.open_nursery() as nursery:
+            for index, name in enumerate(held.keys):
+                nursery.start_soon(self._get_chunk, name, pieces, index)
+        packed = b"".join(pieces)
+        if len(packed) != held.length:
+            raise BadMessage(f"a value of {len(packed)} bytes that was said to have {held.length}")
+        return packed
+
+    async def _get_chunk(self, name: str, pieces: list[bytes], index: int) -> None:
+        try:
+            pieces[index] = (await self._run("get", key=name))["value"]
+        except _Unanswered:
+            pass  # the value is then too short
+
+    async def _run(self, name: str, **args: Any) -> Any:
+        """The answer of a command; raises _Unanswered if it failed in a way that a node may."""
+        try:
+            return await self._command(name, **args)
+        except Exception as error:
+            code = getattr(error, "code", None)
+            if not isinstance(code, str):
+                raise  # a bug of ours
+            if code != "not_found":
+                self._count("overlay_failed")
+            raise _Unanswered(code) from None
+
+    def _has_room(self, old: Kept | None, size: int, records: int) -> bool:
+        keys = len(self._kept) + (old is None)
+        size += self._bytes - (len(old.packed) if old else 0)
+        records += self._records - (old.records if old else 0)
+        return keys <= MAX_KEYS and size <= MAX_BYTES and records <= MAX_RECORDS
+
+    def _forget(self, key: bytes) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._bytes -= len(kept.packed)
+            self._records -= kept.records
+
+    def _remember(self, key: bytes, packed: bytes | None) -> None:
+        self._cache[key] = (trio.current_time(), packed)
+        self._cache.move_to_end(key)
+        if len(self._cache) > MAX_CACHED:
+            self._cache.popitem(last=False)
+
+    def _unpack(self, packed: bytes | None) -> Value | None:
+        return None if packed is None else values.unpack_value(packed)
+
+    def _refuse(self, reason: str) -> bool:
+        self._count(reason)
+        return False
+
+    def _count(self, what: str) -> None:
+        self._counters[what] = self._counters.get(what, 0) + 1
+
+
+class _Unanswered(Exception):
+    """A command failed as commands may (nobody has it, nobody answers)."""

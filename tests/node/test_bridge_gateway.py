@@ -1,0 +1,278 @@
+"""The overlay side of the bridge: quotas, other bridges' records, failures, order, bytes."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+import umsgpack
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overlay.errors import BadMessage
+from overlay.limits import MAX_VALUE
+from p2pnode.bridge import limits, values
+from p2pnode.bridge.gateway import Gateway
+from p2pnode.bridge.meter import Bucket, Buckets
+from tests.node.bridge_fakes import Broken, Overlay
+
+KEY = b"k" * 20
+
+foreign_values = st.one_of(
+    st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False), st.booleans(), st.text(), st.binary(max_size=3000)
+)
+
+
+def gateway(overlay: Overlay, name: str = "left") -> tuple[Gateway, dict[str, int]]:
+    counters: dict[str, int] = {}
+    return Gateway(overlay.node(name), name, counters), counters
+
+
+# --- values ----------------------------------------------------------------------------------
+
+
+@given(foreign_values)
+def test_every_value_survives_packing(value: values.Value) -> None:
+    packed = values.pack_value(value)
+    assert packed is not None
+    back = values.unpack_value(packed)
+    assert (type(back), back) == (type(value), value)
+    assert b"".join(values.chunks_of(packed)) == packed
+    if values.is_inline(packed):
+        record = values.inline_record(packed)
+        assert len(record) <= MAX_VALUE
+        assert values.decode_record(record) == packed
+
+
+@given(st.binary(max_size=900))
+def test_a_hostile_record_is_a_bad_message_or_a_value(record: bytes) -> None:
+    try:
+        held = values.decode_record(record)
+        if isinstance(held, bytes):
+            assert values.is_value(values.unpack_value(held))
+        else:
+            assert len(held.keys) <= 10
+    except BadMessage:
+        pass
+
+
+def test_deep_nesting_is_a_bad_message() -> None:
+    with pytest.raises(BadMessage):
+        values.decode_msgpack(b"\x91" * 8000)
+
+
+@pytest.mark.parametrize("value", [None, [1], {"a": 1}])
+def test_other_types_are_not_values(value: object) -> None:
+    with pytest.raises(BadMessage):
+        values.unpack_value(umsgpack.packb(value))
+
+
+def test_a_salt_is_no_text_so_no_foreign_key_names_a_users_record() -> None:
+    with pytest.raises(UnicodeDecodeError):
+        values.salt_of(b"my-important-name-20").decode()
+
+
+# --- store and find --------------------------------------------------------------------------
+
+
+async def test_a_long_value_becomes_blobs_and_a_manifest() -> None:
+    overlay = Overlay()
+    ours, _ = gateway(overlay)
+    value = b"".join(i.to_bytes(2, "big") for i in range(4000))
+    assert await ours.store(KEY, value)
+    assert len(overlay.blobs) == 10
+    theirs, _ = gateway(overlay, "right")
+    assert await theirs.find(KEY) == value
+
+
+async def test_more_than_8_kb_is_refused() -> None:
+    overlay = Overlay()
+    ours, counters = gateway(overlay)
+    assert not await ours.store(KEY, b"x" * 8190)
+    assert counters == {"refused_value": 1}
+    assert overlay.ran == []
+
+
+async def test_a_missing_piece_is_a_miss_not_a_shorter_value() -> None:
+    overlay = Overlay()
+    ours, _ = gateway(overlay)
+    assert await ours.store(KEY, b"abc" * 1000)
+    overlay.blobs.popitem()
+    theirs, counters = gateway(overlay, "right")
+    assert await theirs.find(KEY) is None
+    assert counters["bad_record"] == 1
+
+
+async def test_junk_of_another_bridge_with_a_newer_seq_does_not_hide_a_value() -> None:
+    overlay = Overlay()
+    ours, _ = gateway(overlay)
+    assert await ours.store(KEY, "good")
+    hostile = overlay.node("mallory")
+    for junk in (b"", b"\x00\x91\x01", b"\x00" + b"\x91" * 500, b"\x01\xff\xff", b"\x02", b"\x01\x20\x00" + bytes(320)):
+        await hostile("put", value=junk, salt=values.salt_of(KEY), ttl_s=1, profile="cheap")
+        await hostile("provide", key=values.meeting_key(KEY), ttl_s=1)
+        theirs, counters = gateway(overlay, "right")
+        assert await theirs.find(KEY) == "good"
+        assert counters["bad_record"] == 1
+
+
+async def test_a_hundred_providers_cost_eight_gets() -> None:
+    overlay = Overlay()
+    overlay.providers[values.meeting_key(KEY)] = [f"node {i}" for i in range(100)]
+    ours, _ = gateway(overlay)
+    assert await ours.find(KEY) is None
+    assert overlay.ran.count("get") == limits.MAX_AUTHORS
+
+
+async def test_the_quota_of_keys_refuses_new_ones_and_updates_old_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pnode.bridge.gateway.MAX_KEYS", 3)
+    overlay = Overlay()
+    ours, counters = gateway(overlay)
+    stored = [await ours.store(bytes([i]) * 20, i) for i in range(5)]
+    assert stored == [True, True, True, False, False]
+    assert await ours.store(bytes(20), "new")
+    assert counters["refused_quota"] == 2
+    assert ours.kept_keys == 3
+
+
+async def test_the_quota_of_bytes_counts_what_is_replaced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("p2pnode.bridge.gateway.MAX_BYTES", 5000)
+    ours, counters = gateway(Overlay())
+    assert await ours.store(KEY, b"a" * 4000)
+    assert await ours.store(KEY, b"b" * 4500)
+    assert not await ours.store(b"o" * 20, b"c" * 4000)
+    assert await ours.store(KEY, b"d" * 10)
+    assert await ours.store(b"o" * 20, b"c" * 4000)
+    assert ours.kept_bytes == 12 + 4003
+    assert counters["refused_quota"] == 1
+
+
+async def test_the_same_value_again_writes_nothing_unless_somebody_wrote_between() -> None:
+    overlay = Overlay()
+    ours, counters = gateway(overlay)
+    assert await ours.store(KEY, 1)
+    assert await ours.store(KEY, 1)
+    assert counters == {"stored": 1, "unchanged": 1}
+    theirs, _ = gateway(overlay, "right")
+    assert await theirs.store(KEY, 2)
+    assert await ours.store(KEY, 1)
+    assert counters["stored"] == 2
+    assert await gateway(overlay, "third")[0].find(KEY) == 1
+
+
+async def test_a_failing_overlay_is_a_refusal_and_a_miss(autojump_clock: trio.testing.MockClock) -> None:
+    overlay = Overlay()
+    ours, counters = gateway(overlay)
+    assert await ours.store(KEY, "kept")
+    overlay.failure = Broken("nobody answers")
+    await trio.sleep(limits.CACHE_S)
+    assert await ours.find(KEY) == "kept"
+    assert await ours.find(b"o" * 20) is None
+    assert not await ours.store(b"o" * 20, 1)
+    assert counters["store_failed"] == 1
+    assert counters["overlay_failed"] == 3
+
+
+async def test_a_bug_is_not_swallowed() -> None:
+    overlay = Overlay(failure=ZeroDivisionError())
+    ours, _ = gateway(overlay)
+    with pytest.raises(ZeroDivisionError):
+        await ours.store(KEY, 1)
+
+
+async def test_a_silent_overlay_is_answered_for_before_the_package_gives_up(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    overlay = Overlay(gate=trio.Event())
+    ours, counters = gateway(overlay)
+    start = trio.current_time()
+    assert not await ours.store(KEY, 1)
+    assert await ours.find(KEY) is None
+    assert trio.current_time() - start == 2 * limits.ANSWER_S
+    assert limits.ANSWER_S < 5
+    assert (counters["store_timed_out"], counters["find_timed_out"]) == (1, 1)
+    assert not ours._turns
+    assert not ours._finding
+
+
+async def test_callers_for_one_key_share_one_search() -> None:
+    overlay = Overlay()
+    ours, _ = gateway(overlay)
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(ours.find, KEY)
+    assert overlay.ran == ["providers"]
+
+
+async def test_two_sets_at_once_end_with_the_later_one() -> None:
+    overlay = Overlay(gate=trio.Event())
+    ours, _ = gateway(overlay)
+    async with trio.open_nursery() as nursery:
+        for value in range(10):
+            nursery.start_soon(ours.store, KEY, value)
+            await trio.testing.wait_all_tasks_blocked()
+        overlay.gate.set()  # type: ignore[union-attr]
+    assert await gateway(overlay, "right")[0].find(KEY) == 9
+
+
+async def test_too_many_that_wait_are_refused(autojump_clock: trio.testing.MockClock) -> None:
+    overlay = Overlay(gate=trio.Event())
+    ours, counters = gateway(overlay)
+    async with trio.open_nursery() as nursery:
+        for i in range(limits.MAX_WAITING + 10):
+            nursery.start_soon(ours.store, i.to_bytes(20, "big"), 1)
+    assert counters["refused_busy"] == 10
+    assert counters["store_timed_out"] == limits.MAX_WAITING
+
+
+async def test_stores_beyond_the_rate_wait(autojump_clock: trio.testing.MockClock) -> None:
+    ours, counters = gateway(Overlay())
+    start = trio.current_time()
+    for i in range(limits.STORE_BURST + limits.STORES_PER_S):
+        assert await ours.store(i.to_bytes(20, "big"), 1)
+    assert trio.current_time() - start == pytest.approx(1.0)
+    assert counters == {"stored": limits.STORE_BURST + limits.STORES_PER_S}
+
+
+async def test_a_week_later_a_key_gives_its_room_back(autojump_clock: trio.testing.MockClock) -> None:
+    ours, _ = gateway(Overlay())
+    assert await ours.store(KEY, 1)
+    await trio.sleep(limits.KEEP_S - 1)
+    ours.forget_old()
+    assert ours.kept_keys == 1
+    await trio.sleep(2)
+    ours.forget_old()
+    assert (ours.kept_keys, ours.kept_bytes, ours._records) == (0, 0, 0)
+
+
+async def test_the_cache_of_misses_is_bounded_and_short(autojump_clock: trio.testing.MockClock) -> None:
+    overlay = Overlay()
+    ours, _ = gateway(overlay)
+    assert await ours.find(KEY) is None
+    assert await gateway(overlay, "right")[0].store(KEY, 1)
+    assert await ours.find(KEY) is None
+    await trio.sleep(limits.CACHE_S)
+    assert await ours.find(KEY) == 1
+    for i in range(limits.MAX_CACHED + 5):
+        await ours.find(i.to_bytes(20, "big"))
+        await trio.sleep(0.01)
+    assert len(ours._cache) == limits.MAX_CACHED
+
+
+# --- token buckets ---------------------------------------------------------------------------
+
+
+def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
+    now = 0.0
+    bucket = Bucket(10, 5, lambda: now)
+    assert [bucket.take() for _ in range(6)] == [True] * 5 + [False]
+    now = 0.25
+    assert [bucket.take() for _ in range(3)] == [True, True, False]
+    assert bucket.reserve() == pytest.approx(0.05)
+    assert bucket.reserve() == pytest.approx(0.15)
+
+
+def test_forged_sources_do_not_grow_the_buckets() -> None:
+    buckets = Buckets(1, 1, 10, lambda: 0.0)
+    assert all(buckets.take(i) for i in range(1000))
+    assert len(buckets) == 10
+    assert not buckets.take(999)
