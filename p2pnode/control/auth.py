@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from p2pnode.control import limits
 
 #: Names by which this machine may be called; the port does not matter.
 HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "p2pnode"})
-
-
-class _TooLarge(Exception):
-    pass
+_TOO_LARGE = f"the body is larger than {limits.MAX_BODY} bytes"
 
 
 class Guard:
@@ -37,33 +35,24 @@ class Guard:
         elif self._serving >= limits.MAX_REQUESTS:
             await _refuse(send, 503, "failed", f"{limits.MAX_REQUESTS} requests are being served; try again later")
         elif (declared := headers.get(b"content-length", b"0")).isdigit() and int(declared) > limits.MAX_BODY:
-            await _refuse(send, 413, "usage", f"the body is larger than {limits.MAX_BODY} bytes")
+            await _refuse(send, 413, "usage", _TOO_LARGE)
         else:
             await self._pass_on(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         got = 0
-        started = False
 
         async def counted() -> Message:
             nonlocal got
             message = await receive()
             got += len(message.get("body", b""))
             if got > limits.MAX_BODY:
-                raise _TooLarge
+                raise HTTPException(413, _TOO_LARGE)
             return message
-
-        async def noted(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
 
         self._serving += 1
         try:
-            await self._app(scope, counted, noted)
-        except _TooLarge:
-            if not started:
-                await _refuse(send, 413, "usage", f"the body is larger than {limits.MAX_BODY} bytes")
+            await self._app(scope, counted, send)
         finally:
             self._serving -= 1
 

@@ -20,7 +20,7 @@ _GAUGES = {
 }
 
 
-@attrs.frozen(slots=True)
+@attrs.frozen(slots=True, eq=False)
 class _Snapshot(Collector):
     status: Mapping[str, Any]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from p2pnode.control.operations import OPERATIONS, Operation
@@ -110,3 +111,12 @@ def _described(operation: Operation) -> dict[str, Any]:
             },
         }
     return described
+
+
+def main() -> None:
+    """`python -m p2pnode.control.openapi > docs/openapi.json`."""
+    print(json.dumps(document(version="1"), indent=1))
+
+
+if __name__ == "__main__":
+    main()

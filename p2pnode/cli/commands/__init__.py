@@ -1,0 +1,1 @@
+"""One module a verb or noun; what is heavy is imported inside the functions that need it."""

@@ -1,0 +1,217 @@
+"""`p2pnode dht`: records, providers, lookups and the routing table."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from p2pnode.cli import arguments
+from p2pnode.cli.session import Session, examples, json_option, pass_session
+from p2pnode.ui.fail import fail
+from p2pnode.ui.render import duration, milliseconds, print_json, print_table, say, short_id
+from p2pnode.ui.values import from_json, readable, to_json
+
+_DAY_S = 24 * 3600
+_TTL = arguments.Seconds(most=_DAY_S)
+
+
+@click.group()
+def dht() -> None:
+    """Store and find records in the whole network.
+
+    A record has one value of at most 832 bytes. Without a name its key is the hash of the value, and it never
+    changes; with one it is signed, and only its author can replace it.
+    """
+
+
+@dht.command(
+    epilog=examples(
+        "p2pnode dht put hello                      the key is the hash of the value",
+        "p2pnode dht put hello --name greeting      read it anywhere: p2pnode dht get MY-ID/greeting",
+        "date | p2pnode dht put - --name now --ttl 1h",
+    )
+)
+@click.argument("value")
+@click.option("--name", help="Sign it and store it under this node's id and this name (at most 32 bytes).")
+@click.option("--ttl", type=_TTL, metavar="S", help="Life: seconds, or 90s, 15m, 12h, 1d. Default and most: 1d.")
+@click.option(
+    "--profile",
+    type=click.Choice(["secure", "cheap"]),
+    help="secure (default): the whole region around the key, read back; cheap: the 20 closest, one lookup.",
+)
+@click.option("--cas", type=click.IntRange(min=0), metavar="SEQ", help="Replace only if SEQ is the newest version.")
+@json_option
+@pass_session
+def put(
+    session: Session,
+    value: str,
+    name: str | None,
+    ttl: int | None,
+    profile: str | None,
+    cas: int | None,
+    as_json: bool,
+) -> None:
+    """Store VALUE; `-` reads it from stdin."""
+    if cas is not None and name is None:
+        fail("--cas needs --name: a record without a name never changes", code="usage")
+    body: dict[str, Any] = {
+        "value": to_json(arguments.value(value)),
+        "name": None if name is None else arguments.record_name(name),
+        "ttl_s": ttl,
+        "profile": profile,
+        "cas": cas,
+    }
+    answer = session.node().call(
+        "POST", "/v1/dht/put", {key: given for key, given in body.items() if given is not None}
+    )
+    if as_json:
+        print_json(answer)
+        return
+    print(answer["key"])
+    say(f"stored by {answer['stored']} peers in {answer['rpcs']} requests")
+    if answer["stored"] == 0:
+        say("no peer took it: only this node has it until others are there")
+    if name is not None and "author" in answer:
+        say(f"anywhere on the network:   p2pnode dht get {short_id(answer['author'])}/{name}")
+    else:
+        say(f"anywhere on the network:   p2pnode dht get {answer['key']}")
+
+
+@dht.command(
+    epilog=examples(
+        "p2pnode dht get n7xk-4qfa/greeting             the author may be a prefix of an id",
+        "p2pnode dht get 5f0c…64 hex digits…e1 --raw > file",
+    )
+)
+@click.argument("what", metavar="KEY|AUTHOR/NAME")
+@click.option("--raw", is_flag=True, help="Write the bytes of the value to stdout and nothing else.")
+@click.option("--paths", type=click.IntRange(1, 8), help="Disjoint paths of the lookup (default: up to 8).")
+@json_option
+@pass_session
+def get(session: Session, what: str, raw: bool, paths: int | None, as_json: bool) -> None:
+    """Find a record, check it and print its value."""
+    if raw and as_json:
+        fail("--raw and --json exclude each other", code="usage", help="p2pnode dht get --help")
+    body: dict[str, Any]
+    if "/" in what:
+        author, name = arguments.author_and_name(what)
+        body = {"author": author, "name": name}
+    else:
+        body = {"key": arguments.key(what)}
+    if paths is not None:
+        body["paths"] = paths
+    answer = session.node().call("POST", "/v1/dht/get", body)
+    if as_json:
+        print_json(answer)
+        return
+    data = from_json(answer["value"])
+    if raw:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    text = readable(data)
+    if text is None:
+        print(f"base64:{to_json(data)['base64']}")  # type: ignore[index]
+        say("the value is not text; --raw writes its bytes")
+    else:
+        print(text)
+    signed = f"signed by {short_id(answer['author'])}, version {answer['seq']}; " if "author" in answer else ""
+    say(f"{signed}{answer['holders']} holders agree, {answer['rpcs']} requests")
+
+
+@dht.command(epilog=examples("p2pnode dht lookup n7xk-4qfa-…", "p2pnode dht lookup KEY --json | jq .hops"))
+@click.argument("key", metavar="KEY|ID")
+@json_option
+@pass_session
+def lookup(session: Session, key: str, as_json: bool) -> None:
+    """List the nodes closest to a key, nearest first."""
+    target = arguments.key(key) if arguments.is_key(key) else _whole_id(key)
+    answer = session.node().call("POST", "/v1/dht/lookup", {"key": target})
+    if as_json:
+        print_json(answer)
+        return
+    for node in answer["closest"]:
+        print(node)
+    say(f"{len(answer['closest'])} nodes, {answer['rpcs']} requests, {answer['hops']} hops, {answer['paths']} paths")
+
+
+def _whole_id(text: str) -> str:
+    from overlay.errors import LocalError
+    from overlay.identity.node_id import parse_id
+
+    try:
+        parse_id(text)
+    except LocalError as error:
+        fail(str(error), code="usage", expected="a key of 64 hex digits or a whole id")
+    return text
+
+
+@dht.command(epilog=examples("p2pnode dht provide KEY", "p2pnode dht provide KEY --ttl 1h"))
+@click.argument("key")
+@click.option("--ttl", type=_TTL, metavar="S", help="Life: seconds, or 90s, 15m, 12h, 1d. Default and most: 1d.")
+@json_option
+@pass_session
+def provide(session: Session, key: str, ttl: int | None, as_json: bool) -> None:
+    """Announce that this node has what KEY names."""
+    body: dict[str, Any] = {"key": arguments.key(key)}
+    if ttl is not None:
+        body["ttl_s"] = ttl
+    answer = session.node().call("POST", "/v1/dht/provide", body)
+    if as_json:
+        print_json(answer)
+    else:
+        say(f"announced at {answer['stored']} peers in {answer['rpcs']} requests")
+
+
+@dht.command(epilog=examples("p2pnode dht providers KEY", "p2pnode dht providers KEY --json | jq .providers"))
+@click.argument("key")
+@json_option
+@pass_session
+def providers(session: Session, key: str, as_json: bool) -> None:
+    """List who announced to have what KEY names."""
+    answer = session.node().call("GET", "/v1/dht/providers", query={"key": arguments.key(key)})
+    if as_json:
+        print_json(answer)
+        return
+    rows = [(short_id(found["id"]), found["address"], duration(found["expires_s"])) for found in answer["providers"]]
+    print_table(("ID", "ADDRESS", "EXPIRES IN"), rows)
+
+
+@dht.command(epilog=examples("p2pnode dht table", "p2pnode dht table --json | jq '.buckets | length'"))
+@json_option
+@pass_session
+def table(session: Session, as_json: bool) -> None:
+    """Show the routing table, bucket by bucket; depth counts the bits shared with this node."""
+    answer = session.node().call("GET", "/v1/dht/table")
+    if as_json:
+        print_json(answer)
+        return
+    rows = [
+        (
+            bucket["depth"],
+            short_id(contact["id"]),
+            contact["address"],
+            milliseconds(contact["rtt_ms"]),
+            contact["failures"],
+            duration(contact["since_s"]),
+        )
+        for bucket in answer["buckets"]
+        for contact in bucket["contacts"]
+    ]
+    print_table(("DEPTH", "ID", "ADDRESS", "RTT", "FAILURES", "SINCE"), rows, right=("DEPTH", "RTT", "FAILURES"))
+    say(f"{len(rows)} contacts in {len(answer['buckets'])} buckets")
+
+
+@dht.command(epilog=examples("p2pnode dht own"))
+@json_option
+@pass_session
+def own(session: Session, as_json: bool) -> None:
+    """List the records that this node publishes again until they expire."""
+    answer = session.node().call("GET", "/v1/dht/own")
+    if as_json:
+        print_json(answer)
+        return
+    rows = [(r["key"][:16] + "…", r["name"], r["seq"], duration(r["expires_s"])) for r in answer["records"]]
+    print_table(("KEY", "NAME", "VERSION", "EXPIRES IN"), rows, right=("VERSION",))

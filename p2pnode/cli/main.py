@@ -1,0 +1,129 @@
+"""Entry point: parses the line, runs one command, turns every end into a text and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from p2pnode.cli.lazy import PLUGINS, Lazy, LazyGroup
+from p2pnode.cli.session import Session, examples
+from p2pnode.ui.fail import Exit, Fail, show
+
+_DAILY = "Daily"
+_SUBSYSTEMS = "Subsystems"
+_COMMANDS = "p2pnode.cli.commands"
+
+LAZY = {
+    "run": Lazy(f"{_COMMANDS}.run:run", "Run a node here until Ctrl-C.", _DAILY),
+    "status": Lazy(f"{_COMMANDS}.status:status", "Who the node is and whether it is connected.", _DAILY),
+    "stop": Lazy(f"{_COMMANDS}.stop:stop", "Have the node leave the network and end.", _DAILY),
+    "demo": Lazy(f"{_COMMANDS}.demo:demo", "Start real peers on this machine and show what they do.", _DAILY),
+    "doctor": Lazy(f"{_COMMANDS}.doctor:doctor", "Check what usually goes wrong, and say what to do.", _DAILY),
+    "ticket": Lazy(f"{_COMMANDS}.ticket:ticket", "One line that another node joins with.", _DAILY),
+    "peers": Lazy(f"{_COMMANDS}.peers:peers", "List, show and ping peers.", _SUBSYSTEMS),
+    "dht": Lazy(f"{_COMMANDS}.dht:dht", "Store and find records.", _SUBSYSTEMS),
+    "id": Lazy(f"{_COMMANDS}.id:id_group", "The identity of this home: show, new, export, import.", _SUBSYSTEMS),
+    "network": Lazy(f"{_COMMANDS}.network:network", "Make the key of a private network.", _SUBSYSTEMS),
+    "config": Lazy(f"{_COMMANDS}.config:config", "Show and check settings, list files.", _SUBSYSTEMS),
+    "completion": Lazy(f"{_COMMANDS}.completion:completion", "Completion for bash, zsh and fish.", _SUBSYSTEMS),
+}
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=LAZY,
+    plugins=PLUGINS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "p2pnode run                         on two machines of one network: they find each other",
+        "p2pnode dht put hello --name greeting",
+        "p2pnode demo --once                 five peers on this machine, a tour, and an end",
+    ),
+)
+@click.option("--home", metavar="DIR", help="Folder of the node (else P2PNODE_HOME, else the user's data folder).")
+@click.option("-v", "--verbose", count=True, help="Say more; -vv says all, -vvv what libraries say too.")
+@click.option("--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the log there too.")
+@click.version_option(package_name="p2pnode", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, home: str | None, verbose: int, log_file: Path | None) -> None:
+    """A peer-to-peer node: run one, and use it.
+
+    Data goes to stdout, talk to stderr. Exit codes: 0 ok, 1 failed, 2 usage, 3 no node running, 4 not found,
+    5 not verified, 6 timed out, 130 Ctrl-C.
+    """
+    ctx.obj = Session(home, verbose, log_file)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    sys.exit(int(run_line(list(sys.argv[1:] if argv is None else argv))))
+
+
+def run_line(args: list[str]) -> int:
+    """Run one command line and return its exit code; everything that it says is already printed."""
+    options = args[: args.index("--")] if "--" in args else args
+    as_json = "--json" in options
+    try:
+        code = cli.main(args, prog_name="p2pnode", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else Exit.OK
+    except Fail as failure:
+        return show(failure, as_json_object=as_json)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return Exit.OK
+    except click.UsageError as error:
+        return show(_usage(error), as_json_object=as_json)
+    except click.ClickException as error:
+        return show(Fail(error.format_message()), as_json_object=as_json)
+    except (KeyboardInterrupt, click.Abort):
+        return show(Fail("stopped by Ctrl-C", code="interrupted"), as_json_object=as_json)
+    except BrokenPipeError:
+        # The reader has enough (`| head`); nothing may be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+    except Exception as error:
+        if (failure := _of_home(error)) is None:
+            failure = _bug(error, verbose="-v" in options or "--verbose" in options)
+        return show(failure, as_json_object=as_json)
+
+
+def _usage(error: click.UsageError) -> Fail:
+    path = error.ctx.command_path if error.ctx else "p2pnode"
+    facts = {"help": f"{path} --help"}
+    if error.ctx is not None:
+        facts = {"usage": error.ctx.get_usage().removeprefix("Usage: ").replace("\n", " ")} | facts
+    message = error.format_message().rstrip(".")
+    return Fail(message[:1].lower() + message[1:], code="usage", facts=facts)
+
+
+def _of_home(error: Exception) -> Fail | None:
+    """HomeError lies below p2pnode.ui and has its shape; LocalError is the core saying what it was asked wrongly."""
+    from overlay.errors import LocalError
+    from p2pnode.paths import HomeError
+
+    match error:
+        case HomeError():
+            return Fail(error.what, code=error.code, facts=error.facts)
+        case LocalError():
+            return Fail(str(error), code="usage")
+    return None
+
+
+def _bug(error: Exception, *, verbose: bool) -> Fail:
+    facts = {"what": f"{type(error).__name__}: {error}"}
+    if verbose:
+        import traceback
+
+        facts["where"] = "".join(traceback.format_exception(error))
+    else:
+        facts["see where"] = "the same command with p2pnode -v …"
+    return Fail("a bug in p2pnode", facts=facts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What the options before the verb say, and decorators that every command shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import click
+
+if TYPE_CHECKING:
+    from p2pnode.api import Client
+    from p2pnode.paths import Home
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@attrs.frozen(slots=True)
+class Session:
+    """`ctx.obj` of every command."""
+
+    home_option: str | None = None
+    verbose: int = 0
+    log_file: Path | None = None
+
+    @property
+    def home(self) -> Home:
+        from p2pnode.paths import find_home
+
+        return find_home(self.home_option)
+
+    def node(self) -> Client:
+        """The running node of this home; nothing is contacted before the first call."""
+        from p2pnode.api import connect
+
+        return connect(self.home.dir)
+
+    def command(self, words: str) -> str:
+        """A command line that a person can paste: with --home if this one had it."""
+        import shlex
+
+        home = f"--home {shlex.quote(self.home_option)} " if self.home_option else ""
+        return f"p2pnode {home}{words}"
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help='One JSON object on stdout, with "v": 1.')(command)
+
+
+def examples(*lines: str) -> str:
+    """An epilog of command lines, each as it is."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,171 @@
+"""A node without a network, for the control API and the command line: a dict of records and a few made-up peers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+import trio
+
+from overlay.events import Event
+from overlay.identity.node_id import format_id, node_id_of
+from p2pnode.driver import CommandFailed, Subscription
+
+KEY = bytes(range(32))
+ID = format_id(node_id_of(KEY))
+OTHERS = tuple(format_id(node_id_of(bytes([n]) * 32)) for n in range(1, 4))
+
+
+@attrs.define(slots=True, eq=False)
+class FakeNode:
+    """Implements p2pnode.control.view.NodeView. `fails[name]` makes a command fail, `hold` makes it wait."""
+
+    records: dict[str, tuple[bytes, int | None]] = attrs.Factory(dict)
+    provided: dict[str, list[str]] = attrs.Factory(dict)
+    fails: dict[str, tuple[str, str]] = attrs.Factory(dict)
+    hold: dict[str, trio.Event] = attrs.Factory(dict)
+    #: Commands in the order they came.
+    asked: list[tuple[str, dict[str, Any]]] = attrs.Factory(list)
+    stopped: trio.Event = attrs.Factory(trio.Event)
+    listen: Sequence[str] = ("udp 127.0.0.1:4433",)
+    started_at: float = attrs.Factory(trio.current_time)
+    network: str = "p2pnode"
+    ticket: str = "p2pnode-ticket-of-the-fake"
+    version: str = "0.1.0"
+    _subscriptions: list[Subscription] = attrs.Factory(list)
+    _changed: trio.Event = attrs.Factory(trio.Event)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that a command, a new listener or one that left makes true."""
+        with trio.fail_after(30):
+            while not condition():
+                await self._changed.wait()
+
+    def _poke(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    async def command(self, name: str, /, **args: Any) -> Any:
+        self.asked.append((name, args))
+        self._poke()
+        if name in self.hold:
+            await self.hold[name].wait()
+        if name in self.fails:
+            raise CommandFailed(*self.fails[name])
+        return getattr(self, f"_{name}")(**args)
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    @contextmanager
+    def subscribe(self, *, kept: int) -> Iterator[Subscription]:
+        subscription = Subscription(*trio.open_memory_channel[Event](kept))
+        self._subscriptions.append(subscription)
+        self._poke()
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.remove(subscription)
+            self._poke()
+
+    @property
+    def listeners(self) -> int:
+        return len(self._subscriptions)
+
+    def emit(self, event: Event) -> None:
+        for subscription in self._subscriptions:
+            subscription._offer(event)
+
+    # --- the commands -----------------------------------------------------------------------
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "id": ID,
+            "key": KEY.hex(),
+            "network": self.network,
+            "network_id": "ab" * 32,
+            "role": "full",
+            "peers": 3,
+            "table": 3,
+            "records": len(self.records),
+            "counters": {"datagrams_in": 7, "bad_message": 2},
+        }
+
+    def _peers(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": peer,
+                "address": f"192.0.2.{n}:4433",
+                "rtt_ms": 0.25 * n if n < 3 else None,
+                "last_seen_s": 1.5 * n,
+                "role": "full",
+                "score": None,
+            }
+            for n, peer in enumerate(OTHERS, 1)
+        ]
+
+    def _ping(self, peer: str) -> dict[str, Any]:
+        for n, known in enumerate(OTHERS, 1):
+            if known.startswith(peer) or peer == f"192.0.2.{n}:4433":
+                return {"id": known, "address": f"192.0.2.{n}:4433", "rtt_ms": 0.25 * n}
+        raise CommandFailed("not_found", f"no peer is known by {peer}")
+
+    def _put(
+        self,
+        value: bytes,
+        name: str | None = None,
+        salt: bytes | None = None,
+        ttl_s: int | None = None,
+        profile: str = "secure",
+        cas: int | None = None,
+    ) -> dict[str, Any]:
+        salt = name.encode() if name is not None else salt
+        if salt is None:
+            key = hashlib.sha256(b"p2pnode/blob/1" + value).hexdigest()
+            self.records[key] = (value, None)
+            return {"key": key, "kind": "blob", "stored": 3, "rpcs": 9}
+        key = hashlib.sha256(b"p2pnode/signed/1" + node_id_of(KEY) + salt).hexdigest()
+        seq = (self.records[key][1] or 0) + 1 if key in self.records else 1
+        self.records[key] = (value, seq)
+        return {"key": key, "kind": "signed", "seq": seq, "author": ID, "stored": 3, "rpcs": 9}
+
+    def _get(self, key: str | None = None, author: str | None = None, name: str | None = None) -> dict[str, Any]:
+        if key is None:
+            assert name is not None
+            key = hashlib.sha256(b"p2pnode/signed/1" + node_id_of(KEY) + name.encode()).hexdigest()
+        if key not in self.records:
+            raise CommandFailed("not_found", "nobody who was asked has this record")
+        value, seq = self.records[key]
+        kind, who = ("blob", None) if seq is None else ("signed", ID)
+        return {"key": key, "kind": kind, "value": value, "author": who, "seq": seq, "holders": 3, "rpcs": 5}
+
+    def _lookup(self, key: str) -> dict[str, Any]:
+        return {"closest": list(OTHERS), "rpcs": 4, "hops": 1, "paths": 1}
+
+    def _provide(self, key: str, ttl_s: int | None = None) -> dict[str, Any]:
+        self.provided.setdefault(key, []).append(ID)
+        return {"key": key, "stored": 3, "rpcs": 6}
+
+    def _providers(self, key: str) -> dict[str, Any]:
+        found = [{"id": who, "address": "192.0.2.9:4433", "expires_s": 86400.0} for who in self.provided.get(key, [])]
+        return {"key": key, "providers": found, "rpcs": 4}
+
+    def _table(self) -> dict[str, Any]:
+        contacts = [
+            {"id": peer["id"], "address": peer["address"], "rtt_ms": peer["rtt_ms"], "failures": 0, "since_s": 12.5}
+            for peer in self._peers()
+        ]
+        return {"buckets": [{"depth": 0, "contacts": contacts, "replacements": 1}]}
+
+    def _own(self) -> list[dict[str, Any]]:
+        return [
+            {"key": key, "name": "greeting", "seq": seq, "expires_s": 86400.0}
+            for key, (_, seq) in self.records.items()
+            if seq is not None
+        ]
+
+    def _join(self, addresses: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"joined": len(addresses)}
