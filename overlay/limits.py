@@ -34,7 +34,6 @@ MAX_RECORDS_PER_AUTHOR = 4_096
 #: One storing group (diversity.py) may fill a quarter.
 MAX_RECORDS_PER_GROUP = 16_384
 MAX_PROVIDERS_PER_KEY = 64
-MAX_PROVIDER_KEYS = 16_384
 #: Of all keys together: as many as records.
 MAX_PROVIDERS = 65_536
 #: Provider records a page of PROVIDERS, as many as fit into a datagram.

@@ -11,42 +11,24 @@ The table sends nothing. The caller reports `seen`, `heard` and `failed`, and pi
 from __future__ import annotations
 
 import enum
-import heapq
 from collections.abc import Callable, Iterator
 
 import attrs
 
 from overlay.dht.bucket import EVICTABLE_FAILURES, Bucket, Entry
+from overlay.dht.crowds import Crowds
 from overlay.dht.distance import BITS, bucket_index, common_prefix, random_in_bucket, random_under_prefix
 from overlay.dht.diversity import Grouping
-from overlay.limits import (
-    DIVERSITY_FLOOR,
-    MAX_PER_SUBNET_IN_BUCKET,
-    MAX_PER_SUBNET_IN_TABLE,
-    MAX_PER_WIDE_SUBNET,
-    REPLACEMENTS,
-    K,
-)
+from overlay.dht.ping_queue import PingQueue
+from overlay.limits import DIVERSITY_FLOOR, MAX_PER_SUBNET_IN_BUCKET, REPLACEMENTS, K
 from overlay.rpc.contact import Contact
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND
 
-#: A healthy contact is pinged after a minute of silence, or later if the table is large: upkeep
-#: never costs more than one ping in KEEPALIVE_PER_CONTACT.
-KEEPALIVE_NS = 60 * SECOND
-KEEPALIVE_PER_CONTACT_NS = 2 * SECOND
-#: A failing contact is pinged again after 1, 2, 4, 8, 10, 10, ... seconds for five minutes (a cable
-#: that is plugged in again heals within 10 s), then once a minute.
-RETRY_NS = SECOND
-RETRY_MAX_NS = 10 * SECOND
-RETRY_EAGER_NS = 300 * SECOND
-RETRY_LATE_NS = 60 * SECOND
 #: It is given up after this many failures over this long, if others answer meanwhile. If nobody
 #: does, it is we who are cut off, and forgetting everybody would make that permanent.
 MAX_FAILURES = 10
 GIVE_UP_NS = 900 * SECOND
-#: A contact named by `due` or `seen` is not named again before this: its ping is under way.
-PING_GUARD_NS = 10 * SECOND
 #: The oldest contact of a full bucket is tested for a newcomer only after this much silence.
 TEST_AFTER_NS = 30 * SECOND
 
@@ -94,8 +76,7 @@ class RoutingTable:
     """Contacts by distance from `own_number`. See the module docstring for who calls what."""
 
     __slots__ = (
-        "_answered_ns", "_buckets", "_diversity", "_entries", "_groups", "_k", "_own", "_queue", "_rng", "_serial",
-        "_wides",
+        "_answered_ns", "_buckets", "_crowds", "_diversity", "_entries", "_k", "_own", "_queue", "_rng",
     )  # fmt: skip
 
     def __init__(self, own_number: int, *, diversity: Grouping, rng: Rng, k: int = K) -> None:
@@ -105,12 +86,8 @@ class RoutingTable:
         self._rng = rng
         self._buckets = [Bucket(0, 0)]
         self._entries: dict[bytes, Entry] = {}
-        #: Members per address group, capped ones only.
-        self._groups: dict[bytes, int] = {}
-        self._wides: dict[bytes, int] = {}
-        #: (time, serial, entry): one item per entry is current (`queued_ns`), others are skipped.
-        self._queue: list[tuple[int, int, Entry]] = []
-        self._serial = 0
+        self._crowds = Crowds()
+        self._queue = PingQueue(rng)
         #: When anybody answered last.
         self._answered_ns = -1
 
@@ -133,7 +110,7 @@ class RoutingTable:
         if entry.failures:
             entry.failures = 0
             self._bucket_of(contact.number).live[contact.number] = contact
-        entry.due_ns = now_ns + self._keepalive()
+        self._queue.postpone(entry, now_ns, len(self._entries))
         return outcome
 
     def heard(self, contact: Contact, now_ns: int) -> None:
@@ -142,10 +119,10 @@ class RoutingTable:
         if entry is None or entry.contact is not contact:
             return
         if entry.failures:
-            self._schedule(entry, now_ns)  # back again, perhaps: ask at once
+            self._queue.schedule(entry, now_ns)  # back again, perhaps: ask at once
         else:
             entry.last_seen_ns = now_ns
-            entry.due_ns = now_ns + self._keepalive()
+            self._queue.postpone(entry, now_ns, len(self._entries))
 
     def failed(self, contact: Contact, now_ns: int) -> bool:
         """`contact` did not answer any try of a request. True if it left the table for that."""
@@ -172,11 +149,7 @@ class RoutingTable:
             if given_up or bucket.spare or len(bucket.entries) > self._k:
                 self._drop(entry, now_ns)
                 return True
-        if now_ns - entry.failing_since_ns >= RETRY_EAGER_NS:
-            wait = RETRY_LATE_NS
-        else:
-            wait = min(RETRY_NS << min(entry.failures - 1, 8), RETRY_MAX_NS)
-        self._schedule(entry, now_ns + wait)
+        self._queue.retry(entry, now_ns)
         return False
 
     def remove(self, key: bytes, *, now_ns: int = 0) -> Contact | None:
@@ -197,18 +170,17 @@ class RoutingTable:
         """Make all failing contacts due now: the network changed, so they may be back."""
         for entry in self._entries.values():
             if entry.failures:
-                self._schedule(entry, now_ns)
+                self._queue.schedule(entry, now_ns)
 
     def regroup(self) -> None:
         """Ask the grouping again for every contact: the attached subnets changed."""
-        self._groups.clear()
-        self._wides.clear()
+        self._crowds = Crowds()
         for bucket in self._buckets:
             for entry in bucket.spare.values():
                 self._set_group(entry)
             for entry in bucket.entries.values():
                 self._set_group(entry)
-                self._count(entry, 1)
+                self._crowds.count(entry, 1)
 
     # --- questions --------------------------------------------------------------------------
 
@@ -301,28 +273,11 @@ class RoutingTable:
 
     def due(self, now_ns: int) -> Contact | None:
         """A contact that should be pinged now; call again until None. Report `seen` or `failed`."""
-        due_ns = self.next_due_ns()
-        if due_ns is None or due_ns > now_ns:
-            return None
-        entry = self._queue[0][2]
-        entry.due_ns = now_ns + PING_GUARD_NS
-        self.next_due_ns()
-        return entry.contact
+        return self._queue.due(now_ns)
 
     def next_due_ns(self) -> int | None:
         """Monotonic time at which `due` will name somebody; None if the table is empty."""
-        queue = self._queue
-        while queue:
-            time_ns, _, entry = queue[0]
-            if entry.queued_ns != time_ns:
-                heapq.heappop(queue)  # superseded by an earlier item, or left the table
-            elif entry.due_ns > time_ns:
-                self._serial += 1
-                entry.queued_ns = entry.due_ns
-                heapq.heapreplace(queue, (entry.due_ns, self._serial, entry))
-            else:
-                return time_ns
-        return None
+        return self._queue.earliest_ns()
 
     # --- how ---------------------------------------------------------------------------------
 
@@ -411,7 +366,7 @@ class RoutingTable:
         oldest = bucket.least_recently_seen()
         if now_ns - oldest.last_seen_ns < TEST_AFTER_NS or oldest.due_ns <= now_ns or oldest.failures:
             return Seen(Outcome.REPLACEMENT)  # seen just now, or its ping is due or being retried anyway
-        oldest.due_ns = max(oldest.due_ns, now_ns + PING_GUARD_NS)
+        self._queue.guard(oldest, now_ns)
         return Seen(Outcome.REPLACEMENT, test=oldest.contact)
 
     def _split(self, now_ns: int) -> None:
@@ -432,7 +387,7 @@ class RoutingTable:
             entry = next((e for e in latest if not self._crowded(bucket, e, 1)), latest[0])
             del bucket.spare[entry.contact.key]
             self._place(bucket, entry, now_ns)
-            self._schedule(entry, now_ns)  # it answered once, long ago perhaps
+            self._queue.schedule(entry, now_ns)  # it answered once, long ago perhaps
 
     def _move(self, entry: Entry, contact: Contact) -> bool:
         """Give `entry` the new address; False if it left the table, its new group having its share."""
@@ -450,13 +405,13 @@ class RoutingTable:
     def _place(self, bucket: Bucket, entry: Entry, now_ns: int) -> None:
         bucket.place(entry)
         self._entries[entry.contact.key] = entry
-        self._count(entry, 1)
-        self._schedule(entry, now_ns + self._keepalive())
+        self._crowds.count(entry, 1)
+        self._queue.postpone(entry, now_ns, len(self._entries))
 
     def _forget(self, bucket: Bucket, entry: Entry) -> None:
         bucket.take(entry.contact.key)
         del self._entries[entry.contact.key]
-        self._count(entry, -1)
+        self._crowds.count(entry, -1)
         entry.queued_ns = -1
 
     def _drop(self, entry: Entry, now_ns: int) -> None:
@@ -470,37 +425,5 @@ class RoutingTable:
         entry.wide = self._diversity.wide_group(address)
         entry.capped = self._diversity.capped(address)
 
-    def _count(self, entry: Entry, change: int) -> None:
-        if not entry.capped:
-            return
-        for counts, group in ((self._groups, entry.group), (self._wides, entry.wide)):
-            counts[group] = counts.get(group, 0) + change
-            if not counts[group]:
-                del counts[group]
-
     def _crowded(self, bucket: Bucket, entry: Entry, joining: int) -> bool:
-        """Whether its groups are over their caps, counting `joining` more than are in the table."""
-        if not entry.capped:
-            return False
-        wide_cap = max(MAX_PER_WIDE_SUBNET, len(self._entries) // 10)
-        return (
-            self._groups.get(entry.group, 0) + joining > MAX_PER_SUBNET_IN_TABLE
-            or self._wides.get(entry.wide, 0) + joining > wide_cap
-            or bucket.members_of(entry.group) + joining > MAX_PER_SUBNET_IN_BUCKET
-        )
-
-    def _keepalive(self) -> int:
-        """Within a quarter of the interval, so that pings spread."""
-        interval = max(KEEPALIVE_NS, len(self._entries) * KEEPALIVE_PER_CONTACT_NS)
-        return interval - interval // 4 + self._rng.below(1 << 16) * (interval // 2) // (1 << 16)
-
-    def _schedule(self, entry: Entry, due_ns: int) -> None:
-        entry.due_ns = due_ns
-        if 0 <= entry.queued_ns <= due_ns:
-            return  # the queue looks at it earlier anyway, and then again at due_ns
-        entry.queued_ns = due_ns
-        self._serial += 1
-        heapq.heappush(self._queue, (due_ns, self._serial, entry))
-        if len(self._queue) > 4 * len(self._entries) + 64:
-            self._queue = [item for item in self._queue if item[2].queued_ns == item[0]]
-            heapq.heapify(self._queue)
+        return self._crowds.crowded(bucket, entry, joining, len(self._entries))

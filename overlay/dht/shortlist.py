@@ -14,12 +14,10 @@ follows its own closest candidates whatever the others found, so one malicious p
 
 from __future__ import annotations
 
-import enum
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 
-import attrs
-
+from overlay.dht.candidate import Candidate, Path, State
 from overlay.dht.diversity import Grouping
 from overlay.limits import (
     ALPHA,
@@ -30,43 +28,6 @@ from overlay.limits import (
     K,
 )
 from overlay.rpc.contact import Contact
-
-
-class State(enum.Enum):
-    #: Heard of. Left by being asked.
-    FRESH = "fresh"
-    #: Asked; takes a slot of its path. Left by any report.
-    ASKED = "asked"
-    #: Silent for longer than usual: gave its slot back, is still waited for. Left by any other report.
-    SLOW = "slow"
-    #: Silent for its second try: not waited for any more, but an answer still counts.
-    LATE = "late"
-    #: Answered. Final.
-    ANSWERED = "answered"
-    #: Did not answer any try, or answered nonsense. Final.
-    FAILED = "failed"
-
-
-@attrs.define(slots=True, eq=False)
-class _Candidate:
-    contact: Contact
-    distance: int
-    path: _Path
-    hops: int
-    referrer: Contact | None
-    #: Its address group if that is capped, else None.
-    group: bytes | None
-    #: Place in the sorted lists: two addresses of a key have the same distance.
-    rank: tuple[int, int]
-    state: State = State.FRESH
-
-
-@attrs.define(slots=True, eq=False)
-class _Path:
-    number: int
-    #: Candidates of this path that have not failed, nearest first.
-    alive: list[tuple[int, int]] = attrs.field(factory=list)
-    asked: int = 0
 
 
 class Shortlist:
@@ -99,22 +60,22 @@ class Shortlist:
         self._own = own
         self._diversity = diversity
         self._max = max_candidates
-        self._by_contact: dict[Contact, _Candidate] = {}
-        self._by_key: dict[bytes, list[_Candidate]] = {}
-        self._by_rank: dict[tuple[int, int], _Candidate] = {}
+        self._by_contact: dict[Contact, Candidate] = {}
+        self._by_key: dict[bytes, list[Candidate]] = {}
+        self._by_rank: dict[tuple[int, int], Candidate] = {}
         #: All that have not failed and are not late, nearest first.
         self._alive: list[tuple[int, int]] = []
         #: Living members per capped group.
-        self._members: dict[bytes, list[_Candidate]] = {}
+        self._members: dict[bytes, list[Candidate]] = {}
         #: Beyond the cap of their group, nearest first: asked only if there are not k others.
         self._set_aside: list[tuple[int, int]] = []
-        self._in_flight: dict[_Candidate, None] = {}
+        self._in_flight: dict[Candidate, None] = {}
         self._kth = 0
         self._kth_known = False
         self._turn = 0
         nearest = sorted(dict.fromkeys(seeds), key=lambda c: c.number ^ target)
         count = max(1, min(paths, len({c.key for c in nearest if c.number != own})))
-        self._paths = [_Path(i) for i in range(count)]
+        self._paths = [Path(i) for i in range(count)]
         #: Requests in flight if there is a single path; may be changed on the way. Several paths have
         #: one each, so that each walks by what its own peers say.
         self.alpha = alpha
@@ -261,17 +222,17 @@ class Shortlist:
                         break
         return self._kth
 
-    def _limit(self, path: _Path) -> int:
+    def _limit(self, path: Path) -> int:
         """Distance up to which candidates of this path are asked and waited for."""
         limit = max(self._threshold(), self._radius)
         if self._width and path.alive:
             limit = max(limit, path.alive[min(self._width, len(path.alive)) - 1][0])
         return limit
 
-    def _matters(self, candidate: _Candidate) -> bool:
+    def _matters(self, candidate: Candidate) -> bool:
         return candidate.distance <= self._limit(candidate.path)
 
-    def _askable(self, path: _Path) -> _Candidate | None:
+    def _askable(self, path: Path) -> Candidate | None:
         limit = self._limit(path)
         by_rank = self._by_rank
         for rank in path.alive:
@@ -284,7 +245,7 @@ class Shortlist:
                     return candidate
         return None
 
-    def _learn(self, contact: Contact, path: _Path, hops: int, referrer: Contact | None) -> bool:
+    def _learn(self, contact: Contact, path: Path, hops: int, referrer: Contact | None) -> bool:
         if contact.number == self._own or contact in self._by_contact:
             return False
         same_key = self._by_key.get(contact.key)
@@ -300,7 +261,7 @@ class Shortlist:
         rank = (distance, len(same_key) if same_key else 0)
         while rank in self._by_rank:  # a number given back by a forgotten address
             rank = (distance, rank[1] + 1)
-        candidate = _Candidate(contact, distance, path, hops, referrer, group, rank)
+        candidate = Candidate(contact, distance, path, hops, referrer, group, rank)
         self._by_contact[contact] = candidate
         self._by_rank[rank] = candidate
         if same_key is None:
@@ -326,7 +287,7 @@ class Shortlist:
         insort(self._set_aside, farthest.rank)
         return True
 
-    def _enlist(self, candidate: _Candidate) -> None:
+    def _enlist(self, candidate: Candidate) -> None:
         insort(self._alive, candidate.rank)
         insort(candidate.path.alive, candidate.rank)
         if candidate.group is not None:
@@ -334,7 +295,7 @@ class Shortlist:
         if candidate.distance <= self._kth:
             self._kth_known = False
 
-    def _delist(self, candidate: _Candidate) -> None:
+    def _delist(self, candidate: Candidate) -> None:
         for ranks in (self._alive, candidate.path.alive):
             del ranks[bisect_left(ranks, candidate.rank)]
         if candidate.group is not None:
@@ -342,21 +303,21 @@ class Shortlist:
         if candidate.distance <= self._kth:
             self._kth_known = False
 
-    def _land(self, candidate: _Candidate, state: State) -> None:
+    def _land(self, candidate: Candidate, state: State) -> None:
         del self._in_flight[candidate]
         if candidate.state is State.ASKED:
             candidate.path.asked -= 1
         candidate.state = state
 
-    def _bury(self, candidate: _Candidate) -> None:
+    def _bury(self, candidate: Candidate) -> None:
         """Take a late or failed candidate out of all lists but the memory of whom we asked."""
         self._delist(candidate)
 
-    def _revive(self, candidate: _Candidate) -> None:
+    def _revive(self, candidate: Candidate) -> None:
         candidate.state = State.ANSWERED
         self._enlist(candidate)
 
-    def _forget(self, candidate: _Candidate) -> None:
+    def _forget(self, candidate: Candidate) -> None:
         """Take a fresh candidate out altogether."""
         aside = bisect_left(self._set_aside, candidate.rank)
         if aside < len(self._set_aside) and self._set_aside[aside] == candidate.rank:

@@ -16,6 +16,7 @@ import attrs
 
 from overlay.dht.distance import number_of
 from overlay.dht.diversity import Grouping
+from overlay.dht.held import NO_DIGEST, Held, decode_held
 from overlay.dht.quota import Owner, Quota
 from overlay.dht.shelf import ProviderShelf
 from overlay.limits import (
@@ -52,50 +53,6 @@ class PutOutcome(enum.Enum):
     CAS_MISMATCH = "cas mismatch"
     #: A second value for one seq, seen for the first time: one wins, both are kept.
     EQUIVOCAL = "equivocal"
-
-
-@attrs.frozen(slots=True)
-class Held:
-    """One record as it lies in the storage; `inner` is the blob or the signed object."""
-
-    type: RecordType
-    expires_ms: int
-    #: 0 for a blob.
-    seq: int
-    #: SHA-256 of the value; 32 zero bytes for a blob, whose key says as much.
-    digest: bytes
-    #: NodeId to whom it is charged: of the author of a signed record, of who stored a blob.
-    author: bytes
-    #: Address group that stored it first; empty for ourselves.
-    group: bytes
-    inner: bytes
-
-    def encode(self) -> bytes:
-        return (
-            bytes((self.type,))
-            + self.expires_ms.to_bytes(8, "big")
-            + self.seq.to_bytes(8, "big")
-            + self.digest
-            + self.author
-            + bytes((len(self.group),))
-            + self.group
-            + self.inner
-        )
-
-
-_HEAD = 1 + 8 + 8 + 32 + 32 + 1
-_NO_DIGEST = bytes(32)
-
-
-def _decode(row: bytes | None) -> Held | None:
-    """None for bytes that this version did not write."""
-    if row is None or len(row) < _HEAD or row[0] not in (RecordType.BLOB, RecordType.SIGNED):
-        return None
-    end = _HEAD + row[_HEAD - 1]
-    return Held(
-        RecordType(row[0]), int.from_bytes(row[1:9], "big"), int.from_bytes(row[9:17], "big"),
-        row[17:49], row[49:81], row[_HEAD:end], row[end:],
-    )  # fmt: skip
 
 
 @attrs.define(slots=True)
@@ -139,7 +96,7 @@ class RecordStore:
 
     def _scan(self) -> None:
         for at, row in list(self._storage.scan(_RECORD)):
-            held = _decode(row)
+            held = decode_held(row)
             item = number_of(at[len(_RECORD) :]) ^ self._own
             # Not [] if the limits were lowered: then the nearest stay.
             evicted = None if held is None else self._quota.admit(item, Owner(held.author, held.group))
@@ -165,7 +122,7 @@ class RecordStore:
             if expires_ms > held.expires_ms:
                 self._write(key, attrs.evolve(held, expires_ms=expires_ms))
             return PutOutcome.STORED
-        return self._insert(key, Held(RecordType.BLOB, expires_ms, 0, _NO_DIGEST, author, group, inner))
+        return self._insert(key, Held(RecordType.BLOB, expires_ms, 0, NO_DIGEST, author, group, inner))
 
     def put_signed(
         self, record: SignedRecord, *, wall_ms: int, ttl_s: int, group: bytes, cas: int | None = None
@@ -204,7 +161,7 @@ class RecordStore:
         expires_ms = self._expires.get(number_of(key) ^ self._own)
         if expires_ms is None or expires_ms <= wall_ms:
             return None
-        return _decode(self._storage.get(_RECORD + key))
+        return decode_held(self._storage.get(_RECORD + key))
 
     def signed(self, key: bytes, wall_ms: int) -> Held | None:
         """The same if it is a signed record."""
@@ -213,7 +170,7 @@ class RecordStore:
 
     def other(self, key: bytes, wall_ms: int) -> Held | None:
         """The record of equal seq that lost against the one at `key`: proof that its author signed both."""
-        return _decode(self._storage.get(_OTHER + key)) if self.get(key, wall_ms) is not None else None
+        return decode_held(self._storage.get(_OTHER + key)) if self.get(key, wall_ms) is not None else None
 
     def remove(self, key: bytes) -> None:
         """Forget the record at `key`."""
@@ -290,7 +247,7 @@ class RecordStore:
             if expires_ms > latest_ms:
                 self._expires[item] = latest_ms
                 key = self._key(item)
-                held = _decode(self._storage.get(_RECORD + key))
+                held = decode_held(self._storage.get(_RECORD + key))
                 if held is not None:
                     self._storage.put(_RECORD + key, attrs.evolve(held, expires_ms=latest_ms).encode())
         self._rebuild()
