@@ -19,6 +19,7 @@ from overlay.wire import cbor, cose, fields
 from overlay.wire.registry import AppStatus as AppStatus
 from overlay.wire.registry import Kind
 from overlay.wire.registry import RecordType as RecordType
+from overlay.wire.registry import Role as Role
 from overlay.wire.registry import StoreStatus as StoreStatus
 
 #: Bits of `families` in FIND_NODE and FIND_VALUE: which addresses the asker can use.

@@ -1,0 +1,1 @@
+"""Golden bytes of the protocol: what every version must write and read."""

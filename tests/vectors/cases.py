@@ -1,0 +1,65 @@
+"""What the vectors hold, as values: one case per kind of message and inner object.
+
+A vector that changes is a new protocol. `python -m tests.vectors.make` writes missing files and
+says which existing ones differ; it overwrites nothing.
+"""
+
+from __future__ import annotations
+
+from overlay.identity.keys import KeyPair
+from overlay.identity.network import Network
+from overlay.identity.node_id import node_id_of
+from overlay.runtime.address import parse_address
+from overlay.wire import messages as m
+from overlay.wire.records import blob_key, encode_provider, encode_record
+
+#: Two peers; their seeds are the bytes 00..1f and 20..3f.
+ALICE = KeyPair.from_seed(bytes(range(32)))
+BOB = KeyPair.from_seed(bytes(range(32, 64)))
+
+PUBLIC = Network.default()
+#: Its key is the bytes 40..5f.
+PRIVATE = Network("home", puzzle_bits=8, params=(("beacon", "none"), ("block_s", 60)), psk=bytes(range(64, 96)))
+
+#: 2026-01-01T00:00:00Z in ms: stamp, seq; records end a day later.
+TIME = 1_767_225_600_000
+DAY = 86_400_000
+REQUEST_ID = bytes.fromhex("0102030405060708")
+#: The token that Bob gave to Alice; requests carry it unless they are padded.
+TOKEN = bytes.fromhex("a0a1a2a3a4a5a6a7")
+CURSOR = bytes.fromhex("c0c1c2c3c4c5c6c7")
+#: The nonce of the sealed datagram.
+NONCE = bytes(range(96, 120))
+TO = node_id_of(BOB.key)[:8]
+
+V4 = parse_address("192.0.2.7:4433")
+V6 = parse_address("[2001:db8::7]:4433")
+
+BLOB = b"hello, network"
+RECORD = encode_record(ALICE, PUBLIC, b"greeting", TIME, TIME + DAY, b"hello")
+PROVIDER = encode_provider(ALICE, PUBLIC, blob_key(BLOB), TIME, TIME + DAY)
+
+#: name -> (message, it goes without token and is padded to its size).
+MESSAGES: dict[str, tuple[m.Message, bool]] = {
+    "ping": (m.Ping(), False),
+    "ping-padded": (m.Ping(), True),
+    "pong": (m.Pong(TOKEN, V4.packed, m.Role.FULL), False),
+    "retry": (m.Retry(TOKEN), False),
+    "find-node": (m.FindNode(node_id_of(ALICE.key), m.V4 | m.V6), False),
+    "find-node-padded": (m.FindNode(node_id_of(ALICE.key), m.V4 | m.V6), True),
+    "nodes": (m.Nodes(TOKEN, m.Role.FULL, ALICE.key + V4.packed, ALICE.key + V6.packed), False),
+    "find-value": (m.FindValue(blob_key(BLOB), m.V4), False),
+    "value-blob": (m.Value(TOKEN, m.RecordType.BLOB, BLOB, 3600), False),
+    "value-signed": (m.Value(TOKEN, m.RecordType.SIGNED, RECORD, 3600), False),
+    "store-blob": (m.Store(m.RecordType.BLOB, BLOB, 86_400), False),
+    "store-signed": (m.Store(m.RecordType.SIGNED, RECORD, 86_400, cas=TIME - 1), False),
+    "stored": (m.Stored(m.StoreStatus.CAS_MISMATCH, seq=TIME), False),
+    "provide": (m.Provide(blob_key(BLOB), PROVIDER), False),
+    "find-providers": (m.FindProviders(blob_key(BLOB), after=CURSOR), False),
+    "providers": (m.Providers(TOKEN, ((PROVIDER, V4.packed),), next=CURSOR), False),
+    "app-request": (m.AppRequest("chat", b"hello, Bob"), False),
+    "app-reply": (m.AppReply(m.AppStatus.OK, body=b"hello, Alice"), False),
+    "dialback": (m.DialBack(), False),
+    "dialback-address": (m.DialBack(address=V6.packed), False),
+    "leave": (m.Leave(), False),
+}
