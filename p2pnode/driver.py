@@ -1,0 +1,335 @@
+"""Runs one Peer on trio: bytes, time and disk in, effects out.
+
+The core decides, this file does. Every input goes through `_feed`, which hands it over, performs
+the effects it caused and moves the one timer. An exception out of the core is a bug here and never
+the doing of a peer (hostile bytes end in BadMessage inside the core): it is logged with its
+traceback and ends the node, because a core that raised half-way is in a state nobody has thought of.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import attrs
+import trio
+
+from overlay import limits
+from overlay.errors import OverlayError
+from overlay.events import Event
+from overlay.runtime.address import Address
+from overlay.runtime.ports import (
+    Commit,
+    Compute,
+    Effect,
+    Failed,
+    Interface,
+    Now,
+    Ok,
+    Operate,
+    Outcome,
+    Report,
+    Result,
+    SendDatagram,
+    Sync,
+)
+from p2pnode.paths import HomeError
+
+log = logging.getLogger(__name__)
+
+#: Threads for Compute and Operate together; both release the GIL (hashing, disk).
+WORKERS = 4
+#: Events a slow subscriber may fall behind before it misses some.
+EVENTS_KEPT = 256
+
+
+class CommandFailed(Exception):
+    """A command of the core ended without a value."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        #: A key of overlay.runtime.ports.CODES.
+        self.code = code
+        self.message = message
+
+
+class NodeCrashed(Exception):
+    """The core raised, and the node ends. The cause is what it raised: a bug, or a disk that cannot be read."""
+
+
+class PeerCore(Protocol):
+    """What the driver needs of overlay.peer.Peer."""
+
+    def start(self, now: Now, /) -> None: ...
+    def handle_datagram(self, now: Now, source: Address, data: bytes, /) -> None: ...
+    def handle_timer(self, now: Now, /) -> None: ...
+    def handle_command(self, now: Now, id: int, name: str, args: dict[str, Any], /) -> None: ...
+    def handle_cancel(self, now: Now, id: int, /) -> None: ...
+    def handle_done(self, now: Now, id: int, outcome: Outcome, /) -> None: ...
+    def handle_network(self, now: Now, interfaces: tuple[Interface, ...], /) -> None: ...
+    def next_deadline(self) -> int | None: ...
+    def outbox(self) -> list[Effect]: ...
+
+
+class Datagrams(Protocol):
+    """What the driver needs of p2pnode.transport.udp.Udp."""
+
+    def send(self, to: Address, data: bytes) -> None: ...
+    async def serve(self, received: Callable[[Address, bytes], None], turn_done: Callable[[], None]) -> None: ...
+
+
+class Durable(Protocol):
+    """What the driver needs of the store: a call back, from any thread, once writes so far are safe.
+
+    The argument is None, or the error that stands in the way (disk full, file gone).
+    """
+
+    def commit(self, done: Callable[[BaseException | None], None]) -> None: ...
+    def sync(self, done: Callable[[BaseException | None], None]) -> None: ...
+
+
+def _reason(error: BaseException) -> str:
+    """A store that cannot be read raises through the core; that is no bug of it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, HomeError):
+            return str(cause)
+        cause = cause.__cause__
+    return f"the core raised {type(error).__name__}: this is a bug"
+
+
+def system_now() -> Now:
+    return Now(time.monotonic_ns(), time.time_ns() // 1_000_000)
+
+
+@attrs.define(slots=True, eq=False)
+class Subscription:
+    """Events for one reader: `async for event in subscription`. A reader that is slow misses some."""
+
+    _send: trio.MemorySendChannel[Event]
+    _receive: trio.MemoryReceiveChannel[Event]
+    #: Events that this reader missed so far.
+    missed: int = 0
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> Event:
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
+
+    def _offer(self, event: Event) -> None:
+        try:
+            self._send.send_nowait(event)
+        except trio.WouldBlock:
+            self.missed += 1
+
+
+@attrs.define(slots=True, eq=False)
+class _Waiter:
+    done: trio.Event = attrs.Factory(trio.Event)
+    outcome: Outcome | None = None
+
+
+@attrs.define(slots=True, eq=False)
+class Driver:
+    """`await nursery.start(driver.run)`, then `await driver.command(...)`, until the scope of `run` is cancelled."""
+
+    peer: PeerCore
+    datagrams: Datagrams
+    store: Durable
+    clock: Callable[[], Now] = attrs.field(default=system_now, kw_only=True)
+    #: Pure functions for Compute and impure ones for Operate, by name.
+    functions: Mapping[str, Callable[..., Any]] = attrs.field(factory=dict, kw_only=True)
+    operations: Mapping[str, Callable[..., Any]] = attrs.field(factory=dict, kw_only=True)
+    _ids: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
+    _waiters: dict[int, _Waiter] = attrs.field(factory=dict, init=False)
+    _subscriptions: list[Subscription] = attrs.field(factory=list, init=False)
+    _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
+    _token: trio.lowlevel.TrioToken | None = attrs.field(default=None, init=False)
+    _workers: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(WORKERS), init=False)
+    #: Deadline on the clock of the core that the timer task sleeps for, and the scope it sleeps in.
+    _deadline: int | None = attrs.field(default=None, init=False)
+    _timer: trio.CancelScope | None = attrs.field(default=None, init=False)
+    _crash: BaseException | None = attrs.field(default=None, init=False)
+    _ended: bool = attrs.field(default=False, init=False)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Drive the peer until cancelled. NodeCrashed if the core raises."""
+        self._token = trio.lowlevel.current_trio_token()
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                self._feed(self.peer.start)
+                nursery.start_soon(self._keep_time)
+                nursery.start_soon(self.datagrams.serve, self._received, self._flush_safely)
+                task_status.started()
+        finally:
+            self._ended = True
+            for waiter in self._waiters.values():
+                waiter.done.set()
+            for subscription in self._subscriptions:
+                subscription._send.close()
+        if self._crash is not None:
+            raise NodeCrashed(_reason(self._crash)) from self._crash
+
+    async def command(self, name: str, /, **args: Any) -> Any:
+        """Have the core do something (the commands of Peer) and return its value.
+
+        CommandFailed if it fails or the node ends meanwhile. Cancelling the caller cancels the command.
+        """
+        if self._ended or self._nursery is None or self._crash is not None:
+            raise CommandFailed("failed", "the node is not running")
+        if len(self._waiters) >= limits.MAX_COMMANDS:
+            raise CommandFailed("failed", f"{limits.MAX_COMMANDS} commands are being served already; try again later")
+        id, waiter = next(self._ids), _Waiter()
+        self._waiters[id] = waiter
+        try:
+            self._feed(self.peer.handle_command, id, name, args)
+            await waiter.done.wait()
+        finally:
+            del self._waiters[id]
+            if not waiter.done.is_set():
+                self._feed(self.peer.handle_cancel, id)
+        match waiter.outcome:
+            case Ok(value):
+                return value
+            case Failed(code, message):
+                raise CommandFailed(code, message)
+            case None:
+                raise CommandFailed("failed", "the node stopped before it had an answer")
+
+    def network_changed(self, interfaces: tuple[Interface, ...]) -> None:
+        self._feed(self.peer.handle_network, interfaces)
+
+    @contextmanager
+    def subscribe(self, *, kept: int = EVENTS_KEPT) -> Iterator[Subscription]:
+        """What the peer reports while the context is open; at most `kept` events wait."""
+        subscription = Subscription(*trio.open_memory_channel[Event](kept))
+        self._subscriptions.append(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.remove(subscription)
+
+    # --- inputs -----------------------------------------------------------------------------
+
+    def _feed(self, handle: Callable[..., None], *args: Any) -> None:
+        if self._crash is not None or self._ended:
+            return
+        try:
+            handle(self.clock(), *args)
+            self._flush()
+        except Exception as error:
+            self._crashed(error)
+
+    def _received(self, source: Address, data: bytes) -> None:
+        """Without a flush: the effects of a whole batch leave together."""
+        if self._crash is not None:
+            return
+        try:
+            self.peer.handle_datagram(self.clock(), source, data)
+        except Exception as error:
+            log.critical("a datagram of %d bytes from %s: %s", len(data), source, data.hex())
+            self._crashed(error)
+
+    def _flush_safely(self) -> None:
+        if self._crash is not None or self._ended:
+            return
+        try:
+            self._flush()
+        except Exception as error:
+            self._crashed(error)
+
+    def _done(self, id: int, outcome: Outcome) -> None:
+        self._feed(self.peer.handle_done, id, outcome)
+
+    def _crashed(self, error: Exception) -> None:
+        log.critical("%s; the node ends", _reason(error), exc_info=error)
+        self._crash = error
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    # --- effects ----------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        send = self.datagrams.send
+        for effect in self.peer.outbox():
+            match effect:
+                case SendDatagram(to, data):
+                    send(to, data)
+                case Result(id, outcome):
+                    waiter = self._waiters.get(id)  # None: its caller has given up
+                    if waiter is not None:
+                        waiter.outcome = outcome
+                        waiter.done.set()
+                case Report(event):
+                    for subscription in self._subscriptions:
+                        subscription._offer(event)
+                case Commit(id):
+                    self.store.commit(self._when_safe(id))
+                case Sync(id):
+                    self.store.sync(self._when_safe(id))
+                case Compute(id, name, args):
+                    self._start(id, self.functions[name], args)
+                case Operate(id, name, args):
+                    self._start(id, self.operations[name], args)
+        self._move_timer(self.peer.next_deadline())
+
+    def _when_safe(self, id: int) -> Callable[[BaseException | None], None]:
+        token = self._token
+        assert token is not None
+
+        def done(error: BaseException | None) -> None:
+            outcome = Ok() if error is None else Failed("failed", f"the store could not write: {error}")
+            try:
+                token.run_sync_soon(self._done, id, outcome)
+            except trio.RunFinishedError:
+                log.debug("the store finished after the node did")
+
+        return done
+
+    def _start(self, id: int, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(self._work, id, function, args)
+
+    async def _work(self, id: int, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        outcome: Outcome
+        try:
+            outcome = Ok(await trio.to_thread.run_sync(function, *args, limiter=self._workers))
+        except OverlayError as error:
+            outcome = Failed("failed", str(error))
+        except Exception as error:
+            log.exception("%s raised", function)
+            outcome = Failed("failed", f"{type(error).__name__}: {error}")
+        self._done(id, outcome)
+
+    # --- time -------------------------------------------------------------------------------
+
+    def _move_timer(self, deadline: int | None) -> None:
+        if deadline == self._deadline:
+            return
+        self._deadline = deadline
+        if self._timer is not None:
+            self._timer.deadline = self._on_trios_clock(deadline)
+
+    def _on_trios_clock(self, deadline: int | None) -> float:
+        if deadline is None:
+            return math.inf
+        return trio.current_time() + (deadline - self.clock().mono_ns) / 1e9
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._timer = trio.CancelScope(deadline=self._on_trios_clock(self._deadline))
+            with self._timer:
+                await trio.sleep_forever()
+            # The two clocks may differ by a little: then this was a moment too early, and it sleeps on.
+            if self._deadline is not None and self.clock().mono_ns >= self._deadline:
+                self._feed(self.peer.handle_timer)

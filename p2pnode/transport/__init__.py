@@ -1,0 +1,1 @@
+"""How a node meets the network: datagrams, local interfaces, discovery on a LAN."""
