@@ -31,8 +31,11 @@ from p2pnode.bridge.limits import (
     MAX_KEYS,
     MAX_RECORDS,
     MAX_WAITING,
+    RECORD_TTL_S,
+    RENEW_S,
     STORE_BURST,
     STORES_PER_S,
+    UPKEEP_S,
 )
 from p2pnode.bridge.meter import Bucket
 from p2pnode.bridge.values import Value
@@ -51,8 +54,7 @@ class Kept:
     packed: bytes
     #: Own records of the node that it takes: signed record, provider, chunks.
     records: int
-    #: When a foreign peer stored it last, and when it became a record of ours. The node publishes the
-    #: record again, with the same seq: a new seq would beat what another bridge has stored since.
+    #: When a foreign peer stored it last, and when we signed it last.
     stored: float
     published: float
     seq: int = 0
@@ -81,6 +83,12 @@ class _Claim:
     author: str
     #: msgpack of the value, or where it is.
     held: bytes | values.Manifest
+
+
+@attrs.frozen(slots=True)
+class _Newest:
+    claim: _Claim
+    packed: bytes
 
 
 class Gateway:
@@ -157,21 +165,49 @@ class Gateway:
                 await finding.done.wait()
         return self._unpack(finding.found)
 
-    def forget_old(self) -> None:
-        """Give up the keys that nobody stored for a week. The node stops publishing them by itself (`ttl_s`)."""
-        before = trio.current_time() - KEEP_S
-        for key in [key for key, kept in self._kept.items() if kept.stored < before]:
-            self._forget(key)
+    async def upkeep(self) -> None:
+        """Forget what nobody stored for a week; renew what would expire. Runs for ever."""
+        while True:
+            await trio.sleep(UPKEEP_S)
+            now = trio.current_time()
+            for key in [key for key, kept in self._kept.items() if now - kept.stored > KEEP_S]:
+                self._forget(key)
+            due = [key for key, kept in self._kept.items() if now - kept.published > RENEW_S]
+            async with trio.open_nursery() as nursery:
+                for key in due[:MAX_AT_ONCE]:
+                    nursery.start_soon(self._renew, key)
+
+    async def _renew(self, key: bytes) -> None:
+        """Publish again what is still the newest; what another bridge has overwritten is its to keep."""
+        turn = self._turns.setdefault(key, _Turn())
+        turn.users += 1
+        try:
+            with trio.move_on_after(ANSWER_S):
+                async with turn.lock, self._slots:
+                    kept = self._kept.get(key)
+                    newest = await self._newest(key)
+                    if kept is None or newest is None:
+                        return
+                    if newest.claim.author != self._node:
+                        self._forget(key)
+                        self._count("overtaken")
+                    elif await self._publish(key, kept):
+                        kept.published = trio.current_time()
+                        self._count("renewed")
+        finally:
+            turn.users -= 1
+            if not turn.users:
+                del self._turns[key]
 
     async def _store(self, key: bytes, packed: bytes) -> bool:
         kept = self._kept.get(key)
-        now = trio.current_time()
-        lasts = kept is not None and now - kept.published < KEEP_S / 2
-        if kept is not None and lasts and kept.packed == packed and (await self._newest(key)) == packed:
-            # A foreign peer's hourly republish: our record is out, and nobody has written since.
-            kept.stored = now
-            self._count("unchanged")
-            return True
+        if kept is not None and kept.packed == packed:
+            newest = await self._newest(key)
+            if newest is not None and newest.packed == packed:
+                # A foreign peer's hourly republish: the record is out, and nobody has written since.
+                kept.stored = trio.current_time()
+                self._count("unchanged")
+                return True
         records = 2 if values.is_inline(packed) else 2 + len(values.chunks_of(packed))
         if not self._has_room(kept, len(packed), records):
             return self._refuse("refused_quota")
@@ -194,9 +230,9 @@ class Gateway:
         if record is None:
             return False
         try:
-            result = await self._run("put", value=record, salt=values.salt_of(key), ttl_s=KEEP_S, profile="cheap")
+            result = await self._run("put", value=record, salt=values.salt_of(key), ttl_s=RECORD_TTL_S, profile="cheap")
             kept.seq = int(result["seq"])
-            await self._run("provide", key=values.meeting_key(key), ttl_s=KEEP_S)
+            await self._run("provide", key=values.meeting_key(key), ttl_s=RECORD_TTL_S)
         except _Unanswered:
             return False
         return True
@@ -215,7 +251,7 @@ class Gateway:
 
     async def _put_chunk(self, chunk: bytes, names: list[str | None], index: int) -> None:
         try:
-            names[index] = (await self._run("put", value=chunk, ttl_s=KEEP_S, profile="cheap"))["key"]
+            names[index] = (await self._run("put", value=chunk, ttl_s=RECORD_TTL_S, profile="cheap"))["key"]
         except _Unanswered:
             pass
 
@@ -223,7 +259,8 @@ class Gateway:
         found: bytes | None = None
         with trio.move_on_after(ANSWER_S) as scope:
             async with self._slots:
-                found = await self._newest(key)
+                newest = await self._newest(key)
+                found = newest.packed if newest else None
         if scope.cancelled_caught:
             self._count("find_timed_out")
         if found is None:
@@ -232,7 +269,7 @@ class Gateway:
         self._count("found" if found is not None else "not_found")
         return found
 
-    async def _newest(self, key: bytes) -> bytes | None:
+    async def _newest(self, key: bytes) -> _Newest | None:
         """Of all bridges that are said to hold it, and this one."""
         claims: list[_Claim] = []
         kept = self._kept.get(key)
@@ -255,7 +292,7 @@ class Gateway:
             except BadMessage:
                 self._count("bad_record")
             else:
-                return packed
+                return _Newest(claim, packed)
         return None
 
     async def _claim(self, author: str, key: bytes, claims: list[_Claim]) -> None:

@@ -20,6 +20,10 @@ MAX_RECORDS = 2048
 #: The package forgets a value after a week in which nobody stored it (ForgetfulStorage.ttl).
 KEEP_S = 7 * 24 * 3600
 
+#: The longest life of a record in our network; a bridged key is signed anew after half of it.
+RECORD_TTL_S = 24 * 3600
+RENEW_S = RECORD_TTL_S // 2
+
 #: The package gives up after 5 s and drops us from its table, so an answer leaves before.
 ANSWER_S = 4.0
 #: Values published and keys looked up in the overlay at once, and waiting for it.

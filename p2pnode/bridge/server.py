@@ -84,11 +84,12 @@ async def serve_bridge(
         transport, protocol = await trio_asyncio.aio_as_trio(listen)()
         try:
             bound = transport.get_extra_info("sockname")
-            task_status.started(Bridge(bound[0], bound[1], counters, gateway, protocol))
-            while True:
-                await trio.sleep(limits.UPKEEP_S)
-                gateway.forget_old()
-                await trio_asyncio.aio_as_trio(protocol._upkeep)()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(gateway.upkeep)
+                task_status.started(Bridge(bound[0], bound[1], counters, gateway, protocol))
+                while True:
+                    await trio.sleep(limits.UPKEEP_S)
+                    await trio_asyncio.aio_as_trio(protocol._upkeep)()
         finally:
             transport.close()
 

@@ -233,15 +233,31 @@ async def test_stores_beyond_the_rate_wait(autojump_clock: trio.testing.MockCloc
     assert counters == {"stored": limits.STORE_BURST + limits.STORES_PER_S}
 
 
-async def test_a_week_later_a_key_gives_its_room_back(autojump_clock: trio.testing.MockClock) -> None:
-    ours, _ = gateway(Overlay())
+async def test_a_week_later_a_key_gives_its_room_back(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    ours, counters = gateway(Overlay())
+    nursery.start_soon(ours.upkeep)
     assert await ours.store(KEY, 1)
     await trio.sleep(limits.KEEP_S - 1)
-    ours.forget_old()
     assert ours.kept_keys == 1
-    await trio.sleep(2)
-    ours.forget_old()
+    assert counters["renewed"] == 13  # every half day
+    await trio.sleep(2 * limits.UPKEEP_S)
     assert (ours.kept_keys, ours.kept_bytes, ours._records) == (0, 0, 0)
+
+
+async def test_a_key_that_another_bridge_has_overwritten_is_not_renewed(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    overlay = Overlay()
+    ours, counters = gateway(overlay)
+    nursery.start_soon(ours.upkeep)
+    assert await ours.store(KEY, "old")
+    assert await gateway(overlay, "right")[0].store(KEY, "new")
+    await trio.sleep(limits.RENEW_S + 2 * limits.UPKEEP_S)
+    assert counters["overtaken"] == 1
+    assert ours.kept_keys == 0
+    assert await ours.find(KEY) == "new"
 
 
 async def test_the_cache_of_misses_is_bounded_and_short(autojump_clock: trio.testing.MockClock) -> None:
