@@ -32,10 +32,10 @@ from p2pnode.bridge.limits import (
     MAX_RECORDS,
     MAX_WAITING,
     RECORD_TTL_S,
+    RENEW_CHECK_S,
     RENEW_S,
     STORE_BURST,
     STORES_PER_S,
-    UPKEEP_S,
 )
 from p2pnode.bridge.meter import Bucket
 from p2pnode.bridge.values import Value
@@ -168,7 +168,7 @@ class Gateway:
     async def upkeep(self) -> None:
         """Forget what nobody stored for a week; renew what would expire. Runs for ever."""
         while True:
-            await trio.sleep(UPKEEP_S)
+            await trio.sleep(RENEW_CHECK_S)
             now = trio.current_time()
             for key in [key for key, kept in self._kept.items() if now - kept.stored > KEEP_S]:
                 self._forget(key)

@@ -23,6 +23,7 @@ KEEP_S = 7 * 24 * 3600
 #: The longest life of a record in our network; a bridged key is signed anew after half of it.
 RECORD_TTL_S = 24 * 3600
 RENEW_S = RECORD_TTL_S // 2
+RENEW_CHECK_S = 60
 
 #: The package gives up after 5 s and drops us from its table, so an answer leaves before.
 ANSWER_S = 4.0

@@ -242,7 +242,7 @@ async def test_a_week_later_a_key_gives_its_room_back(
     await trio.sleep(limits.KEEP_S - 1)
     assert ours.kept_keys == 1
     assert counters["renewed"] == 13  # every half day
-    await trio.sleep(2 * limits.UPKEEP_S)
+    await trio.sleep(2 * limits.RENEW_CHECK_S)
     assert (ours.kept_keys, ours.kept_bytes, ours._records) == (0, 0, 0)
 
 
@@ -254,7 +254,7 @@ async def test_a_key_that_another_bridge_has_overwritten_is_not_renewed(
     nursery.start_soon(ours.upkeep)
     assert await ours.store(KEY, "old")
     assert await gateway(overlay, "right")[0].store(KEY, "new")
-    await trio.sleep(limits.RENEW_S + 2 * limits.UPKEEP_S)
+    await trio.sleep(limits.RENEW_S + 2 * limits.RENEW_CHECK_S)
     assert counters["overtaken"] == 1
     assert ours.kept_keys == 0
     assert await ours.find(KEY) == "new"
