@@ -236,16 +236,17 @@ class Loop:
     def _timer_died(self) -> None:
         self._dead += 1
         self._trim()
-        if self._dead * 2 > len(self._heap):
-            self._heap[:] = [entry for entry in self._heap if entry[2]._fn is not None]
-            heapify(self._heap)
-            self._dead = 0
 
     def _trim(self) -> None:
+        """Keep the first timer alive and the dead ones at most half: after every cancel and every firing."""
         heap = self._heap
         while heap and heap[0][2]._fn is None:
             heappop(heap)
             self._dead -= 1
+        if self._dead * 2 > len(heap):
+            heap[:] = [entry for entry in heap if entry[2]._fn is not None]
+            heapify(heap)
+            self._dead = 0
 
 
 def _name_of(fn: Any) -> str:
