@@ -131,8 +131,10 @@ class Writer:
             self._synchronous = wanted
         connection.execute("BEGIN IMMEDIATE")
         try:
+            # Not INSERT OR REPLACE: that would give the row a new place in the file.
             connection.executemany(
-                "INSERT OR REPLACE INTO kv VALUES(?, ?)", [item for item in writes.items() if item[1] is not None]
+                "INSERT INTO kv(key, value) VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value=excluded.value",
+                [item for item in writes.items() if item[1] is not None],
             )
             connection.executemany(
                 "DELETE FROM kv WHERE key=?", [(key,) for key, value in writes.items() if value is None]
