@@ -1,0 +1,72 @@
+"""Contacts at chosen places of the id space, and a storage in memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
+
+from overlay.dht.distance import BITS, random_number
+from overlay.rpc.contact import Contact
+from overlay.runtime.address import Address, parse_address
+from overlay.runtime.chance import Rng
+
+
+def contact(number: int, *, address: Address | str = "10.0.0.1:4433", key: bytes | None = None) -> Contact:
+    """A contact whose id is `number`: no key hashes to an id that a test wants. Not interned."""
+    at = parse_address(address) if isinstance(address, str) else address
+    node_id = number.to_bytes(32, "big")
+    key = node_id if key is None else key
+    return Contact(key, node_id, number, at, key + at.packed)
+
+
+def top(prefix: int, bits: int) -> int:
+    """A number that begins with `prefix`, `bits` long."""
+    return prefix << (BITS - bits)
+
+
+def lan(n: int, *, seed: int = 1) -> list[Contact]:
+    """n contacts with random ids on one LAN."""
+    rng = Rng(seed)
+    return [contact(random_number(rng), address=Address(bytes((10, 0, i >> 8, i & 255)), 4433)) for i in range(n)]
+
+
+def internet(n: int, *, seed: int = 1) -> list[Contact]:
+    """n contacts with random ids, each in a /16 of its own as long as n <= 2000."""
+    rng = Rng(seed)
+    return [
+        contact(random_number(rng), address=Address(bytes((60 + i % 60, i // 60, 7, 7)), 4433)) for i in range(n)
+    ]
+
+
+def subnet(n: int, *, seed: int = 2, prefix: str = "50.1.2") -> list[Contact]:
+    """n contacts with random ids in one global /24."""
+    rng = Rng(seed)
+    return [contact(random_number(rng), address=f"{prefix}.{1 + i % 250}:{4433 + i // 250}") for i in range(n)]
+
+
+class MemoryStorage:
+    """The `Storage` port in a dict and a sorted list."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.rows.get(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        if key not in self.rows:
+            insort(self._keys, key)
+        self.rows[key] = value
+
+    def delete(self, key: bytes) -> None:
+        if self.rows.pop(key, None) is not None:
+            del self._keys[bisect_left(self._keys, key)]
+
+    def scan(self, prefix: bytes, *, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        at = max(bisect_left(self._keys, prefix), bisect_right(self._keys, after))
+        for key in self._keys[at:]:
+            if not key.startswith(prefix):
+                return
+            if key in self.rows:
+                yield key, self.rows[key]
