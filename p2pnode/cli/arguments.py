@@ -79,7 +79,7 @@ def value(text: str) -> bytes:
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-class Seconds(click.ParamType):
+class Seconds(click.ParamType[int]):
     """Whole seconds, or 90s, 15m, 12h, 1d."""
 
     name = "seconds"

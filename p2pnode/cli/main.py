@@ -71,25 +71,32 @@ def run_line(args: list[str]) -> int:
         code = cli.main(args, prog_name="p2pnode", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else Exit.OK
-    except Fail as failure:
-        return show(failure, as_json_object=as_json)
     except click.exceptions.NoArgsIsHelpError as error:
         print(error.format_message())
         return Exit.OK
-    except click.UsageError as error:
-        return show(_usage(error), as_json_object=as_json)
-    except click.ClickException as error:
-        return show(Fail(error.format_message()), as_json_object=as_json)
-    except (KeyboardInterrupt, click.Abort):
-        return show(Fail("stopped by Ctrl-C", code="interrupted"), as_json_object=as_json)
     except BrokenPipeError:
         # The reader has enough (`| head`); nothing may be flushed to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.FAILED
-    except Exception as error:
-        if (failure := _of_home(error)) is None:
-            failure = _bug(error, verbose="-v" in options or "--verbose" in options)
-        return show(failure, as_json_object=as_json)
+    except (Exception, KeyboardInterrupt) as error:
+        verbose = "-v" in options or "--verbose" in options
+        return show(failure_of(error, verbose=verbose), as_json_object=as_json)
+
+
+def failure_of(error: BaseException, *, verbose: bool = False) -> Fail:
+    """What to tell of an exception that came up to here; one that nobody foresaw is a bug."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]  # trio wraps what leaves a nursery
+    match error:
+        case Fail():
+            return error
+        case click.UsageError():
+            return _usage(error)
+        case click.ClickException():
+            return Fail(error.format_message())
+        case KeyboardInterrupt() | click.Abort():
+            return Fail("stopped by Ctrl-C", code="interrupted")
+    return _of_home(error) or _bug(error, verbose=verbose)
 
 
 def _usage(error: click.UsageError) -> Fail:
@@ -101,7 +108,7 @@ def _usage(error: click.UsageError) -> Fail:
     return Fail(message[:1].lower() + message[1:], code="usage", facts=facts)
 
 
-def _of_home(error: Exception) -> Fail | None:
+def _of_home(error: BaseException) -> Fail | None:
     """HomeError lies below p2pnode.ui and has its shape; LocalError is the core saying what it was asked wrongly."""
     from overlay.errors import LocalError
     from p2pnode.paths import HomeError
@@ -114,7 +121,7 @@ def _of_home(error: Exception) -> Fail | None:
     return None
 
 
-def _bug(error: Exception, *, verbose: bool) -> Fail:
+def _bug(error: BaseException, *, verbose: bool) -> Fail:
     facts = {"what": f"{type(error).__name__}: {error}"}
     if verbose:
         import traceback

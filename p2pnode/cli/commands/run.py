@@ -1,0 +1,194 @@
+"""`p2pnode run`: a node in the foreground, until Ctrl-C, SIGTERM or `p2pnode stop`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from p2pnode.cli.session import Session, examples, pass_session
+from p2pnode.ui.fail import Exit, fail
+from p2pnode.ui.render import say, short_id
+
+if TYPE_CHECKING:
+    import trio
+
+    from p2pnode.config import Config
+    from p2pnode.node import Node
+    from p2pnode.paths import Home
+
+#: Tries between two updates of the line that counts.
+_TOLD_EVERY = 20_000
+
+
+@click.command(
+    epilog=examples(
+        "p2pnode run                                    on two machines of one LAN: they find each other",
+        "p2pnode run --join p2pnode1:…                  elsewhere: with a ticket (p2pnode ticket)",
+        "p2pnode run --network office --network-key office.key",
+        "p2pnode run --listen 127.0.0.1:0 --no-lan      for tests",
+    )
+)
+@click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where to serve; port 0 picks one. May be repeated.")
+@click.option(
+    "--join", multiple=True, metavar="TICKET|[ID@]HOST:PORT", help="Where to enter the network. May be repeated."
+)
+@click.option("--no-lan", is_flag=True, help="Neither look for peers on the local network nor be found.")
+@click.option("--network", metavar="NAME", help="Name of the network; another name is another network.")
+@click.option("--network-key", metavar="FILE", help="Key of a private network (p2pnode network new).")
+@click.option("--puzzle-bits", type=click.IntRange(0, 32), metavar="N", help="Work in an identity of this network.")
+@click.option("--bridge", metavar="[HOST:]PORT", help='Serve peers of the package "kademlia"; loopback by default.')
+@click.option(
+    "--app", "apps", multiple=True, metavar="NAME", help="Application to run: a name, or package.module:Class."
+)
+@click.option("--config", "file", type=click.Path(path_type=Path), help="Settings, instead of node.toml in the home.")
+@click.argument("more_to_join", nargs=-1, metavar="")
+@pass_session
+def run(
+    session: Session,
+    listen: tuple[str, ...],
+    join: tuple[str, ...],
+    no_lan: bool,
+    network: str | None,
+    network_key: str | None,
+    puzzle_bits: int | None,
+    bridge: str | None,
+    apps: tuple[str, ...],
+    file: Path | None,
+    more_to_join: tuple[str, ...],
+) -> int:
+    """Run a node here until Ctrl-C. Ctrl-C once leaves cleanly, twice at once.
+
+    Says on stderr what happens; a line with "ready" when it serves.
+    """
+    # From here to the loop, which takes signals itself, there is nothing to clean up.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.OK))
+    from p2pnode import trace
+    from p2pnode.config import load
+
+    if more_to_join and not join:
+        fail(f"unexpected: {more_to_join[0]}", code="usage", to_join_a_node="p2pnode run --join …")
+    options: dict[str, Any] = {
+        "listen": listen,
+        "join": join + more_to_join,
+        "lan": False if no_lan else None,
+        "bridge": bridge,
+        "apps": apps,
+        "network.name": network,
+        "network.key_file": network_key,
+        "network.puzzle_bits": puzzle_bits,
+    }
+    home = session.home
+    config = load(home, file=file, options=options)
+    log_file = session.log_file or config.log.file
+    trace.set_up(level=config.log.level, verbosity=session.verbose, file=log_file)
+    passphrase = _passphrase(home)
+
+    import trio
+
+    return trio.run(partial(_run, home, config, passphrase))
+
+
+async def _run(home: Home, config: Config, passphrase: str | None) -> int:
+    import trio
+
+    from p2pnode.control.server import serve
+    from p2pnode.node import open_node
+
+    began = trio.current_time()
+    nodes: list[Node] = []
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as watching:
+            watching.start_soon(_obey, signals, nodes, watching.cancel_scope)
+            async with (
+                open_node(home, config, passphrase=passphrase, progress=_Counter().show) as node,
+                trio.open_nursery() as serving,
+            ):
+                await serving.start(serve, node, home.socket)
+                nodes.append(node)
+                await _greet(node, trio.current_time() - began)
+                await node.wait_stopped()
+                say("leaving")
+                serving.cancel_scope.cancel()
+            watching.cancel_scope.cancel()
+    return Exit.OK
+
+
+async def _obey(signals: AsyncIterable[int], nodes: list[Node], starting: trio.CancelScope) -> None:
+    """The first signal leaves cleanly. The second ends the process at once: the store survives that by design."""
+    asked = False
+    async for _number in signals:
+        if asked:
+            os._exit(Exit.INTERRUPTED)
+        asked = True
+        if nodes:
+            nodes[0].stop()
+        else:
+            starting.cancel()
+
+
+async def _greet(node: Node, seconds: float) -> None:
+    status = await node.command("status")
+    whose = "new identity" if node.is_new else "identity"
+    say(f"{whose:<13}  {short_id(node.id)}-…   (key: {node.home.key})")
+    say(f"{'network':<13}  {node.network}{'' if node.config.network.key_file is None else ', private'}")
+    for text in node.listen:
+        say(f"{'listening':<13}  {text}")
+    if node.bridge is not None:
+        say(f"{'bridge':<13}  {node.config.bridge}")
+    say(f"{'ready':<13}  in {seconds:.1f} s, {_company(node.config, status['peers'])}")
+    say(f"{_where_else(node)}   p2pnode run {_settings_to_share(node.config)}--join {node.ticket}")
+
+
+def _where_else(node: Node) -> str:
+    here_only = all("127.0.0.1" in text or "[::1]" in text for text in node.listen)
+    return "from another home:" if here_only else "on another machine:"
+
+
+def _settings_to_share(config: Config) -> str:
+    """What must be equal for another node to be in the same network."""
+    import shlex
+
+    from p2pnode.config import NetworkConfig
+
+    default, own = NetworkConfig(), config.network
+    words = [] if own.name == default.name else ["--network", shlex.quote(own.name)]
+    words += [] if own.puzzle_bits == default.puzzle_bits else ["--puzzle-bits", str(own.puzzle_bits)]
+    words += [] if own.key_file is None else ["--network-key", own.key_file.name]
+    return "".join(word + " " for word in words)
+
+
+def _company(config: Config, peers: int) -> str:
+    if peers:
+        return f"{peers} peer{'s' if peers != 1 else ''} so far"
+    looking = " and ".join(["on this LAN"] * config.lan + ["where --join says"] * bool(config.join))
+    return f"no peer yet, looking {looking}" if looking else "alone: nothing to look for (no LAN, no --join)"
+
+
+def _passphrase(home: Home) -> str | None:
+    if not home.key.exists():
+        return None
+    from p2pnode.cli.commands.id import ask_passphrase
+    from p2pnode.keyfile import needs_passphrase
+
+    return ask_passphrase() if needs_passphrase(home.key) else None
+
+
+class _Counter:
+    """Tells that a new identity is being searched: once, and for a terminal how far it is."""
+
+    def __init__(self) -> None:
+        self._told = 0
+
+    def show(self, tries: int, expected: int) -> None:
+        if tries < self._told:
+            return
+        self._told = tries + _TOLD_EVERY
+        text = f"looking for a key that solves the puzzle: {tries:,} tried, about {expected:,} expected"
+        say(f"{'new identity':<13}  {text}")
