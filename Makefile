@@ -33,13 +33,13 @@ lan: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest -m lan tests/lan $(ARGS)
 
 soak: $(VENV)/soak.stamp
-	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak $(ARGS)
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak -o faulthandler_timeout=1800 $(ARGS)
 
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 nightly: $(VENV)/soak.stamp
-	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m nightly $(ARGS)
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m nightly -o faulthandler_timeout=0 $(ARGS)
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*
