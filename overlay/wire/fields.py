@@ -50,7 +50,7 @@ def record(kind: RecordType, value: Any) -> bytes:
 
 
 def between(value: Any, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise BadMessage(f"expected a number from {least} to {most}")
     return value
 

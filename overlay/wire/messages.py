@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import attrs
 
 from overlay.errors import BadMessage
-from overlay.limits import MAX_APP_BODY, PADDED_FIND, PADDED_PING, PROVIDERS_PER_PAGE, K
+from overlay.limits import KEYS_PER_PAGE, MAX_APP_BODY, PADDED_FIND, PADDED_PING, PROVIDERS_PER_PAGE, K
 from overlay.runtime.address import Address, unpack_address
 from overlay.wire import cbor, cose, fields
 from overlay.wire.registry import AppStatus as AppStatus
@@ -205,6 +205,32 @@ class DialBack:
 
 
 @attrs.frozen(slots=True)
+class FindKeys:
+    """Keys that share at least `prefix_bits` bits with `near`, in the order of keys, above `after`."""
+
+    KIND: ClassVar[Kind] = Kind.FIND_KEYS
+    near: bytes
+    prefix_bits: int
+    #: Last key of the page before, None for the first page.
+    after: bytes | None = attrs.field(default=None, kw_only=True)
+    padding: bytes | None = attrs.field(default=None, kw_only=True)
+
+    def encode_body(self) -> list[Any]:
+        return _with_padding([self.near, self.prefix_bits, self.after], self.padding)
+
+
+@attrs.frozen(slots=True)
+class Keys:
+    KIND: ClassVar[Kind] = Kind.KEYS
+    token: bytes
+    #: n x 32 bytes, ascending, n <= 32; fewer than 32: the last page.
+    keys: bytes
+
+    def encode_body(self) -> list[Any]:
+        return [self.token, self.keys]
+
+
+@attrs.frozen(slots=True)
 class Leave:
     KIND: ClassVar[Kind] = Kind.LEAVE
 
@@ -228,6 +254,8 @@ Message = (
     | AppRequest
     | AppReply
     | DialBack
+    | FindKeys
+    | Keys
     | Leave
 )
 
@@ -265,12 +293,17 @@ _PADDED_SIZE: dict[Kind, int] = {
     Kind.FIND_NODE: PADDED_FIND,
     Kind.FIND_VALUE: PADDED_FIND,
     Kind.FIND_PROVIDERS: PADDED_FIND,
+    Kind.FIND_KEYS: PADDED_FIND,
+    # A RETRY must not be longer than what it answers.
+    Kind.STORE: PADDED_PING,
+    Kind.APP_REQUEST: PADDED_PING,
+    Kind.DIALBACK: PADDED_PING,
 }
 
 
 def padded_body(message: Message, to: bytes | None) -> list[Any]:
-    """The body of a request without token, so long that its datagram (before sealing) has 256 bytes
-    for PING and 1,192 for FIND_*; other kinds stay as they are.
+    """The body of a request without token, so long that its datagram (before sealing) has the size
+    above; other kinds, and what is longer already, stay as they are.
 
     Exact for stamps of 2**32 and more, which wall-clock milliseconds are since February 1970;
     a smaller stamp makes the datagram up to 8 bytes shorter, never longer.
@@ -281,8 +314,10 @@ def padded_body(message: Message, to: bytes | None) -> list[Any]:
         return body
     front = _PAYLOAD_FRONT + (1 if to is None else 9) + 1  # ... to, token null
     unpadded = cose.size_of(front + len(cbor.encode(body)))
+    if unpadded >= size:
+        return body
     # Heads of 3 bytes instead of 2 for what is long: count down from the most that may fit.
-    zeros = max(size - unpadded - 1, 0)
+    zeros = size - unpadded - 1
     while zeros and cose.size_of(front + len(cbor.encode([*body, bytes(zeros)]))) > size:
         zeros -= 1
     return [*body, bytes(zeros)]
@@ -302,6 +337,13 @@ def _decode_nodes(body: list[Any]) -> Nodes:
     if len(v4) // PACKED_V4 + len(v6) // PACKED_V6 > K:
         raise BadMessage(f"NODES holds more than {K} contacts")
     return Nodes(fields.token(body[0]), fields.role(body[1]), v4, v6)
+
+
+def _decode_keys(body: list[Any]) -> Keys:
+    packed = fields.raw(body[1], most=32 * KEYS_PER_PAGE)
+    if len(packed) % 32:
+        raise BadMessage("KEYS holds a part of a key")
+    return Keys(fields.token(body[0]), packed)
 
 
 def _decode_providers(body: list[Any]) -> Providers:
@@ -343,5 +385,10 @@ _DECODERS: dict[Kind, Callable[[list[Any]], Message]] = {
     Kind.APP_REQUEST: lambda body: AppRequest(fields.app_name(body[0]), fields.raw(body[1], most=MAX_APP_BODY)),
     Kind.APP_REPLY: lambda body: AppReply(fields.app_status(body[0]), body=fields.raw(body[1], most=MAX_APP_BODY)),
     Kind.DIALBACK: lambda body: DialBack(address=None if body[0] is None else fields.address(body[0])),
+    Kind.FIND_KEYS: lambda body: FindKeys(
+        fields.key(body[0]), fields.between(body[1], 0, 256),
+        after=None if body[2] is None else fields.key(body[2]), padding=fields.padding(body, 3),
+    ),
+    Kind.KEYS: _decode_keys,
     Kind.LEAVE: lambda body: Leave(),
 }  # fmt: skip

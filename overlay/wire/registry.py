@@ -53,6 +53,10 @@ class Kind(enum.IntEnum):
     EVIDENCE = 20
     #: Goodbye. Not answered.
     LEAVE = 21
+    #: What do you hold near this point? A newcomer pulls what it should hold as well.
+    FIND_KEYS = 22
+    #: A page of keys.
+    KEYS = 23
 
     # Set below, once, for the kinds in use. A reserved kind is neither request nor reply.
 
@@ -96,6 +100,8 @@ _request(Kind.FIND_PROVIDERS, 2, Kind.PROVIDERS)
 _reply(Kind.PROVIDERS, 3)
 _request(Kind.APP_REQUEST, 2, Kind.APP_REPLY, needs_token=True, acts=True)
 _reply(Kind.APP_REPLY, 2)
+_request(Kind.FIND_KEYS, 3, Kind.KEYS)
+_reply(Kind.KEYS, 2)
 _request(Kind.DIALBACK, 1, Kind.PONG, needs_token=True)
 
 KIND_OF_NUMBER: dict[int, Kind] = {int(kind): kind for kind in Kind}

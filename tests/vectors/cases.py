@@ -61,5 +61,7 @@ MESSAGES: dict[str, tuple[m.Message, bool]] = {
     "app-reply": (m.AppReply(m.AppStatus.OK, body=b"hello, Alice"), False),
     "dialback": (m.DialBack(), False),
     "dialback-address": (m.DialBack(address=V6.packed), False),
+    "find-keys": (m.FindKeys(node_id_of(ALICE.key), 12), False),
+    "keys": (m.Keys(TOKEN, bytes(range(32)) + blob_key(BLOB)), False),
     "leave": (m.Leave(), False),
 }

@@ -1,0 +1,99 @@
+"""The golden vectors, both ways: bytes to values and values to bytes."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from overlay.identity.keys import verify
+from overlay.identity.network import Network
+from overlay.identity.node_id import node_id_of
+from overlay.wire import cbor
+from overlay.wire.envelope import decode_envelope
+from overlay.wire.messages import decode_body
+from overlay.wire.records import blob_key, decode_provider, decode_record
+from overlay.wire.registry import Kind
+from overlay.wire.seal import open_sealed
+from overlay.wire.ticket import parse_ticket
+from tests.vectors import cases as c
+from tests.vectors.make import datagram, peers_of, vectors
+from tests.vectors.text import FOLDER, names, read_vector
+
+
+@pytest.mark.parametrize("name", c.MESSAGES)
+def test_a_message_is_what_its_vector_says(name: str) -> None:
+    message, padded = c.MESSAGES[name]
+    signer, to = peers_of(message)
+    data = read_vector(name)
+
+    envelope = decode_envelope(data, c.PUBLIC, verify)
+    assert (envelope.key, envelope.kind, envelope.request_id) == (signer.key, message.KIND, c.REQUEST_ID)
+    assert (envelope.stamp, envelope.to) == (c.TIME, to)
+    assert envelope.token == (None if padded or message.KIND.is_reply else c.TOKEN)
+    decoded = decode_body(message.KIND, envelope.body)
+    assert decoded.encode_body()[: len(message.encode_body())] == message.encode_body()
+    assert padded or decoded == message
+
+
+@pytest.mark.parametrize("name", c.MESSAGES)
+def test_a_message_is_written_as_its_vector_says(name: str) -> None:
+    assert datagram(*c.MESSAGES[name]).hex() == read_vector(name).hex()
+
+
+def test_every_kind_in_use_has_a_vector() -> None:
+    used = {kind for kind in Kind if kind.replies or kind.is_reply or kind is Kind.LEAVE}
+
+    assert {message.KIND for message, _ in c.MESSAGES.values()} == used
+
+
+@pytest.mark.parametrize("name", sorted(vectors()))
+def test_commentary_and_bytes_are_what_this_version_writes(name: str) -> None:
+    assert (FOLDER / f"{name}.txt").read_text() == vectors()[name]
+
+
+def test_there_is_no_file_without_a_case() -> None:
+    assert names() == sorted(vectors())
+
+
+def test_signed_objects() -> None:
+    record = decode_record(read_vector("object-record"), c.PUBLIC, verify)
+    provider = decode_provider(read_vector("object-provider"), c.PUBLIC, verify)
+
+    assert (record.author, record.salt, record.value) == (c.ALICE.key, b"greeting", b"hello")
+    assert (record.seq, record.expires_ms) == (c.TIME, c.TIME + c.DAY)
+    assert (provider.provider, provider.key) == (c.ALICE.key, blob_key(c.BLOB))
+    assert (provider.seq, provider.expires_ms) == (c.TIME, c.TIME + c.DAY)
+
+
+def test_identity() -> None:
+    key, node_id = read_vector("identity")[:32], read_vector("identity")[32:]
+
+    assert key == c.ALICE.key
+    assert node_id == node_id_of(key)
+
+
+@pytest.mark.parametrize(("name", "network"), [("network-public", c.PUBLIC), ("network-private", c.PRIVATE)])
+def test_networks(name: str, network: Network) -> None:
+    data = read_vector(name)
+
+    assert cbor.decode(data)[1:4] == [network.name, network.puzzle_bits, dict(network.params)]
+    assert hashlib.sha256(data).digest() == network.network_id
+
+
+def test_a_sealed_datagram() -> None:
+    assert c.PRIVATE.sealing_key is not None
+    plain = open_sealed(c.PRIVATE.sealing_key, read_vector("sealed-leave"))
+
+    envelope = decode_envelope(plain, c.PRIVATE, verify)
+    assert (envelope.kind, envelope.key) == (Kind.LEAVE, c.ALICE.key)
+
+
+def test_the_ticket() -> None:
+    name, bits, private, key, packed = cbor.decode(read_vector("object-ticket"))
+    line = (FOLDER / "object-ticket.txt").read_text().splitlines()[1].removeprefix("# ")
+
+    ticket = parse_ticket(line)
+    assert (ticket.network, ticket.puzzle_bits, ticket.private, ticket.key) == (name, bits, private, key)
+    assert [address.packed for address in ticket.addresses] == packed
+    assert ticket.addresses == (c.V4, c.V6)
