@@ -84,8 +84,12 @@ def _unsettled() -> frozenset[bytes]:
     return frozenset(bytes.fromhex(row[0]) for row in rows if int(row[4], 16) & (_DADFAILED | _TENTATIVE))
 
 
-async def watch_interfaces(changed: Callable[[tuple[Interface, ...]], None]) -> None:
-    """Call `changed` with the whole list now and after every change, until cancelled."""
+async def watch_interfaces(
+    changed: Callable[[tuple[Interface, ...]], None],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Call `changed` with the whole list at once and after every change, until cancelled."""
     netlink = _open_netlink()
     with netlink or contextlib.nullcontext():
         known: tuple[Interface, ...] | None = None
@@ -94,6 +98,7 @@ async def watch_interfaces(changed: Callable[[tuple[Interface, ...]], None]) -> 
             if listed is not None and listed != known:
                 known = listed
                 changed(listed)
+            task_status.started()
             await _wait_for_change(netlink)
 
 

@@ -77,7 +77,12 @@ class Lan:
                 self._changed = trio.Event()
                 local = announced(self._interfaces, self.listen)
                 if local:
-                    await self._session(local, nursery)
+                    try:
+                        await self._session(local, nursery)
+                    except Exception:  # listings are of strangers, sockets of a library: neither ends the node
+                        log.exception("LAN discovery failed; starting it again in %g s", RETRY_S)
+                        await trio.sleep(RETRY_S)
+                        self._changed.set()
                 else:
                     where = ", ".join(map(str, self.listen))
                     log.info("no LAN discovery: no interface with multicast reaches %s", where)

@@ -92,16 +92,19 @@ def _hex(text: bytes | None, size: int) -> bytes | None:
         return None
 
 
-def announced(interfaces: tuple[Interface, ...], listen: tuple[Address, ...]) -> tuple[Interface, ...]:
-    """Local addresses at which peers on the LAN can reach sockets bound to `listen`; not loopback."""
+def reachable(interfaces: tuple[Interface, ...], listen: tuple[Address, ...]) -> tuple[Interface, ...]:
+    """Local addresses at which sockets bound to `listen` receive."""
     bound = {len(address.ip): address.ip for address in listen}
     return tuple(
         interface
         for interface in interfaces
-        if (wanted := bound.get(len(interface.ip))) is not None
-        and (wanted == interface.ip or not any(wanted))
-        and Address(interface.ip, 0).scope >= Scope.LINK
+        if (wanted := bound.get(len(interface.ip))) is not None and (wanted == interface.ip or not any(wanted))
     )
+
+
+def announced(interfaces: tuple[Interface, ...], listen: tuple[Address, ...]) -> tuple[Interface, ...]:
+    """Those of them that another machine on the LAN can try."""
+    return tuple(i for i in reachable(interfaces, listen) if Address(i.ip, 0).scope >= Scope.LINK)
 
 
 def usable(

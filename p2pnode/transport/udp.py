@@ -18,8 +18,8 @@ import attrs
 import trio
 
 from overlay import limits
-from overlay.errors import LocalError
 from overlay.runtime.address import Address, address_of
+from p2pnode.paths import HomeError
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ ERROR_PAUSE_S = 0.05
 #: Ports tried until one is free for both families.
 PORT_TRIES = 32
 
+_CHOOSE = "p2pnode run --listen HOST:0"
+_EVERYWHERE = "p2pnode run            (0.0.0.0 and [::])"
 _NO_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
@@ -148,7 +150,11 @@ def _address(sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> Address:
     return address_of(socket.inet_pton(socket.AF_INET6, host), sockaddr[1], zone=sockaddr[3])
 
 
-class PortTaken(LocalError):
+class CannotListen(HomeError):
+    """An address cannot be had."""
+
+
+class PortTaken(CannotListen):
     """Somebody else listens there."""
 
 
@@ -156,12 +162,15 @@ def open_udp(addresses: Sequence[Address]) -> Udp:
     """Receive on these addresses, at most one a family. Port 0 picks one, the same for both families.
 
     A machine without one of the families is served on the other, if that is a wildcard address.
-    LocalError (PortTaken) if an address cannot be had.
+    CannotListen (PortTaken) if an address cannot be had.
     """
     v4s = [address for address in addresses if address.is_v4]
     v6s = [address for address in addresses if not address.is_v4]
     if not addresses or len(v4s) > 1 or len(v6s) > 1:
-        raise LocalError("a node listens on one IPv4 address, one IPv6 address or both (0.0.0.0 and [::] mean all)")
+        raise CannotListen(
+            "a node listens on one IPv4 address, one IPv6 address or both",
+            facts={"asked for": ", ".join(map(str, addresses)) or "nothing", "all of them": _EVERYWHERE},
+        )
     picks = all(address.port == 0 for address in addresses)
     for _ in range(PORT_TRIES):
         bound: list[socket.socket] = []
@@ -172,19 +181,17 @@ def open_udp(addresses: Sequence[Address]) -> Udp:
                 if (sock := _bind(wanted, others=len(addresses) > 1)) is not None:
                     bound.append(sock)
                     port = sock.getsockname()[1] if picks else 0
-        except LocalError as error:
+        except CannotListen as error:
             for sock in bound:
                 sock.close()
             if picks and port and isinstance(error, PortTaken):
                 continue  # free for the first family only
             raise
         if not bound:
-            raise LocalError("this machine has neither IPv4 nor IPv6; see `p2pnode doctor`")
+            raise CannotListen("this machine has neither IPv4 nor IPv6", facts={"look": "p2pnode doctor"})
         by_family = {sock.family: sock for sock in bound}
         return Udp(by_family.get(socket.AF_INET), by_family.get(socket.AF_INET6))
-    raise PortTaken(
-        f"no port was free for IPv4 and IPv6 in {PORT_TRIES} tries; choose one: p2pnode run --listen HOST:PORT"
-    )
+    raise PortTaken(f"no port was free for IPv4 and IPv6 in {PORT_TRIES} tries", facts={"choose one": _CHOOSE})
 
 
 def _bind(address: Address, *, others: bool) -> socket.socket | None:
@@ -195,8 +202,7 @@ def _bind(address: Address, *, others: bool) -> socket.socket | None:
         if others and error.errno in _NO_FAMILY and not any(address.ip):
             log.info("no IPv%d on this machine: %s", 4 if address.is_v4 else 6, error.strerror)
             return None
-        kind = PortTaken if error.errno == errno.EADDRINUSE else LocalError
-        raise kind(_cannot(address, error)) from error
+        raise _cannot(address, error) from error
 
 
 def _bound(address: Address) -> socket.socket:
@@ -218,13 +224,15 @@ def _bound(address: Address) -> socket.socket:
     return sock
 
 
-def _cannot(address: Address, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        hint = "another program listens there; choose another port, or 0 for any: p2pnode run --listen HOST:0"
-    elif error.errno == errno.EADDRNOTAVAIL:
-        hint = "no interface of this machine has it; see `ip address`, or listen everywhere: p2pnode run"
-    elif error.errno == errno.EACCES:
-        hint = "ports below 1024 need a privilege; choose a higher one: p2pnode run --listen HOST:4433"
-    else:
-        hint = "see `p2pnode doctor`"
-    return f"cannot listen on udp {address}: {error.strerror}; {hint}"
+def _cannot(address: Address, error: OSError) -> CannotListen:
+    facts = {"address": f"udp {address}", "reason": error.strerror or str(error)}
+    match error.errno:
+        case errno.EADDRINUSE:
+            return PortTaken("another program listens there already", facts=facts | {"any free port": _CHOOSE})
+        case errno.EADDRNOTAVAIL:
+            return CannotListen(
+                "no interface of this machine has this address", facts=facts | {"see all": "ip address"}
+            )
+        case errno.EACCES:
+            return CannotListen("ports below 1024 need a privilege", facts=facts | {"choose a higher one": _CHOOSE})
+    return CannotListen("cannot listen there", facts=facts | {"look": "p2pnode doctor"})

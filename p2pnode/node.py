@@ -1,0 +1,337 @@
+"""A whole node: home, key, store, peer, sockets, discovery; opened in order, closed in reverse.
+
+async with open_node(home, config) as node:
+    await node.wait_stopped()
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+import trio
+
+import p2pnode
+from overlay.app import App
+from overlay.events import PeerLost, PeerSeen, RoleChanged
+from overlay.identity.keys import KeyPair
+from overlay.identity.network import Network, parse_psk
+from overlay.identity.node_id import format_id, node_id_of, short_id
+from overlay.identity.puzzle import solves
+from overlay.peer import Peer
+from overlay.runtime.address import Address, Scope
+from overlay.runtime.chance import Rng
+from overlay.runtime.ports import Interface
+from overlay.wire.ticket import make_ticket
+from p2pnode import keyfile
+from p2pnode.config import Config
+from p2pnode.driver import EVENTS_KEPT, CommandFailed, Driver, NodeCrashed, Subscription
+from p2pnode.lock import take_lock
+from p2pnode.paths import Home, HomeError
+from p2pnode.store import Store, open_store
+from p2pnode.transport.interfaces import watch_interfaces
+from p2pnode.transport.lan import Lan
+from p2pnode.transport.listing import Found, Listings, reachable
+from p2pnode.transport.seeds import Seed, listen_at, parse_seed
+from p2pnode.transport.udp import CannotListen, Udp
+
+if TYPE_CHECKING:
+    from p2pnode.bridge import Bridge, Command
+
+log = logging.getLogger(__name__)
+
+#: Entry points of applications.
+APPS = "p2pnode.apps"
+#: A goodbye is one datagram a peer; who cannot say it in this time leaves without.
+LEAVE_S = 2.0
+#: Pauses between tries to join where nobody answered or the name was not known.
+JOIN_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+LOOPBACK = "127.0.0.1"
+
+
+@attrs.define(slots=True, eq=False)
+class Node:
+    """A node that serves. Made by `open_node`; implements p2pnode.control.view.NodeView."""
+
+    home: Home
+    config: Config
+    driver: Driver
+    #: Whether this run made the identity.
+    is_new: bool
+    started_at: float
+    _network: Network
+    _key: bytes
+    _udp: Udp
+    _store: Store
+    #: Local addresses at which it can be reached now.
+    _reachable: tuple[Interface, ...] = ()
+    _stopped: trio.Event = attrs.field(factory=trio.Event, init=False)
+    #: The bridge, once it serves.
+    bridge: Bridge | None = attrs.field(default=None, init=False)
+
+    @property
+    def id(self) -> str:
+        return format_id(node_id_of(self._key))
+
+    @property
+    def listen(self) -> list[str]:
+        return [f"udp {address}" for address in self._udp.listen]
+
+    @property
+    def network(self) -> str:
+        return self._network.name
+
+    @property
+    def ticket(self) -> str:
+        return make_ticket(self._network, self._key, self._addresses())
+
+    @property
+    def version(self) -> str:
+        return p2pnode.__version__
+
+    async def command(self, name: str, /, **args: Any) -> Any:
+        """As Driver.command; `status` also counts what sockets and disk did."""
+        value = await self.driver.command(name, **args)
+        if name == "status":
+            store = self._store.status()
+            value["counters"] |= self._udp.counters()
+            value["counters"] |= {
+                "store_waiting_bytes": store.waiting_bytes,
+                "store_transactions": store.transactions,
+                "store_disk_bytes": store.disk_bytes,
+            }
+        return value
+
+    def subscribe(self, *, kept: int = EVENTS_KEPT) -> AbstractContextManager[Subscription]:
+        return self.driver.subscribe(kept=kept)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    async def wait_stopped(self) -> None:
+        """Until somebody calls `stop`."""
+        await self._stopped.wait()
+
+    def _addresses(self) -> tuple[Address, ...]:
+        """Where others may try: the farthest reaching first, loopback only if there is nothing else."""
+        port = {address.is_v4: address.port for address in self._udp.listen}
+        all_of_them = [Address(interface.ip, port[len(interface.ip) == 4]) for interface in self._reachable]
+        # A link-local IPv6 address means nothing without the zone of whoever uses it.
+        usable = [address for address in all_of_them if address.is_v4 or address.scope is not Scope.LINK]
+        far = [address for address in usable if address.scope > Scope.LOOPBACK]
+        return tuple(sorted(far or usable, key=lambda address: (-address.scope, not address.is_v4)))
+
+
+@asynccontextmanager
+async def open_node(
+    home: Home,
+    config: Config,
+    *,
+    passphrase: str | None = None,
+    progress: keyfile.Progress | None = None,
+) -> AsyncIterator[Node]:
+    """A node that serves while the context is open; leaving it says goodbye to peers and flushes the disk.
+
+    `progress` is called from another thread while a new identity is searched. HomeError or LocalError says what is
+    in the way (settings, key, lock, port, disk). NodeCrashed if the core raised: the body is then cancelled.
+    """
+    network = network_of(config)
+    seeds = [parse_seed(text, network) for text in config.join]
+    apps = load_apps(config.apps)
+    home.make()
+    with take_lock(home):
+        pair, is_new = await _identity(home, network, passphrase, progress)
+        with await listen_at(config.listen, any_port="listen" not in config.sources) as udp:
+            store = await trio.to_thread.run_sync(open_store, home.db)
+            try:
+                peer = Peer(
+                    network=network, keys=pair, storage=store, apps=apps, entropy=os.urandom,
+                    rng=Rng(int.from_bytes(os.urandom(8), "big")),
+                )  # fmt: skip
+                driver = Driver(peer, udp, store)
+                node = Node(home, config, driver, is_new, trio.current_time(), network, pair.key, udp, store)
+                lan = Lan(
+                    Listings(network, pair.key, os.urandom),
+                    udp.listen,
+                    partial(_offer, driver),
+                    partial(_table, driver),
+                )
+                crashes: list[NodeCrashed] = []
+                failure: Exception | None = None
+                async with trio.open_nursery() as nursery:
+                    try:
+                        await nursery.start(_drive, driver, nursery.cancel_scope, crashes)
+                        await nursery.start(watch_interfaces, partial(_interfaces_changed, node, lan))
+                        nursery.start_soon(_log_events, driver)
+                        for seed in seeds:
+                            nursery.start_soon(_join, driver, seed, udp.listen)
+                        if config.lan:
+                            nursery.start_soon(lan.run)
+                        if config.bridge:
+                            await _start_bridge(node, nursery)
+                        try:
+                            yield node
+                        finally:
+                            await _leave(driver)
+                    except Exception as error:
+                        failure = error  # raised below, where the nursery does not make it a group
+                    nursery.cancel_scope.cancel()
+                if crashes:
+                    raise crashes[0]
+                if failure is not None:
+                    raise failure
+            finally:
+                with trio.CancelScope(shield=True):
+                    await trio.to_thread.run_sync(store.close)
+
+
+def network_of(config: Config) -> Network:
+    """LocalError or HomeError if the settings make no network."""
+    settings = config.network
+    psk = (
+        None
+        if settings.key_file is None
+        else parse_psk(keyfile.read_secret(settings.key_file).decode(errors="replace"))
+    )
+    return Network(settings.name, puzzle_bits=settings.puzzle_bits, psk=psk)
+
+
+async def _identity(
+    home: Home, network: Network, passphrase: str | None, progress: keyfile.Progress | None
+) -> tuple[KeyPair, bool]:
+    def told(tries: int, expected: int) -> None:
+        trio.from_thread.check_cancelled()  # Ctrl-C ends the search
+        if progress is not None:
+            progress(tries, expected)
+
+    search = partial(keyfile.load_or_create, home.key, network.puzzle_bits, passphrase=passphrase, progress=told)
+    pair, is_new = await trio.to_thread.run_sync(search)
+    if not solves(node_id_of(pair.key), network.puzzle_bits):
+        log.warning(
+            "this identity does not solve the puzzle of %d bits of network %r: others serve it, but ask it nothing",
+            network.puzzle_bits, network.name,
+        )  # fmt: skip
+    return pair, is_new
+
+
+async def _drive(
+    driver: Driver, scope: trio.CancelScope, crashes: list[NodeCrashed], *, task_status: trio.TaskStatus[None]
+) -> None:
+    try:
+        await driver.run(task_status=task_status)
+    except NodeCrashed as crash:
+        crashes.append(crash)
+        scope.cancel()
+
+
+def _interfaces_changed(node: Node, lan: Lan, interfaces: tuple[Interface, ...]) -> None:
+    node._reachable = reachable(interfaces, node._udp.listen)
+    log.info("reachable at %s", ", ".join(str(Address(i.ip, 0)).rpartition(":")[0] for i in node._reachable))
+    # Others would make the core ask for contacts that these sockets cannot reach.
+    node.driver.network_changed(node._reachable)
+    lan.network_changed(interfaces)
+
+
+async def _join(driver: Driver, seed: Seed, listen: Sequence[Address]) -> None:
+    families = {len(address.ip) for address in listen}
+    pauses = iter(JOIN_AGAIN_S)
+    while True:
+        try:
+            addresses = [address for address in await seed.resolve() if len(address.ip) in families]
+            wanted = [{"address": str(address), "id": seed.id} for address in addresses]
+            joined = (await driver.command("join", addresses=wanted))["joined"] if wanted else 0
+            if joined:
+                return
+            log.info("nobody answered at %s yet", seed.text)
+        except OSError as error:
+            log.warning("cannot join %s: %s", seed.text, error.strerror or error)
+        except CommandFailed as failed:
+            log.warning("cannot join %s: %s", seed.text, failed.message)
+        await trio.sleep(next(pauses, JOIN_AGAIN_S[-1]))
+
+
+async def _offer(driver: Driver, found: Found) -> None:
+    node_id = None if found.key is None else format_id(node_id_of(found.key))
+    try:
+        await driver.command("join", addresses=[{"address": str(a), "id": node_id} for a in found.addresses])
+    except CommandFailed as failed:
+        log.info("cannot join a peer of the LAN: %s", failed.message)
+
+
+async def _table(driver: Driver) -> int:
+    try:
+        return int((await driver.command("status"))["table"])
+    except CommandFailed:
+        return 0
+
+
+async def _start_bridge(node: Node, nursery: trio.Nursery) -> None:
+    host, _, port = node.config.bridge.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or LOOPBACK
+    try:
+        node.bridge = await nursery.start(_serve_bridge, node, host, int(port))
+    except OSError as error:
+        raise CannotListen(
+            "the bridge cannot listen there",
+            facts={
+                "address": f"udp {host}:{port}",
+                "reason": error.strerror or str(error),
+                "any free port": "--bridge 0",
+            },
+        ) from None
+
+
+async def _serve_bridge(node: Node, host: str, port: int, *, task_status: trio.TaskStatus[Bridge]) -> None:
+    from p2pnode.bridge import serve_bridge  # asyncio and the kademlia package: for who asks
+
+    try:
+        await serve_bridge(cast("Command", node.command), host, port, task_status=task_status)
+    except Exception:
+        if node.bridge is None:
+            raise
+        log.exception("the bridge ended; the node runs on without it")
+
+
+def load_apps(names: Sequence[str]) -> list[App]:
+    """Each a name of the entry-point group p2pnode.apps or `package.module:Class`. HomeError if it cannot be had."""
+    known = {entry.name: entry for entry in entry_points(group=APPS)} if names else {}
+    apps: list[App] = []
+    for name in names:
+        entry = known.get(name) or EntryPoint(name, name, APPS)
+        try:
+            made = entry.load()()
+        except Exception as error:
+            raise HomeError(
+                "an application cannot be loaded",
+                facts={"app": name, "reason": f"{type(error).__name__}: {error}", "known": ", ".join(known) or "none"},
+            ) from error
+        if not isinstance(made, App):
+            raise HomeError("this is not an application", facts={"app": name, "expected": "a subclass of overlay.App"})
+        apps.append(made)
+    return apps
+
+
+async def _leave(driver: Driver) -> None:
+    with trio.move_on_after(LEAVE_S, shield=True):
+        try:
+            await driver.command("leave")
+        except CommandFailed as failed:
+            log.info("left without a goodbye: %s", failed.message)
+
+
+async def _log_events(driver: Driver) -> None:
+    with driver.subscribe() as events:
+        async for event in events:
+            match event:
+                case PeerSeen(id, address, moved):
+                    log.info("peer %s %s %s", short_id(id), "moved to" if moved else "at", address)
+                case PeerLost(id, reason):
+                    log.info("peer %s is gone: %s", short_id(id), reason)
+                case RoleChanged(role):
+                    log.info("role: %s", role)

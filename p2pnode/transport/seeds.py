@@ -1,0 +1,110 @@
+"""Where to enter a network and where to listen: what `--join` and `--listen` take, and how names become addresses."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import trio
+
+from overlay.errors import LocalError
+from overlay.identity.network import Network
+from overlay.identity.node_id import format_id, node_id_of, parse_id
+from overlay.runtime.address import Address, address_of, parse_address
+from overlay.wire.ticket import PREFIX, parse_ticket
+from p2pnode.transport.udp import CannotListen, PortTaken, Udp, open_udp
+
+log = logging.getLogger(__name__)
+
+#: Addresses of one name that are tried.
+MAX_RESOLVED = 8
+
+
+@attrs.frozen(slots=True)
+class Seed:
+    """A peer to ask first: at addresses (of a ticket), or at a host that is still to be resolved."""
+
+    text: str
+    #: Text form; None if anybody who answers there will do.
+    id: str | None
+    addresses: tuple[Address, ...] = ()
+    host: str = ""
+    port: int = 0
+
+    async def resolve(self) -> tuple[Address, ...]:
+        """OSError if the name is not known (now)."""
+        if self.addresses:
+            return self.addresses
+        return await resolve(self.host, self.port)
+
+
+async def resolve(host: str, port: int) -> tuple[Address, ...]:
+    """Addresses of a name or of an address in text, at most MAX_RESOLVED. OSError if there is none."""
+    found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    addresses: dict[Address, None] = {}
+    for family, _, _, _, sockaddr in found:
+        if family in (socket.AF_INET, socket.AF_INET6):
+            where: tuple[Any, ...] = sockaddr  # (host, port) or (host, port, flow, zone)
+            packed = socket.inet_pton(family, where[0].partition("%")[0])
+            addresses[address_of(packed, port, zone=where[3] if len(where) == 4 else 0)] = None
+    return tuple(addresses)[:MAX_RESOLVED]
+
+
+def parse_seed(text: str, network: Network) -> Seed:
+    """A ticket, HOST:PORT or ID@HOST:PORT. LocalError if it is none of them, or a ticket of another network."""
+    if text.lower().startswith(PREFIX):
+        return _of_ticket(text, network)
+    id_text, at, place = text.rpartition("@")
+    host, colon, port_text = place.rpartition(":")
+    bare_v6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
+    if not host or not colon or bare_v6 or not port_text.isdecimal() or not 0 < int(port_text) <= 65535:
+        raise LocalError(f"cannot join {text!r}: expected a ticket, HOST:PORT or ID@HOST:PORT")
+    node_id = format_id(parse_id(id_text)) if at else None
+    try:
+        return Seed(text, node_id, (parse_address(place),))
+    except LocalError:
+        return Seed(text, node_id, (), host.removeprefix("[").removesuffix("]"), int(port_text))
+
+
+def _of_ticket(text: str, network: Network) -> Seed:
+    ticket = parse_ticket(text)
+    if not ticket.fits(network):
+        theirs = _named(ticket.network, ticket.puzzle_bits, ticket.private)
+        ours = _named(network.name, network.puzzle_bits, network.private)
+        options = f"--network {ticket.network} --puzzle-bits {ticket.puzzle_bits}"
+        options += " --network-key FILE" if ticket.private else ""
+        raise LocalError(f"the ticket is for {theirs}, this node is on {ours}; join the other: p2pnode run {options}")
+    if not ticket.addresses:
+        raise LocalError("the ticket names no address: the node that made it was reachable nowhere")
+    return Seed(text, format_id(node_id_of(ticket.key)), ticket.addresses)
+
+
+def _named(name: str, bits: int, private: bool) -> str:
+    return f"the {'private' if private else 'public'} network {name!r} with {bits} puzzle bits"
+
+
+async def listen_at(texts: Sequence[str], *, any_port: bool) -> Udp:
+    """Open HOST:PORT, one a family. `any_port`: if nobody asked for this very port, another will do.
+
+    CannotListen says why not; PortTaken if `any_port` is false and somebody else listens there.
+    """
+    addresses = [await _listen_address(text) for text in texts]
+    try:
+        return open_udp(addresses)
+    except PortTaken as taken:
+        if not any_port:
+            raise
+        log.warning("%s is taken by another program; taking another port", taken.facts.get("address", "the port"))
+        return open_udp([attrs.evolve(address, port=0) for address in addresses])
+
+
+async def _listen_address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    try:
+        return (await resolve(host.removeprefix("[").removesuffix("]"), int(port)))[0]
+    except (OSError, IndexError) as error:
+        facts = {"name": host, "reason": str(error), "everywhere": "p2pnode run"}
+        raise CannotListen("the name to listen at is not known", facts=facts) from None
