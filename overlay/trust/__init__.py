@@ -1,0 +1,1 @@
+"""Which peers are served, and what is observed of them."""

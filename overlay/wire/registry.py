@@ -31,7 +31,7 @@ class Kind(enum.IntEnum):
     STORED = 9
     #: I have what belongs to this key.
     PROVIDE = 10
-    #: Who has what belongs to this key?
+    #: Who has what belongs to this key, or else who is closest?
     FIND_PROVIDERS = 11
     #: A page of those who said so.
     PROVIDERS = 12
@@ -96,7 +96,7 @@ _reply(Kind.VALUE, 4)
 _request(Kind.STORE, 4, Kind.STORED, needs_token=True, acts=True)
 _reply(Kind.STORED, 2)
 _request(Kind.PROVIDE, 2, Kind.STORED, needs_token=True, acts=True)
-_request(Kind.FIND_PROVIDERS, 2, Kind.PROVIDERS)
+_request(Kind.FIND_PROVIDERS, 2, Kind.PROVIDERS, Kind.NODES)
 _reply(Kind.PROVIDERS, 3)
 _request(Kind.APP_REQUEST, 2, Kind.APP_REPLY, needs_token=True, acts=True)
 _reply(Kind.APP_REPLY, 2)

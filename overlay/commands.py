@@ -1,0 +1,300 @@
+"""Commands: what the API, the command line and the shells of applications may ask of a peer.
+
+Data in, data out: a name and a dict of arguments, and a value of dicts, lists, texts, numbers and bytes.
+Ids in answers are in text form, keys are 64 hex digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from overlay.dht.get import Blob, find_node, get
+from overlay.dht.own import PROVIDER
+from overlay.dht.providers import providers
+from overlay.dht.publish import publish_blob, publish_provider, publish_signed
+from overlay.dht.put import Profile
+from overlay.dht.reach import ROLE_NAMES
+from overlay.errors import BadMessage, LocalError, NotFound, OverlayError, RemoteError, TimedOut
+from overlay.identity.node_id import format_id, id_prefix_matches, is_id_prefix, node_id_of, parse_id
+from overlay.limits import MAX_RECORD_TTL_MS, MAX_SALT, PATHS
+from overlay.rpc.contact import Contact
+from overlay.rpc.peers import PeerState
+from overlay.runtime.address import Address, parse_address
+from overlay.runtime.ports import MS, SECOND, Failed, Ok, Outcome
+from overlay.wire.messages import Ping
+from overlay.wire.records import signed_key
+
+if TYPE_CHECKING:
+    from overlay.peer import Peer
+
+T = TypeVar("T")
+Args = dict[str, Any]
+#: A peer counts as there if it answered within this.
+_PRESENT_NS = 300 * SECOND
+
+
+class UsageError(LocalError):
+    """The command was asked in a way that cannot be answered."""
+
+
+async def run(peer: Peer, name: str, args: Args) -> Outcome:
+    """Never raises for what the caller or a peer does."""
+    command = _COMMANDS.get(name)
+    if command is None:
+        return Failed("usage", f"no such command: {name!r} (there are: {', '.join(sorted(_COMMANDS))})")
+    try:
+        return Ok(await command(peer, args))
+    except UsageError as error:
+        return Failed("usage", str(error))
+    except NotFound as error:
+        return Failed("not_found", str(error))
+    except TimedOut as error:
+        return Failed("timed_out", str(error))
+    except (BadMessage, RemoteError) as error:
+        return Failed("not_verified", str(error))
+    except OverlayError as error:
+        return Failed("failed", str(error))
+
+
+def _arg(args: Args, name: str, kind: type[T]) -> T:
+    value = _optional(args, name, kind)
+    if value is None:
+        raise UsageError(f"{name} is missing")
+    return value
+
+
+def _optional(args: Args, name: str, kind: type[T]) -> T | None:
+    value = args.get(name)
+    if value is not None and (not isinstance(value, kind) or isinstance(value, bool) != (kind is bool)):
+        raise UsageError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _key(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise UsageError(f"not a key: {text!r} (expected 64 hex digits)")
+    return key
+
+
+def _node_id(peer: Peer, text: str) -> bytes:
+    """A whole id, a public key as 64 hex digits, or a prefix that only one known peer has."""
+    if len(text) == 64 and all(c in "0123456789abcdefABCDEF" for c in text):
+        return node_id_of(bytes.fromhex(text))
+    try:
+        return parse_id(text)
+    except LocalError as error:
+        if not is_id_prefix(text):
+            raise UsageError(str(error)) from None
+        ids = {contact.id: None for contact in (*peer.table.contacts(), *peer.endpoint.peers.contacts())}
+        ids[peer.id] = None
+        matches = [node_id for node_id in ids if id_prefix_matches(text, node_id)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise UsageError(f"{text!r} begins the ids of {len(matches)} known peers; type more of it") from None
+        raise NotFound(f"no known peer has an id that begins with {text!r}; type the whole id") from None
+
+
+def _salt(args: Args) -> bytes | None:
+    name, salt = _optional(args, "name", str), _optional(args, "salt", bytes)
+    if name is not None:
+        salt = name.encode()
+    if salt is not None and len(salt) > MAX_SALT:
+        raise UsageError(f"the name has {len(salt)} bytes, at most {MAX_SALT} are allowed")
+    return salt
+
+
+async def _status(peer: Peer, args: Args) -> Any:
+    endpoint = peer.endpoint
+    return {
+        "id": format_id(peer.id), "key": endpoint.signer.key.hex(), "network": endpoint.network.name,
+        "network_id": endpoint.network.network_id.hex(), "role": ROLE_NAMES[peer.reach.role],
+        "peers": len(_present(peer)), "table": len(peer.table), "records": len(peer.dht.store),
+        "own": len(peer.own), "waiting": endpoint.waiting, "size_estimate": peer.dht.size.estimate,
+        "counters": dict(sorted(endpoint.counters.items())),
+    }  # fmt: skip
+
+
+def _present(peer: Peer) -> dict[bytes, tuple[Contact, PeerState]]:
+    """By key, who answered lately and did not fall silent since."""
+    now_ns = peer.loop.now.mono_ns
+    present: dict[bytes, tuple[Contact, PeerState]] = {}
+    for contact in peer.endpoint.peers.contacts():
+        state = peer.endpoint.peers.get(contact)
+        if state is None or not state.answered_ns or state.failures or now_ns - state.answered_ns > _PRESENT_NS:
+            continue
+        old = present.get(contact.key)
+        if old is None or old[1].answered_ns < state.answered_ns:
+            present[contact.key] = contact, state
+    return present
+
+
+async def _peers(peer: Peer, args: Args) -> Any:
+    now_ns = peer.loop.now.mono_ns
+    return [
+        {
+            "id": format_id(contact.id), "address": str(contact.address), "rtt_ms": _ms(state.rtt.smoothed),
+            "last_seen_s": round((now_ns - state.answered_ns) / SECOND, 1),
+            "role": ROLE_NAMES.get(state.role if state.role is not None else 1, "full"), "score": None,
+        }
+        for contact, state in sorted(_present(peer).values(), key=lambda pair: pair[0].number)
+    ]  # fmt: skip
+
+
+def _ms(ns: int) -> float | None:
+    return round(ns / MS, 3) if ns else None
+
+
+async def _ping(peer: Peer, args: Args) -> Any:
+    text = _arg(args, "peer", str)
+    to: Contact | Address
+    try:
+        to = parse_address(text)
+    except LocalError:
+        if ":" in text:
+            raise UsageError(f"not an address: {text!r} (expected 192.0.2.7:4433 or [2001:db8::1]:4433)") from None
+        node_id = _node_id(peer, text)
+        if node_id == peer.id:
+            raise UsageError("that is this node itself") from None
+        to = await peer.locate(node_id)
+    sent_ns = peer.loop.now.mono_ns
+    contact, _ = await peer.endpoint.call(to, Ping(), tries=3)
+    rtt_ms = round((peer.loop.now.mono_ns - sent_ns) / MS, 3)
+    return {"id": format_id(contact.id), "address": str(contact.address), "rtt_ms": rtt_ms}
+
+
+async def _put(peer: Peer, args: Args) -> Any:
+    value = _arg(args, "value", bytes)
+    ttl_s = _optional(args, "ttl_s", int)
+    if ttl_s is not None and not 1 <= ttl_s <= MAX_RECORD_TTL_MS // 1000:
+        raise UsageError(f"ttl: {ttl_s} s is not in 1..{MAX_RECORD_TTL_MS // 1000}; without it the record is kept")
+    try:
+        profile = Profile(_optional(args, "profile", str) or "secure")
+    except ValueError:
+        raise UsageError("profile: expected secure or cheap") from None
+    salt = _salt(args)
+    cas = _optional(args, "cas", int)
+    if salt is None:
+        if cas is not None:
+            raise UsageError("cas: only a record with a name has versions")
+        published = await publish_blob(peer.dht, peer.own, value, ttl_s=ttl_s, profile=profile)
+        kind: dict[str, Any] = {"kind": "blob"}
+    else:
+        published = await publish_signed(peer.dht, peer.own, salt, value, ttl_s=ttl_s, profile=profile, cas=cas)
+        kind = {"kind": "signed", "seq": published.seq, "author": format_id(peer.id)}
+    return {"key": published.key.hex(), **kind, "stored": published.stored, "rpcs": published.rpcs}
+
+
+async def _get(peer: Peer, args: Args) -> Any:
+    text, author = _optional(args, "key", str), _optional(args, "author", str)
+    if author is not None:
+        salt = _salt(args)
+        if salt is None:
+            raise UsageError("name is missing")
+        key = signed_key(_node_id(peer, author), salt)
+    elif text is not None:
+        key = _key(text)
+    else:
+        raise UsageError("key is missing")
+    paths = _optional(args, "paths", int)
+    got = await get(peer.dht, key, paths=min(max(paths or PATHS, 1), PATHS))
+    answer: dict[str, Any] = {"key": key.hex(), "value": got.record.value}
+    if isinstance(got.record, Blob):
+        answer["kind"] = "blob"
+    else:
+        answer |= {"kind": "signed", "author": format_id(got.record.author_id), "seq": got.record.seq}
+    return answer | {"holders": got.holders, "rpcs": got.rpcs}
+
+
+async def _lookup(peer: Peer, args: Args) -> Any:
+    text = _arg(args, "key", str)
+    try:
+        target = _key(text)
+    except UsageError:
+        target = _node_id(peer, text)
+    result = await find_node(peer.dht, int.from_bytes(target, "big"), paths=PATHS)
+    closest = [format_id(contact.id) for contact in result.closest]
+    return {"closest": closest, "rpcs": result.rpcs, "hops": result.hops, "paths": result.paths}
+
+
+async def _provide(peer: Peer, args: Args) -> Any:
+    key = _key(_arg(args, "key", str))
+    published = await publish_provider(peer.dht, peer.own, key, ttl_s=_optional(args, "ttl_s", int))
+    return {"key": key.hex(), "stored": published.stored, "rpcs": published.rpcs}
+
+
+async def _providers(peer: Peer, args: Args) -> Any:
+    key = _key(_arg(args, "key", str))
+    found, rpcs = await providers(peer.dht, key)
+    wall_ms = peer.loop.now.wall_ms
+    rows = [
+        {
+            "id": format_id(node_id_of(provider.record.provider)), "address": str(provider.address),
+            "expires_s": max(0, provider.record.expires_ms - wall_ms) // 1000,
+        }
+        for provider in found
+    ]  # fmt: skip
+    if not any(row["id"] == format_id(peer.id) for row in rows):
+        # Others see our address, we do not: it is theirs to say.
+        rows += [
+            {"id": format_id(peer.id), "address": None, "expires_s": None}
+            for own in peer.own
+            if own.type == PROVIDER and own.value == key
+        ]
+    return {"key": key.hex(), "providers": rows, "rpcs": rpcs}
+
+
+async def _table(peer: Peer, args: Args) -> Any:
+    now_ns = peer.loop.now.mono_ns
+    buckets = []
+    for bucket in peer.table.buckets():
+        contacts = []
+        for entry in bucket.entries:
+            state = peer.endpoint.peers.get(entry.contact)
+            contacts.append(
+                {
+                    "id": format_id(entry.contact.id), "address": str(entry.contact.address),
+                    "rtt_ms": _ms(state.rtt.smoothed) if state is not None else None, "failures": entry.failures,
+                    "since_s": round((now_ns - entry.since_ns) / SECOND, 1),
+                }
+            )  # fmt: skip
+        buckets.append({"depth": bucket.depth, "contacts": contacts, "replacements": len(bucket.replacements)})
+    return {"buckets": buckets}
+
+
+async def _join(peer: Peer, args: Args) -> Any:
+    wanted: list[tuple[Address, bytes | None]] = []
+    for item in _arg(args, "addresses", list):
+        try:
+            node_id = parse_id(item["id"]) if item.get("id") else None
+            wanted.append((parse_address(item["address"]), node_id))
+        except (LocalError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"addresses: {error}") from None
+    return {"joined": await peer.upkeep.join(wanted)}
+
+
+async def _own(peer: Peer, args: Args) -> Any:
+    wall_ms = peer.loop.now.wall_ms
+    return [
+        {
+            "key": (own.value if own.type == PROVIDER else own.key).hex(),
+            "name": own.salt.decode(errors="replace") or None, "seq": own.seq or None,
+            "expires_s": None if own.until_ms is None else max(0, own.until_ms - wall_ms) // 1000,
+        }
+        for own in peer.own
+    ]  # fmt: skip
+
+
+async def _leave(peer: Peer, args: Args) -> Any:
+    return {"told": await peer.upkeep.leave()}
+
+
+_COMMANDS: dict[str, Callable[[Peer, Args], Awaitable[Any]]] = {
+    "status": _status, "peers": _peers, "ping": _ping, "put": _put, "get": _get, "lookup": _lookup,
+    "provide": _provide, "providers": _providers, "table": _table, "join": _join, "own": _own, "leave": _leave,
+}  # fmt: skip

@@ -1,0 +1,133 @@
+"""GET: the newest valid record of a key, and how many holders agree on it."""
+
+from __future__ import annotations
+
+import attrs
+
+from overlay.dht.lookup import Collector, LookupResult, start_lookup
+from overlay.dht.state import DhtState
+from overlay.errors import BadMessage, NotFound
+from overlay.events import Equivocation
+from overlay.limits import AGREEING_HOLDERS, PATHS
+from overlay.rpc.contact import Contact
+from overlay.wire.messages import FindNode, FindValue, Message, Value
+from overlay.wire.records import SignedRecord, blob_key, decode_record, newer, signed_key
+
+BLOB, SIGNED = 1, 2
+
+
+@attrs.frozen(slots=True)
+class Blob:
+    value: bytes
+
+
+Record = Blob | SignedRecord
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Got:
+    record: Record
+    #: Distinct peers (ourselves included) that hold exactly this.
+    holders: int
+    rpcs: int
+
+
+def read_record(dht: DhtState, key: bytes, kind: int, inner: bytes) -> Record:
+    """The record if it belongs at `key` and is not expired. Raises BadMessage."""
+    if kind == BLOB:
+        if blob_key(inner) != key:
+            raise BadMessage("blob does not hash to its key")
+        return Blob(inner)
+    record = decode_record(inner, dht.endpoint.network, dht.endpoint.verifier)
+    if signed_key(record.author_id, record.salt) != key:
+        raise BadMessage("signed record belongs to another key", blame=record.author)
+    if record.expires_ms <= dht.loop.now.wall_ms:
+        raise BadMessage("signed record is expired")
+    return record
+
+
+@attrs.define(slots=True, eq=False)
+class RecordCollector(Collector):
+    dht: DhtState
+    key: bytes
+    agree: int
+    best: Record | None = None
+    holders: dict[bytes, None] = attrs.Factory(dict)
+    equivocal: bool = False
+
+    def take(self, contact: Contact, message: Message) -> bool:
+        if not isinstance(message, Value):
+            return False
+        self.offer(contact.key, read_record(self.dht, self.key, message.type, message.inner))
+        return True
+
+    def offer(self, holder: bytes, record: Record) -> None:
+        best = self.best
+        if best is None or not _same(best, record):
+            if isinstance(best, SignedRecord) and isinstance(record, SignedRecord):
+                if best.seq == record.seq and not self.equivocal:
+                    self.equivocal = True
+                    self.dht.report(Equivocation(self.key, record.author_id, record.seq))
+                if not newer(record, best):
+                    return
+            self.best = record
+            self.holders.clear()
+        elif isinstance(best, SignedRecord) and isinstance(record, SignedRecord) and newer(record, best):
+            self.best = record  # the same, republished
+        self.holders[holder] = None
+
+    @property
+    def satisfied(self) -> bool:
+        # A blob proves itself; a signed record may be an old one, so several must agree.
+        return self.best is not None and (isinstance(self.best, Blob) or len(self.holders) >= self.agree)
+
+
+def _same(a: Record, b: Record) -> bool:
+    if isinstance(a, SignedRecord) and isinstance(b, SignedRecord):
+        return a.seq == b.seq and a.value == b.value
+    return type(a) is type(b) and a.value == b.value
+
+
+async def get(
+    dht: DhtState, key: bytes, *, paths: int = PATHS, agree: int = AGREEING_HOLDERS, avoid: tuple[Contact, ...] = ()
+) -> Got:
+    """Ask up to `paths` disjoint ways; one retry over unused contacts. Raises NotFound, LimitError."""
+    collector = RecordCollector(dht, key, agree)
+    own = dht.store.get(key, dht.loop.now.wall_ms)
+    if own is not None:
+        collector.offer(dht.endpoint.signer.key, read_record(dht, key, own.type, own.inner))
+    rpcs = 0
+    if not collector.satisfied:
+        target = int.from_bytes(key, "big")
+        question = FindValue(key=key, families=dht.families)
+        hedged = paths == 1
+        result = await start_lookup(
+            dht, target, question, collector=collector, paths=paths, avoid=avoid, hedged=hedged
+        ).run()  # fmt: skip
+        rpcs += result.rpcs
+        if collector.best is None:
+            retry = start_lookup(dht, target, question, collector=collector, paths=paths, avoid=result.asked)
+            if retry.shortlist.paths and not retry.shortlist.finished():
+                rpcs += (await retry.run()).rpcs
+    if collector.best is None:
+        raise NotFound(f"nobody of {rpcs} asked holds {key.hex()}")
+    return Got(record=collector.best, holders=len(collector.holders), rpcs=rpcs)
+
+
+async def find_node(
+    dht: DhtState,
+    target: int,
+    *,
+    paths: int = 1,
+    radius: int | None = None,
+    avoid: tuple[Contact, ...] = (),
+    sample: bool = False,
+) -> LookupResult:
+    """The k closest live peers to `target`. With `sample` a measure of the network's size: only for
+    targets that this node drew itself."""
+    dht.table.touch(target, dht.loop.now.mono_ns)
+    question = FindNode(target=target.to_bytes(32, "big"), families=dht.families)
+    result = await start_lookup(dht, target, question, paths=paths, radius=radius, avoid=avoid).run()
+    if sample and result.complete:
+        dht.size.add_lookup(target, result.closest, own=dht.own_number)
+    return result

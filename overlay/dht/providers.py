@@ -1,0 +1,91 @@
+"""Providers: who says that it has something. The address served is the one that it proved by token."""
+
+from __future__ import annotations
+
+import attrs
+
+from overlay.dht.get import find_node
+from overlay.dht.lookup import Collector, start_lookup
+from overlay.dht.state import DhtState
+from overlay.errors import BadMessage, TimedOut
+from overlay.limits import AGREEING_HOLDERS, MAX_PROVIDERS_PER_KEY, PATHS, PROVIDERS_PER_PAGE
+from overlay.rpc.contact import Contact
+from overlay.rpc.gather import ask_all
+from overlay.runtime.address import Address, unpack_address
+from overlay.wire.messages import FindProviders, Message, Provide, Providers, Stored, StoreStatus
+from overlay.wire.records import ProviderRecord, decode_provider, encode_provider
+
+#: Following pages of one holder: as many as can hold all providers of a key.
+_MAX_PAGES = MAX_PROVIDERS_PER_KEY // PROVIDERS_PER_PAGE + 1
+
+
+@attrs.frozen(slots=True)
+class Provider:
+    record: ProviderRecord
+    address: Address
+
+
+@attrs.define(slots=True, eq=False)
+class ProviderCollector(Collector):
+    dht: DhtState
+    key: bytes
+    found: dict[bytes, Provider] = attrs.Factory(dict)
+    more: dict[Contact, bytes] = attrs.Factory(dict)
+    holders: int = 0
+
+    def take(self, contact: Contact, message: Message) -> bool:
+        if not isinstance(message, Providers):
+            return False
+        self.holders += 1
+        if message.next is not None:
+            self.more[contact] = message.next
+        network, verifier = self.dht.endpoint.network, self.dht.endpoint.verifier
+        for raw, packed in message.providers:
+            record = decode_provider(raw, network, verifier)
+            if record.key != self.key:
+                raise BadMessage("provider of another key")
+            if record.expires_ms <= self.dht.loop.now.wall_ms:
+                continue
+            old = self.found.get(record.provider)
+            if (old is None or old.record.seq < record.seq) and (old or len(self.found) < 4 * MAX_PROVIDERS_PER_KEY):
+                self.found[record.provider] = Provider(record, unpack_address(packed))
+        return True
+
+    @property
+    def satisfied(self) -> bool:
+        return self.holders >= AGREEING_HOLDERS
+
+
+async def providers(dht: DhtState, key: bytes, *, paths: int = PATHS) -> tuple[list[Provider], int]:
+    """All that the holders asked know, freshest first, and the RPCs it took."""
+    collector = ProviderCollector(dht, key)
+    for raw, packed in dht.store.providers(key, None, MAX_PROVIDERS_PER_KEY, dht.loop.now.wall_ms)[0]:
+        record = decode_provider(raw, dht.endpoint.network, dht.endpoint.verifier)
+        collector.found[record.provider] = Provider(record, unpack_address(packed))
+    question = FindProviders(key=key, after=None)
+    lookup = start_lookup(dht, int.from_bytes(key, "big"), question, collector=collector, paths=paths)
+    rpcs = (await lookup.run()).rpcs
+    for contact in tuple(collector.more):
+        for _ in range(_MAX_PAGES):
+            after = collector.more.pop(contact, None)
+            if after is None:
+                break
+            rpcs += 1
+            try:
+                _, answer = await dht.endpoint.call(contact, FindProviders(key=key, after=after))
+                collector.take(contact, answer)
+            except (TimedOut, BadMessage):
+                break
+    return sorted(collector.found.values(), key=lambda provider: -provider.record.seq), rpcs
+
+
+async def provide(dht: DhtState, key: bytes, *, seq: int, expires_ms: int) -> tuple[int, int]:
+    """Tell the k closest that we have it: (confirmed, RPCs)."""
+    found = await find_node(dht, int.from_bytes(key, "big"))
+    inner = encode_provider(dht.endpoint.signer, dht.endpoint.network, key=key, seq=seq, expires_ms=expires_ms)
+    message = Provide(key=key, inner=inner)
+    answers = await ask_all(dht.endpoint, found.closest, lambda _: message)
+    confirmed = sum(
+        1 for answer in answers.values() if isinstance(answer, Stored) and answer.status is StoreStatus.STORED
+    )
+    return confirmed, found.rpcs + len(answers)

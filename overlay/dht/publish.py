@@ -1,0 +1,134 @@
+"""Publishing: from a value to a record in the network, kept there by its author."""
+
+from __future__ import annotations
+
+import attrs
+
+from overlay.dht.get import BLOB, SIGNED, get
+from overlay.dht.own import PROVIDER, Own, OwnRecords
+from overlay.dht.providers import provide
+from overlay.dht.put import Outgoing, Profile, PutResult, put
+from overlay.dht.state import DhtState
+from overlay.errors import LimitError, LocalError, NotFound
+from overlay.limits import MAX_RECORD, MAX_RECORD_TTL_MS, MAX_SALT, MAX_VALUE
+from overlay.runtime.ports import SECOND
+from overlay.wire.records import SignedRecord, blob_key, encode_record, signed_key
+
+#: How often an author publishes anew: half of its holders may leave meanwhile.
+REPUBLISH_NS = 3600 * SECOND
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Published:
+    key: bytes
+    type: int
+    seq: int | None
+    stored: int
+    rpcs: int
+
+
+async def publish_blob(
+    dht: DhtState, own: OwnRecords, value: bytes, *, ttl_s: int | None, profile: Profile
+) -> Published:
+    """Raises LocalError for a value that is too long."""
+    if len(value) > MAX_RECORD:
+        raise LocalError(f"the value has {len(value)} bytes, a blob at most {MAX_RECORD}; share it as a file")
+    key = blob_key(value)
+    own.remember(
+        Own(key=key, type=BLOB, value=value, until_ms=_until(dht, ttl_s), profile=profile), _next(dht)
+    )  # fmt: skip
+    return await _publish(dht, own, key)
+
+
+async def publish_signed(
+    dht: DhtState, own: OwnRecords, salt: bytes, value: bytes, *, ttl_s: int | None, profile: Profile, cas: int | None
+) -> Published:
+    """A new version under `salt`. Raises LocalError for wrong sizes or a failed compare-and-swap."""
+    if len(salt) > MAX_SALT:
+        raise LocalError(f"the name has {len(salt)} bytes, at most {MAX_SALT} are allowed; choose a shorter one")
+    if len(value) > MAX_VALUE:
+        raise LocalError(f"the value has {len(value)} bytes, a signed record at most {MAX_VALUE}; share it as a file")
+    key = signed_key(dht.own_id, salt)
+    above = 0
+    # A restored backup or a second machine may have signed newer ones: ask before signing.
+    if (own.needs_read_back(salt) and profile is Profile.SECURE) or cas is not None:
+        current = await _current_seq(dht, key)
+        if cas is not None and current != cas:
+            raise LocalError(f"the record has seq {current}, not {cas}: read it again and decide")
+        above = current
+        own.was_read_back(salt)
+    seq = await own.next_seq(salt, dht.loop.now.wall_ms, above=above)
+    own.remember(
+        Own(key=key, type=SIGNED, value=value, salt=salt, seq=seq, until_ms=_until(dht, ttl_s), profile=profile),
+        _next(dht),
+    )
+    return await _publish(dht, own, key, cas=cas)
+
+
+async def _current_seq(dht: DhtState, key: bytes) -> int:
+    try:
+        record = (await get(dht, key)).record
+    except NotFound:
+        return 0
+    return record.seq if isinstance(record, SignedRecord) else 0
+
+
+async def publish_provider(dht: DhtState, own: OwnRecords, key: bytes, *, ttl_s: int | None) -> Published:
+    own.remember(
+        Own(key=_provider_slot(key), type=PROVIDER, value=key, until_ms=_until(dht, ttl_s)), _next(dht)
+    )  # fmt: skip
+    return await _publish(dht, own, _provider_slot(key))
+
+
+def _provider_slot(key: bytes) -> bytes:
+    """Own records are kept by key; one may both hold a record and provide at its key."""
+    return b"p" + key
+
+
+async def _publish(dht: DhtState, own: OwnRecords, slot: bytes, *, cas: int | None = None) -> Published:
+    mine = own.get(slot)
+    if mine is None:
+        raise LocalError("the record is gone from this node's own list")
+    wall_ms = dht.loop.now.wall_ms
+    expires_ms = min(wall_ms + MAX_RECORD_TTL_MS, mine.until_ms or 1 << 62)
+    if mine.type == PROVIDER:
+        stored, rpcs = await provide(dht, mine.value, seq=wall_ms, expires_ms=expires_ms)
+        return Published(key=mine.value, type=PROVIDER, seq=None, stored=stored, rpcs=rpcs)
+    inner = mine.value
+    if mine.type == SIGNED:
+        inner = encode_record(
+            dht.endpoint.signer, dht.endpoint.network, salt=mine.salt, seq=mine.seq, expires_ms=expires_ms,
+            value=mine.value,
+        )  # fmt: skip
+    out = Outgoing(key=mine.key, type=mine.type, inner=inner, ttl_s=max(1, (expires_ms - wall_ms) // 1000), cas=cas)
+    result: PutResult = await put(dht, out, profile=mine.profile)
+    if mine.type == SIGNED and result.newest_seq is not None and result.newest_seq > mine.seq:
+        # A holder claims a newer one. Only our own signature on it counts: a liar could push our
+        # seq so far ahead of the clock that honest holders would refuse it.
+        own.raise_seq(mine.salt, await _current_seq(dht, mine.key))
+    seq = mine.seq if mine.type == SIGNED else None
+    return Published(key=mine.key, type=mine.type, seq=seq, stored=result.stored, rpcs=result.rpcs)
+
+
+async def republish(dht: DhtState, own: OwnRecords) -> None:
+    """Publish what is due, one after another."""
+    while (slot := own.due(dht.loop.now.mono_ns)) is not None:
+        mine = own.get(slot)
+        if mine is None or (mine.until_ms is not None and mine.until_ms <= dht.loop.now.wall_ms):
+            own.forget(slot)
+            continue
+        own.postpone(slot, _next(dht))
+        try:
+            await _publish(dht, own, slot)
+        except LimitError:
+            return  # busy; the rest stays due
+
+
+def _until(dht: DhtState, ttl_s: int | None) -> int | None:
+    return None if ttl_s is None else dht.loop.now.wall_ms + ttl_s * 1000
+
+
+def _next(dht: DhtState) -> int:
+    """An hour, give or take a tenth: a restart must not make all records due in one second for ever."""
+    jitter_ns = dht.rng.below(REPUBLISH_NS // 5 // SECOND) * SECOND
+    return dht.loop.now.mono_ns + REPUBLISH_NS * 9 // 10 + jitter_ns

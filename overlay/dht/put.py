@@ -1,0 +1,141 @@
+"""PUT: where a record is stored, and the proof that it can be read back.
+
+The cheap profile does what other DHTs do: one lookup, the k closest. The secure profile is a region
+put (design: protocol, DHT): two independent lookups over disjoint paths, a store at every responder
+within the radius that is expected to hold REGION_NODES nodes, so that ids ground next to the key
+cannot crowd out the honest ones, and a read-back over other first hops.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+import attrs
+
+from overlay.dht.get import find_node, get
+from overlay.dht.hold import accept_record
+from overlay.dht.lookup import LookupResult
+from overlay.dht.state import DhtState
+from overlay.dht.store import PutOutcome
+from overlay.errors import NotFound
+from overlay.limits import MAX_REGION_STORES, PATHS, REGION_NODES, K
+from overlay.rpc.contact import Contact
+from overlay.rpc.gather import ask_all
+from overlay.wire.messages import Message, Store, Stored, StoreStatus
+
+
+class Profile(enum.StrEnum):
+    #: Region put with read-back: withstands nodes that gather around a key. About 5 times the RPCs.
+    SECURE = "secure"
+    #: k closest of one lookup.
+    CHEAP = "cheap"
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Outgoing:
+    """A record on its way out. `cas` is the seq that holders must have (signed records only)."""
+
+    key: bytes
+    type: int
+    inner: bytes
+    ttl_s: int
+    cas: int | None = None
+
+
+@attrs.define(slots=True)
+class PutResult:
+    """`stored` counts the holders that confirmed, ourselves included."""
+
+    stored: int = 0
+    rpcs: int = 0
+    #: A holder has a newer one; its seq.
+    newest_seq: int | None = None
+    cas_mismatch: int = 0
+    refused: int = 0
+
+
+async def put(dht: DhtState, out: Outgoing, *, profile: Profile = Profile.SECURE) -> PutResult:
+    """Store it. Raises LimitError; never for what peers do."""
+    result = PutResult()
+    if profile is Profile.CHEAP:
+        found = await find_node(dht, int.from_bytes(out.key, "big"))
+        result.rpcs += found.rpcs
+        await _store_at(dht, out, found.closest, result)
+        return result
+    hops = await _region_put(dht, out, result)
+    if len(hops) > K and not await _reads_back(dht, out, hops, result):
+        dht.endpoint.count("puts repeated")
+        await _region_put(dht, out, result)
+    return result
+
+
+async def _region_put(dht: DhtState, out: Outgoing, result: PutResult) -> tuple[Contact, ...]:
+    target = int.from_bytes(out.key, "big")
+    radius = dht.radius(REGION_NODES)
+    lookups = await _two_lookups(dht, target, radius)
+    answered: dict[Contact, None] = {}
+    for found in lookups:
+        result.rpcs += found.rpcs
+        answered.update(dict.fromkeys(found.answered))
+    nearest = sorted(answered, key=lambda contact: contact.number ^ target)
+    inside = [c for i, c in enumerate(nearest) if i < K or (radius is not None and c.number ^ target <= radius)]
+    result.stored = result.refused = result.cas_mismatch = 0
+    await _store_at(dht, out, inside[:MAX_REGION_STORES], result)
+    return tuple(answered)
+
+
+async def _two_lookups(dht: DhtState, target: int, radius: int | None) -> list[LookupResult]:
+    first_hops = dht.table.closest(target, 2 * PATHS, families=dht.families)
+    if len(dht.table) <= K:  # one lookup asks everybody there is
+        return [await find_node(dht, target, paths=PATHS, radius=radius)]
+    async with dht.loop.group(name="two lookups") as group:
+        tasks = [
+            group.spawn(
+                find_node(dht, target, paths=PATHS, radius=radius, avoid=tuple(first_hops[other::2])), name="lookup"
+            )
+            for other in (1, 0)
+        ]
+    return [task.result() for task in tasks]
+
+
+async def _store_at(dht: DhtState, out: Outgoing, contacts: Sequence[Contact], result: PutResult) -> None:
+    target = int.from_bytes(out.key, "big")
+    if dht.nearer_than_us(contacts, target) < K and _hold(dht, out):
+        result.stored += 1
+    # Our own place among the k closest is ours: the k-th other peer is not asked for it.
+    room = len(contacts) if len(contacts) > K else K
+    message = Store(type=out.type, inner=out.inner, ttl_s=out.ttl_s, cas=out.cas)
+    answers = await ask_all(dht.endpoint, contacts[:room], lambda _: message)
+    result.rpcs += len(answers)
+    for answer in answers.values():
+        _count(answer, result)
+
+
+def _hold(dht: DhtState, out: Outgoing) -> bool:
+    accepted = accept_record(dht, out.type, out.inner, out.ttl_s, cas=out.cas, storer=None)
+    return accepted.outcome is PutOutcome.STORED
+
+
+def _count(answer: Message | None, result: PutResult) -> None:
+    if not isinstance(answer, Stored):
+        return
+    match answer.status:
+        case StoreStatus.STORED:
+            result.stored += 1
+        case StoreStatus.OLDER:
+            result.newest_seq = max(result.newest_seq or 0, answer.seq or 0)
+        case StoreStatus.CAS_MISMATCH:
+            result.cas_mismatch += 1
+            result.newest_seq = max(result.newest_seq or 0, answer.seq or 0)
+        case _:
+            result.refused += 1
+
+
+async def _reads_back(dht: DhtState, out: Outgoing, hops: tuple[Contact, ...], result: PutResult) -> bool:
+    try:
+        got = await get(dht, out.key, avoid=hops[:PATHS])
+    except NotFound:
+        return False
+    result.rpcs += got.rpcs
+    return True

@@ -1,0 +1,135 @@
+"""Is this node reachable? Who is not serves nobody: it is a client.
+
+Local addresses count at once. For global ones a node is a client until a peer that it never
+contacted has dialled it back: it asks one peer (DIALBACK null), which asks another (DIALBACK address),
+which sends a PING. A NAT lets that PING through only if anybody's is let through.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from overlay.dht.state import DhtState
+from overlay.errors import LimitError
+from overlay.events import RoleChanged
+from overlay.rpc.contact import Contact
+from overlay.rpc.endpoint import Inbound
+from overlay.runtime.address import Address, Scope, unpack_address
+from overlay.runtime.ports import SECOND
+from overlay.wire.messages import DialBack, Message, Ping, Pong
+from overlay.wire.registry import Kind, Role
+
+CLIENT, FULL = Role.CLIENT, Role.FULL
+ROLE_NAMES: dict[int, str] = {Role.CLIENT: "client", Role.FULL: "full", Role.SUPER: "super"}
+#: A network with fewer other peers takes anybody that signs.
+_SMALL = 3
+#: A proof of reachability is renewed this often.
+_RENEW_NS = 3600 * SECOND
+_ASK_EVERY_NS = 10 * SECOND
+
+
+@attrs.define(slots=True, eq=False)
+class Reach:
+    dht: DhtState
+    #: The key solves the network's puzzle.
+    solved: bool
+    _dialled_ns: int | None = None
+    _asked_ns: int = -_ASK_EVERY_NS
+    _dialling: dict[Address, int] = attrs.Factory(dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.dht.endpoint.serve(Kind.DIALBACK, self._on_dialback)
+
+    def role_for(self, address: Address) -> int:
+        """What we are to a peer at `address`."""
+        if not self.solved:
+            return CLIENT
+        if address.scope is not Scope.GLOBAL or self.dht.diversity.attached(address):
+            return FULL
+        return FULL if self._dialled_ns is not None or len(self.dht.table) < _SMALL else CLIENT
+
+    def serves(self, contact: Contact) -> bool:
+        return self.role_for(contact.address) != CLIENT
+
+    @property
+    def role(self) -> int:
+        """For display: full if it is that to anybody it knows, or knows nobody."""
+        contacts = self.dht.table.contacts()
+        if not self.solved:
+            return CLIENT
+        return max((self.role_for(contact.address) for contact in contacts), default=FULL)
+
+    def on_request(self, inbound: Inbound, known: bool) -> None:
+        """A PING from a global address that we never contacted proves that we can be reached."""
+        if inbound.kind is Kind.PING and not known and inbound.contact.address.scope is Scope.GLOBAL:
+            if self._dialled_ns is None:
+                self.dht.report(RoleChanged("full"))
+            self._dialled_ns = self.dht.loop.now.mono_ns
+
+    def ask_if_needed(self) -> None:
+        """Called now and then: have somebody dial us, if global peers see us and the proof is old."""
+        now_ns = self.dht.loop.now.mono_ns
+        if not self.solved or now_ns - self._asked_ns < _ASK_EVERY_NS:
+            return
+        if self._dialled_ns is not None and now_ns - self._dialled_ns < _RENEW_NS:
+            return
+        helpers = [
+            contact
+            for contact in self.dht.table.contacts()
+            if contact.address.scope is Scope.GLOBAL and self.dht.endpoint.peers.token(contact, now_ns)
+        ]
+        if helpers:
+            self._asked_ns = now_ns
+            self._send(self.dht.rng.choice(helpers), None)
+
+    def _send(self, contact: Contact, address: bytes | None) -> None:
+        try:
+            self.dht.endpoint.request(
+                contact, DialBack(address=address), on_reply=_ignore_reply, on_failed=_ignore_failure
+            )
+        except LimitError:
+            self.dht.endpoint.count("dial-backs put off")
+
+    def _on_dialback(self, inbound: Inbound) -> None:
+        message, dht = inbound.message, self.dht
+        assert isinstance(message, DialBack)
+        token = dht.endpoint.token_for(inbound.contact)
+        dht.endpoint.reply(inbound, Pong(token, inbound.contact.address.packed, self.role_for(inbound.contact.address)))
+        asker, now_ns = inbound.contact, dht.loop.now.mono_ns
+        if message.address is None:
+            group = dht.diversity.group(asker.address)
+            others = [
+                contact
+                for contact in dht.table.contacts()
+                if contact.address.scope is Scope.GLOBAL
+                and dht.diversity.group(contact.address) != group
+                and dht.endpoint.peers.token(contact, now_ns)
+            ]
+            if others and asker.address.scope is Scope.GLOBAL:
+                self._send(dht.rng.choice(others), asker.address.packed)
+            return
+        address = unpack_address(message.address)
+        if address.scope is not Scope.GLOBAL or address.port < 1024 or not self._may_dial(address, now_ns):
+            dht.endpoint.count("dial-backs refused")
+            return
+        dht.endpoint.count("dial-backs")
+        try:
+            dht.endpoint.request(address, Ping(), on_reply=_ignore_reply, on_failed=_ignore_failure, tries=1)
+        except LimitError:
+            dht.endpoint.count("dial-backs refused")
+
+    def _may_dial(self, address: Address, now_ns: int) -> bool:
+        """One PING an address and 10 s, 16 addresses in 10 s: nobody's flood is ours."""
+        self._dialling = {a: at for a, at in self._dialling.items() if now_ns - at < _ASK_EVERY_NS}
+        if address in self._dialling or len(self._dialling) >= 16:
+            return False
+        self._dialling[address] = now_ns
+        return True
+
+
+def _ignore_reply(contact: Contact, message: Message) -> None:
+    """The PING was for the other side: that it arrived."""
+
+
+def _ignore_failure() -> None:
+    """So is this: silence means that the address cannot be reached, which its owner will notice."""

@@ -1,0 +1,133 @@
+"""What all procedures of the DHT share: the table, the store, the endpoint, and who may enter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from overlay.dht.diversity import Diversity
+from overlay.dht.routing_table import RoutingTable
+from overlay.dht.size import SizeEstimate
+from overlay.dht.store import RecordStore
+from overlay.events import Event
+from overlay.identity.puzzle import solves
+from overlay.limits import MIN_FOREIGN_PORT
+from overlay.rpc.contact import Contact
+from overlay.rpc.endpoint import Endpoint
+from overlay.runtime.address import Address, Scope
+from overlay.runtime.chance import Rng
+from overlay.runtime.journal import Journal
+from overlay.runtime.loop import Loop
+from overlay.wire.messages import Nodes, iter_packed
+
+#: Families that this node can send to, as in FIND_*: 1 IPv4, 2 IPv6.
+V4, V6 = 1, 2
+
+
+@attrs.define(slots=True, eq=False)
+class DhtState:
+    """One per peer."""
+
+    loop: Loop
+    endpoint: Endpoint
+    own_id: bytes
+    own_number: int
+    table: RoutingTable
+    store: RecordStore
+    size: SizeEstimate
+    diversity: Diversity
+    journal: Journal
+    rng: Rng
+    report: Callable[[Event], None]
+    families: int = V4 | V6
+    next_lookup: int = 0
+    lookups_running: int = 0
+    #: One probe a second to an address nobody has proven: address -> second of the last one.
+    _probed: dict[Address, int] = attrs.Factory(dict)
+    _probe_second: int = -1
+
+    def may_enter(self, contact: Contact) -> bool:
+        """Full peers only: a key without the puzzle is served as a client."""
+        return solves(contact.id, self.endpoint.network.puzzle_bits)
+
+    def acceptable(self, contact: Contact, referrer: Contact) -> bool:
+        """May we talk to `contact` on the word of `referrer`?"""
+        address = contact.address
+        return (
+            contact.key != self.endpoint.signer.key
+            and address.port >= MIN_FOREIGN_PORT
+            and may_pass(address, referrer.address)
+            and bool(self.families & (V4 if address.is_v4 else V6))
+            and self.may_enter(contact)
+        )
+
+    def learn(self, nodes: Nodes, referrer: Contact) -> list[Contact]:
+        """The contacts of a NODES answer that may be asked. Contacts on its own link get our zone for it."""
+        zone = referrer.address.zone
+        book = self.endpoint.book
+        learnt = []
+        for key, address in iter_packed(nodes.v4, nodes.v6):
+            if address.scope is Scope.LINK and zone:
+                address = attrs.evolve(address, zone=zone)
+            contact = book.contact(key, address)
+            if self.acceptable(contact, referrer):
+                learnt.append(contact)
+            else:
+                self.endpoint.count("contacts refused")
+        return learnt
+
+    def may_probe(self, contact: Contact) -> bool:
+        """At most one unasked-for PING a second to an address that never answered us."""
+        state = self.endpoint.peers.get(contact)
+        if state is not None and state.answered_ns:
+            return True
+        second = self.loop.now.mono_ns // 1_000_000_000
+        if second != self._probe_second:
+            self._probe_second = second
+            self._probed.clear()
+        if contact.address in self._probed or len(self._probed) >= 256:
+            return False
+        self._probed[contact.address] = second
+        return True
+
+    def packed_closest(self, target: int, count: int, families: int, asker: Contact) -> tuple[bytes, bytes]:
+        """The v4 and v6 lists of NODES: closest live contacts that the asker may be told of."""
+        contacts = self.table.closest(
+            target, count, families=families,
+            accept=lambda contact: contact.key != asker.key and may_pass(contact.address, asker.address),
+        )  # fmt: skip
+        return (
+            b"".join(c.packed for c in contacts if c.address.is_v4),
+            b"".join(c.packed for c in contacts if not c.address.is_v4),
+        )
+
+    def radius(self, nodes: int) -> int | None:
+        """Distance within which `nodes` other nodes are expected around a key; None: not known yet."""
+        radius = self.size.radius(nodes)
+        # An estimate from when the network was small would make it too wide; the table knows better.
+        return None if radius is None else min(radius, (1 << 256) * nodes // max(nodes, len(self.table)))
+
+    def nearer_than_us(self, contacts: Iterable[Contact], target: int) -> int:
+        ours = self.own_number ^ target
+        return sum(1 for contact in contacts if contact.number ^ target < ours)
+
+
+def may_pass(address: Address, other: Address) -> bool:
+    """May a contact at `address` be told to, or taken from, a peer at `other`?
+
+    A contact stays within its scope: a loopback address means something on this machine only, a
+    private one on this site. The rule is the same in both directions.
+    """
+    match address.scope:
+        case Scope.GLOBAL:
+            return True
+        case Scope.PRIVATE:
+            return other.scope is not Scope.GLOBAL
+        case Scope.LINK:
+            # An IPv4 link-local address (169.254/16) has no zone.
+            return other.scope is Scope.LINK and (address.is_v4 or address.zone in (0, other.zone))
+        case Scope.LOOPBACK:
+            return other.scope is Scope.LOOPBACK
+        case Scope.NONE:
+            return False

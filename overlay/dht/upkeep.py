@@ -1,0 +1,235 @@
+"""Upkeep: join, keep contacts alive, refresh, republish, expire, take over what is ours to hold.
+
+One task sleeps until the next thing is due. Nothing here is urgent enough to be lost by a restart:
+anchors, records and what this node published are on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import attrs
+
+from overlay.dht.distance import random_in_bucket, random_number
+from overlay.dht.get import find_node
+from overlay.dht.handover import pull
+from overlay.dht.own import OwnRecords
+from overlay.dht.publish import republish
+from overlay.dht.reach import Reach
+from overlay.dht.size import MIN_SAMPLES
+from overlay.dht.state import DhtState
+from overlay.errors import LimitError, OverlayError
+from overlay.limits import ANCHORS, TRIES
+from overlay.rpc.contact import Contact
+from overlay.rpc.gather import ask_all
+from overlay.runtime.address import Address, unpack_address
+from overlay.runtime.future import Future
+from overlay.runtime.ports import MS, SECOND
+from overlay.wire.messages import Leave, Ping
+
+_ANCHOR = b"anchor/"
+#: Kademlia paper 2.3: a bucket without a lookup for an hour is refreshed.
+_REFRESH_NS = 3600 * SECOND
+#: Neighbours change more than far contacts; this also samples the network's size.
+_NEIGHBOURS_NS = 600 * SECOND
+_ANCHORS_NS = 60 * SECOND
+_EXPIRE_NS = 60 * SECOND
+#: A newcomer pulls after this: a push would hand every short visitor 20 copies of everything.
+_PULL_NS = 600 * SECOND
+_SHORTEST_SLEEP_NS = 100 * MS
+#: Places to try again when nobody is known, and how often at most.
+_MAX_SEEDS = 64
+_RETRY_MAX_NS = 30 * SECOND
+
+
+@attrs.define(slots=True, eq=False)
+class Upkeep:
+    dht: DhtState
+    own: OwnRecords
+    reach: Reach
+    _seeds: dict[Address, None] = attrs.Factory(dict)
+    _due: dict[str, int] = attrs.Factory(dict)
+    _retry_ns: int = SECOND
+    _neighbours_ns: int = 20 * SECOND
+    _bootstrapping: bool = False
+    _alarm: Future[None] | None = None
+
+    async def run(self) -> None:
+        """For as long as the peer lives."""
+        dht, loop = self.dht, self.dht.loop
+        start = loop.now.mono_ns
+        self._due = {
+            "seeds": start, "anchors": start + _ANCHORS_NS, "expire": start + _EXPIRE_NS, "pull": start + _PULL_NS,
+            "neighbours": start + self._neighbours_ns, "refresh": start + _REFRESH_NS // 4,
+            "publish": start + 2 * SECOND,
+        }  # fmt: skip
+        # Peers must not do their rounds in step.
+        await loop.sleep(dht.rng.below(SECOND))
+        while True:
+            await self._round()
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Until the next thing is due, or `poke`."""
+        loop = self.dht.loop
+        due_ns = min(self._due.values())
+        contact_ns = self.dht.table.next_due_ns()
+        if contact_ns is not None:
+            due_ns = min(due_ns, contact_ns)
+        self._alarm = loop.future()
+        with loop.move_on_at(max(due_ns, loop.now.mono_ns + _SHORTEST_SLEEP_NS)):
+            await self._alarm
+
+    def poke(self) -> None:
+        """A contact fell silent, so the next ping may be due sooner than was planned."""
+        if self._alarm is not None:
+            self._alarm.set()
+
+    async def _round(self) -> None:
+        self._keep_alive()
+        self.reach.ask_if_needed()
+        await self._when_due("seeds", self._retry_ns, self._if_alone)
+        await self._when_due("anchors", _ANCHORS_NS, self._save_anchors)
+        await self._when_due("expire", _EXPIRE_NS, self._expire)
+        await self._when_due("neighbours", _NEIGHBOURS_NS, self._look_around)
+        await self._when_due("refresh", _REFRESH_NS // 4, self._refresh)
+        await self._when_due("pull", _PULL_NS, self._pull)
+        await self._when_due("publish", 10 * SECOND, self._publish)
+
+    async def _when_due(self, name: str, every_ns: int, work: Callable[[], Awaitable[None]]) -> None:
+        now_ns = self.dht.loop.now.mono_ns
+        if now_ns >= self._due[name]:
+            self._due[name] = now_ns + every_ns
+            await work()
+
+    # --- joining --------------------------------------------------------------------------
+
+    async def join(self, addresses: Iterable[tuple[Address, bytes | None]]) -> int:
+        """Ping them all; then look around. Returns how many answered (with the id expected, if one was)."""
+        addresses = list(addresses)[:_MAX_SEEDS]
+        for address, _ in addresses:
+            if len(self._seeds) < _MAX_SEEDS:
+                self._seeds[address] = None
+        answered = await self._ping_all([address for address, _ in addresses])
+        expected = {address: node_id for address, node_id in addresses if node_id is not None}
+        joined = sum(1 for contact in answered if expected.get(contact.address, contact.id) == contact.id)
+        if joined:
+            await self._bootstrap()
+        return joined
+
+    async def _ping_all(self, addresses: list[Address]) -> list[Contact]:
+        """Addresses of unknown keys, so `ask_all` cannot be used."""
+        answered: list[Contact] = []
+
+        async def ping(address: Address) -> None:
+            try:
+                contact, _ = await self.dht.endpoint.call(address, Ping())
+            except OverlayError:
+                return
+            answered.append(contact)
+
+        async with self.dht.loop.group(name="join") as group:
+            for address in addresses:
+                group.spawn(ping(address), name=f"ping {address}")
+        return answered
+
+    async def _bootstrap(self) -> None:
+        """Kademlia paper 2.3: look up oneself, then somewhere in each bucket farther than the nearest neighbour."""
+        if self._bootstrapping:
+            return
+        self._bootstrapping = True
+        try:
+            await find_node(self.dht, self.dht.own_number)
+            # The far buckets hold almost everybody; as many lookups as a trusted size needs samples.
+            for depth in range(MIN_SAMPLES):
+                await find_node(self.dht, random_in_bucket(self.dht.own_number, depth, self.dht.rng), sample=True)
+        except LimitError:
+            pass  # busy with the user's lookups: those fill the table as well
+        finally:
+            self._bootstrapping = False
+
+    async def _if_alone(self) -> None:
+        if any(entry.failures == 0 for entry in self.dht.table.entries()):
+            self._retry_ns = 5 * SECOND
+        else:
+            await self._try_seeds()
+
+    async def _try_seeds(self) -> None:
+        """Nobody answers: anchors of the last run, and all that we were told to join."""
+        self._retry_ns = min(2 * self._retry_ns, _RETRY_MAX_NS)
+        seeds = list(dict.fromkeys([*self._anchors(), *self._seeds]))
+        if seeds and await self._ping_all(seeds):
+            await self._bootstrap()
+
+    def _anchors(self) -> list[Address]:
+        rows = self.dht.journal.storage.scan(_ANCHOR)
+        return [unpack_address(value[32:]) for _, value in rows if len(value) in (38, 50)]
+
+    async def _save_anchors(self) -> None:
+        storage = self.dht.journal.storage
+        anchors = {_ANCHOR + c.key: c.packed for c in self.dht.table.anchors(ANCHORS) if not c.address.zone}
+        if not anchors:
+            return  # alone for now: the old ones may come back
+        for key, _ in list(storage.scan(_ANCHOR)):
+            if key not in anchors:
+                storage.delete(key)
+        for key, packed in anchors.items():
+            if storage.get(key) != packed:
+                storage.put(key, packed)
+
+    # --- keeping --------------------------------------------------------------------------
+
+    def _keep_alive(self) -> None:
+        """PING who is due; the answer or the silence reaches the table through the endpoint."""
+        now_ns = self.dht.loop.now.mono_ns
+        for _ in range(8):
+            contact = self.dht.table.due(now_ns)
+            if contact is None:
+                return
+            ping(self.dht, contact)
+
+    async def wake(self) -> None:
+        """The network changed (new address, link back): everybody is asked now, not at the next round."""
+        self.dht.table.retry_all(self.dht.loop.now.mono_ns)
+        await ask_all(self.dht.endpoint, self.dht.table.contacts()[:256], lambda _: Ping())
+        await self._if_alone()
+
+    async def _look_around(self) -> None:
+        await find_node(self.dht, self.dht.own_number)
+        await find_node(self.dht, random_number(self.dht.rng), sample=True)
+        # A young node's picture changes quickly: 20, 40, 80 ... 600 s.
+        self._neighbours_ns = min(2 * self._neighbours_ns, _NEIGHBOURS_NS)
+        self._due["neighbours"] = self.dht.loop.now.mono_ns + self._neighbours_ns
+
+    async def _refresh(self) -> None:
+        for depth in self.dht.table.stale_buckets(self.dht.loop.now.mono_ns, _REFRESH_NS)[:8]:
+            await find_node(self.dht, self.dht.table.refresh_target(depth), sample=True)
+
+    async def _expire(self) -> None:
+        self.dht.store.expire(self.dht.loop.now.wall_ms)
+
+    async def _pull(self) -> None:
+        await pull(self.dht)
+        self._due["pull"] = self.dht.loop.now.mono_ns + 6 * _PULL_NS
+
+    async def _publish(self) -> None:
+        if len(self.dht.table):
+            await republish(self.dht, self.own)
+
+    async def leave(self) -> int:
+        """Say goodbye, so that nobody waits for us. Returns how many were told."""
+        await self._save_anchors()
+        told = self.dht.table.contacts()
+        for contact in told:
+            self.dht.endpoint.tell(contact, Leave())
+        return len(told)
+
+
+def ping(dht: DhtState, contact: Contact) -> None:
+    """Ask whether it lives; the listener of the endpoint hears the answer."""
+    entry = dht.table.get(contact.key)
+    tries = 1 if entry is not None and entry.failures else TRIES  # the dead cost one datagram a round
+    try:
+        dht.endpoint.request(contact, Ping(), on_reply=lambda _, message: None, on_failed=lambda: None, tries=tries)
+    except LimitError:
+        dht.endpoint.count("pings put off")

@@ -1,0 +1,360 @@
+"""The endpoint: every datagram of a peer goes out and comes in here.
+
+Outgoing, it matches replies to requests, repeats the same bytes on silence and says when a peer is
+slow. Incoming, it drops in the order of cost: size, rate, form, addressee, then the signature, then
+freshness and token. Whoever did not prove its address gets at most as many bytes as it sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import attrs
+
+from overlay.errors import BadMessage, LimitError, TimedOut
+from overlay.identity.keys import Signer, Verifier
+from overlay.identity.network import Network
+from overlay.limits import MAX_DATAGRAM, MAX_PENDING, MAX_RTO_MS, TRIES
+from overlay.rpc.contact import Contact, ContactBook
+from overlay.rpc.meter import Meter
+from overlay.rpc.peers import PeerBook, PeerState
+from overlay.rpc.reply_cache import ReplyCache
+from overlay.rpc.stamps import FreshStamps, StampSource
+from overlay.rpc.tokens import TokenMint
+from overlay.runtime.address import Address
+from overlay.runtime.loop import Loop, Timer
+from overlay.runtime.ports import MS, SECOND, Entropy
+from overlay.trust.policy import Observation, Policy, Verdict
+from overlay.wire.envelope import Envelope, check_envelope, encode_envelope, peek_envelope
+from overlay.wire.messages import Keys, Message, Nodes, Ping, Pong, Providers, Retry, Value, decode_body, padded_body
+from overlay.wire.registry import Kind
+from overlay.wire.seal import open_sealed, seal
+
+#: An answer proves an address for this long (geth: endpoint proof, 12 h).
+PROOF_NS = 12 * 3600 * SECOND
+
+
+@attrs.frozen(slots=True)
+class Inbound:
+    """A request that is signed, meant for us and fresh."""
+
+    contact: Contact
+    kind: Kind
+    request_id: bytes
+    message: Message
+    #: The sender can receive at this address: replies may be longer than the request.
+    proven: bool
+    #: Bytes of its datagram.
+    size: int
+
+
+@attrs.define(slots=True, eq=False)
+class Pending:
+    """A request that waits for its reply. `cancel` forgets it silently."""
+
+    endpoint: Endpoint
+    contact: Contact | None
+    address: Address
+    request_id: bytes
+    message: Message
+    on_reply: Callable[[Contact, Message], object]
+    on_failed: Callable[[], object]
+    on_slow: Callable[[int], None] | None
+    tries_left: int
+    data: bytes = b""
+    sent_ns: int = 0
+    rto_ns: int = 0
+    sends: int = 0
+    retried: bool = False
+    timer: Timer | None = None
+
+    def cancel(self) -> None:
+        self.endpoint._forget(self)
+
+
+class Listener(Protocol):
+    """What the DHT wants to hear of every peer."""
+
+    def on_answered(self, contact: Contact, state: PeerState) -> None: ...
+    def on_request(self, inbound: Inbound) -> None: ...
+    def on_silent(self, contact: Contact) -> None: ...
+
+
+@attrs.define(slots=True, eq=False)
+class Endpoint:
+    loop: Loop
+    network: Network
+    signer: Signer
+    verifier: Verifier
+    own_id: bytes
+    book: ContactBook
+    stamps: StampSource
+    entropy: Entropy
+    policy: Policy
+    transmit: Callable[[Address, bytes], None]
+    role: Callable[[Address], int]
+    listener: Listener | None = None
+    peers: PeerBook = attrs.Factory(PeerBook)
+    counters: dict[str, int] = attrs.Factory(dict)
+    _handlers: dict[Kind, Callable[[Inbound], None]] = attrs.Factory(dict)
+    _pending: dict[bytes, Pending] = attrs.Factory(dict)
+    _tokens: TokenMint = attrs.field(init=False)
+    _fresh: FreshStamps = attrs.Factory(FreshStamps)
+    _replies: ReplyCache = attrs.Factory(ReplyCache)
+    _meter: Meter = attrs.Factory(Meter)
+
+    def __attrs_post_init__(self) -> None:
+        self._tokens = TokenMint(self.entropy)
+        self._handlers[Kind.PING] = self._on_ping
+
+    def count(self, name: str) -> None:
+        self.counters[name] = self.counters.get(name, 0) + 1
+
+    def serve(self, kind: Kind, handler: Callable[[Inbound], None]) -> None:
+        self._handlers[kind] = handler
+
+    # --- outgoing requests ----------------------------------------------------------------
+
+    def request(
+        self,
+        to: Contact | Address,
+        message: Message,
+        *,
+        on_reply: Callable[[Contact, Message], object],
+        on_failed: Callable[[], object],
+        on_slow: Callable[[int], None] | None = None,
+        tries: int = TRIES,
+    ) -> Pending:
+        """Send it now, repeat the same bytes on silence. Exactly one of `on_reply`, `on_failed` follows.
+
+        `on_slow(n)` is called when the n-th try was not answered in time and another follows: the peer
+        may still answer, the caller may ask somebody else meanwhile.
+        Raises LimitError if MAX_PENDING requests wait already.
+        """
+        if len(self._pending) >= MAX_PENDING:
+            raise LimitError(f"{MAX_PENDING} requests are waiting for replies already; wait for some to end")
+        contact, address = (to, to.address) if isinstance(to, Contact) else (None, to)
+        pending = Pending(
+            self, contact, address, self.entropy(8), message, on_reply, on_failed, on_slow, tries_left=tries
+        )
+        pending.rto_ns = self.peers.timeout_ns(contact)
+        self._pending[pending.request_id] = pending
+        self._encode(pending)
+        self._transmit_try(pending)
+        return pending
+
+    async def call(self, to: Contact | Address, message: Message, *, tries: int = TRIES) -> tuple[Contact, Message]:
+        """Send and await the reply. Raises TimedOut, LimitError."""
+        future = self.loop.future()
+
+        def failed() -> None:
+            future.fail(TimedOut(f"no answer from {to.address if isinstance(to, Contact) else to} to {tries} tries"))
+
+        pending = self.request(
+            to, message, on_reply=lambda contact, reply: future.set((contact, reply)), on_failed=failed,
+            tries=tries,
+        )  # fmt: skip
+        try:
+            result: tuple[Contact, Message] = await future
+            return result
+        finally:
+            pending.cancel()
+
+    def tell(self, contact: Contact, message: Message) -> None:
+        """Send once and expect nothing."""
+        self._send(contact.address, self._envelope(contact, self.entropy(8), message))
+
+    def _encode(self, pending: Pending) -> None:
+        pending.data = self._envelope(pending.contact, pending.request_id, pending.message)
+
+    def _envelope(self, contact: Contact | None, request_id: bytes, message: Message) -> bytes:
+        if not self.stamps.ready:
+            self.count("unsent: no stamp")
+            return b""
+        now = self.loop.now
+        token = self.peers.token(contact, now.mono_ns) if contact is not None else None
+        to = contact.id[:8] if contact is not None else None
+        body = message.encode_body() if token else padded_body(message, to)
+        return encode_envelope(
+            self.signer, self.network, message.KIND, request_id, self.stamps.take(now), to, token, body
+        )
+
+    def _transmit_try(self, pending: Pending) -> None:
+        now_ns = self.loop.now.mono_ns
+        if not pending.sends:
+            pending.sent_ns = now_ns
+        pending.sends += 1
+        pending.tries_left -= 1
+        pending.timer = self.loop.call_at(now_ns + pending.rto_ns, lambda: self._on_timeout(pending))
+        self._send(pending.address, pending.data)
+
+    def _on_timeout(self, pending: Pending) -> None:
+        if pending.tries_left > 0:
+            pending.rto_ns = min(2 * pending.rto_ns, MAX_RTO_MS * MS)
+            self._transmit_try(pending)
+            if pending.on_slow is not None:
+                pending.on_slow(pending.sends - 1)
+            return
+        self._forget(pending)
+        self.count("requests unanswered")
+        if pending.contact is not None:
+            self.peers.failed(pending.contact, self.loop.now.mono_ns)
+            self.policy.observe(pending.contact.key, Observation.SILENT, self.loop.now.mono_ns)
+            if self.listener is not None:
+                self.listener.on_silent(pending.contact)
+        pending.on_failed()
+
+    def _forget(self, pending: Pending) -> None:
+        self._pending.pop(pending.request_id, None)
+        if pending.timer is not None:
+            pending.timer.cancel()
+            pending.timer = None
+
+    @property
+    def waiting(self) -> int:
+        return len(self._pending)
+
+    # --- incoming -------------------------------------------------------------------------
+
+    def handle(self, source: Address, data: bytes) -> None:
+        """One datagram, however hostile. Never raises for its content."""
+        try:
+            self._handle(source, data)
+        except BadMessage as error:
+            self.count("dropped: malformed")
+            if error.blame is not None:
+                self.policy.observe(error.blame, Observation.BAD_MESSAGE, self.loop.now.mono_ns)
+
+    def _handle(self, source: Address, data: bytes) -> None:
+        size = len(data)
+        if size > MAX_DATAGRAM:
+            return self.count("dropped: oversize")
+        if not self._meter.allows(source, self.loop.now.mono_ns):
+            return self.count("dropped: rate")
+        if self.network.sealing_key is not None:
+            data = open_sealed(self.network.sealing_key, data)
+        envelope = peek_envelope(data)
+        if envelope.key == self.signer.key:
+            return self.count("dropped: own")
+        if envelope.to is not None and envelope.to != self.own_id[:8]:
+            return self.count("dropped: misaddressed")
+        if self.policy.verdict(envelope.key) is Verdict.REFUSE:
+            return self.count("dropped: refused peer")
+        kind = envelope.kind
+        if kind is None:
+            return self.count("dropped: unknown kind")
+        if kind.is_reply:
+            return self._handle_reply(source, data, envelope)
+        handler = self._handlers.get(kind)
+        if handler is None:
+            return self.count("dropped: unserved kind")
+        self._handle_request(source, data, envelope, size, handler)
+        return None
+
+    def _handle_reply(self, source: Address, data: bytes, envelope: Envelope) -> None:
+        pending = self._pending.get(envelope.request_id)
+        if pending is None or pending.address != source:
+            return self.count("dropped: unexpected reply")
+        if pending.contact is not None and pending.contact.key != envelope.key:
+            return self.count("dropped: reply of another key")
+        if envelope.kind not in pending.message.KIND.replies:
+            return self.count("dropped: reply of another kind")
+        check_envelope(data, self.network, self.verifier)
+        message = _decode(envelope)
+        contact = pending.contact or self.book.contact(envelope.key, source)
+        now_ns = self.loop.now.mono_ns
+        if isinstance(message, Retry):
+            if not pending.retried:  # a second RETRY to a valid token is a broken peer: let it time out
+                pending.retried = True
+                self.peers.learn_token(contact, message.token, now_ns)
+                pending.contact = contact
+                self._encode(pending)
+                if pending.timer is not None:
+                    pending.timer.cancel()
+                pending.tries_left += 1
+                self._transmit_try(pending)
+            return None
+        self._forget(pending)
+        sample = now_ns - pending.sent_ns if pending.sends == 1 else None
+        state = self.peers.answered(contact, now_ns, sample)
+        if isinstance(message, Pong | Nodes | Value | Providers | Keys):
+            self.peers.learn_token(contact, message.token, now_ns)
+            if isinstance(message, Pong | Nodes):
+                state.role = message.role
+        self.policy.observe(contact.key, Observation.ANSWERED, now_ns)
+        if self.listener is not None:
+            self.listener.on_answered(contact, state)
+        pending.on_reply(contact, message)
+        return None
+
+    def _handle_request(
+        self, source: Address, data: bytes, envelope: Envelope, size: int, handler: Callable[[Inbound], None]
+    ) -> None:
+        check_envelope(data, self.network, self.verifier)
+        kind = envelope.kind
+        assert kind is not None
+        now_ns = self.loop.now.mono_ns
+        if not self._fresh.accept(envelope.key, envelope.stamp, now_ns):
+            return self.count("dropped: stale")
+        message = _decode(envelope)
+        contact = self.book.contact(envelope.key, source)
+        has_token = self._tokens.valid(envelope.token, envelope.key, source, now_ns)
+        state = self.peers.get(contact)
+        proven = has_token or (state is not None and state.answered_ns > 0 and now_ns - state.answered_ns < PROOF_NS)
+        inbound = Inbound(contact, kind, envelope.request_id, message, proven, size)
+        if kind.needs_token and not has_token:
+            self.count("answered: retry")
+            return self.reply(inbound, Retry(token=self.token_for(contact)))
+        if kind.acts:
+            new, cached = self._replies.begin(envelope.key, envelope.request_id, now_ns)
+            if not new:
+                if cached is not None:
+                    self._send(source, cached)
+                return self.count("answered: from cache")
+        if self.listener is not None:
+            self.listener.on_request(inbound)
+        handler(inbound)
+        return None
+
+    def token_for(self, contact: Contact) -> bytes:
+        return self._tokens.mint(contact.key, contact.address, self.loop.now.mono_ns)
+
+    def reply(self, inbound: Inbound, message: Message) -> None:
+        """Answer now or later; never more bytes than came from an unproven address."""
+        if not self.stamps.ready:
+            return self.count("unsent: no stamp")
+        data = encode_envelope(
+            self.signer, self.network, message.KIND, inbound.request_id, self.stamps.take(self.loop.now),
+            inbound.contact.id[:8], None, message.encode_body(),
+        )  # fmt: skip
+        if inbound.kind.acts and not isinstance(message, Retry):
+            self._replies.finish(inbound.contact.key, inbound.request_id, data)
+        overhead = self.network.seal_overhead
+        if not inbound.proven and len(data) + overhead > inbound.size:
+            if isinstance(message, Retry):
+                return self.count("unsent: would amplify")
+            return self.reply(inbound, Retry(token=self.token_for(inbound.contact)))
+        self._send(inbound.contact.address, data)
+        return None
+
+    def _on_ping(self, inbound: Inbound) -> None:
+        assert isinstance(inbound.message, Ping)
+        contact = inbound.contact
+        self.reply(inbound, Pong(self.token_for(contact), contact.address.packed, self.role(contact.address)))
+
+    def _send(self, address: Address, data: bytes) -> None:
+        if not data:
+            return
+        if self.network.sealing_key is not None:
+            data = seal(self.network.sealing_key, data, self.entropy)
+        self.transmit(address, data)
+
+
+def _decode(envelope: Envelope) -> Message:
+    """The signature is good, so a body that is not names its sender."""
+    assert envelope.kind is not None
+    try:
+        return decode_body(envelope.kind, envelope.body)
+    except BadMessage as error:
+        raise BadMessage(error.reason, blame=envelope.key) from None
