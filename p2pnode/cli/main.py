@@ -34,6 +34,14 @@ LAZY = {
 }
 
 
+def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        import p2pnode
+
+        print(f"p2pnode {p2pnode.__version__}")
+        ctx.exit()
+
+
 @click.group(
     cls=LazyGroup,
     lazy=LAZY,
@@ -48,7 +56,7 @@ LAZY = {
 @click.option("--home", metavar="DIR", help="Folder of the node (else P2PNODE_HOME, else the user's data folder).")
 @click.option("-v", "--verbose", count=True, help="Say more; -vv says all, -vvv what libraries say too.")
 @click.option("--log-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the log there too.")
-@click.version_option(package_name="p2pnode", message="%(prog)s %(version)s")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show it and exit.")
 @click.pass_context
 def cli(ctx: click.Context, home: str | None, verbose: int, log_file: Path | None) -> None:
     """A peer-to-peer node: run one, and use it.
@@ -101,10 +109,14 @@ def failure_of(error: BaseException, *, verbose: bool = False) -> Fail:
 
 def _usage(error: click.UsageError) -> Fail:
     path = error.ctx.command_path if error.ctx else "p2pnode"
-    facts = {"help": f"{path} --help"}
+    message, facts = error.format_message(), {}
+    if close := getattr(error, "possibilities", None):  # click guesses from 8.4 on
+        is_command = not close[0].startswith("-")
+        message, facts = error.message, {"did you mean": f"{path} {close[0]}" if is_command else close[0]}
     if error.ctx is not None:
-        facts = {"usage": error.ctx.get_usage().removeprefix("Usage: ").replace("\n", " ")} | facts
-    message = error.format_message().rstrip(".")
+        facts["usage"] = " ".join(error.ctx.get_usage().removeprefix("Usage: ").split())
+    facts["help"] = f"{path} --help"
+    message = message.rstrip(".")
     return Fail(message[:1].lower() + message[1:], code="usage", facts=facts)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import attrs
 import trio
 
+from overlay.errors import LocalError
+from overlay.wire.ticket import parse_ticket
 from p2pnode.control.parameters import KEY_SCHEMA, VALUE_SCHEMA, Kind, Parameter, Schema
 from p2pnode.control.view import NodeView
 from p2pnode.status import compose
@@ -65,8 +67,22 @@ async def _status(view: NodeView, _args: Arguments) -> Answer:
 
 async def _id(view: NodeView, _args: Arguments) -> Answer:
     core = await view.command("status")
-    address = view.listen[0].partition(" ")[2] if view.listen else None
-    return {"id": core["id"], "key": core["key"], "address": address, "network": view.network, "role": core["role"]}
+    return {
+        "id": core["id"],
+        "key": core["key"],
+        "address": _address(view),
+        "network": view.network,
+        "role": core["role"],
+    }
+
+
+def _address(view: NodeView) -> str | None:
+    """Where others may reach it best: not where it listens, which may be 0.0.0.0."""
+    try:
+        addresses = [str(address) for address in parse_ticket(view.ticket).addresses]
+    except LocalError:
+        addresses = []
+    return next(iter([*addresses, *(text.partition(" ")[2] for text in view.listen)]), None)
 
 
 async def _ticket(view: NodeView, _args: Arguments) -> Answer:

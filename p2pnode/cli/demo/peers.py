@@ -89,9 +89,13 @@ class DemoPeer:
         status: dict[str, Any] = self.node.call("GET", "/v1/status", timeout_s=10)
         return status
 
-    def sees(self) -> set[str]:
-        """Ids of the peers that answered it."""
-        return {peer["id"] for peer in self.node.call("GET", "/v1/peers", timeout_s=10)["peers"]}
+    @property
+    def address(self) -> str:
+        return str(self.status()["listen"][0]).partition(" ")[2]
+
+    def sees(self) -> dict[str, str]:
+        """Id and address of the peers that answered it."""
+        return {peer["id"]: peer["address"] for peer in self.node.call("GET", "/v1/peers", timeout_s=10)["peers"]}
 
 
 def wait_until(condition: Callable[[], bool], *, within_s: float, what: str) -> None:

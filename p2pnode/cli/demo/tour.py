@@ -80,8 +80,7 @@ class Tour:
         for peer in others:
             peer.wait_ready()
         for peer in self.peers:
-            listen = peer.status()["listen"][0]
-            self.say(f"   peer {peer.number}   {short_id(peer.id)}   {listen}")
+            self.say(f"   peer {peer.number}   {short_id(peer.id)}   udp {peer.address}")
 
     def discovery(self) -> None:
         self._all_see_all()
@@ -132,16 +131,17 @@ class Tour:
         put = _call(peer, "/v1/dht/put", {"value": "back again", "name": NAME})
         self.value = "back again"
         got = self._expect(self.peers[-1], holders=1)
-        self.say(f"   same identity {short_id(peer.id)}, {records} records from its disk, all list it again")
+        self.say(f"   same identity {short_id(peer.id)}, {records} records from its disk, all list it at its new port")
         self.say(f"   it writes version {put['seq']}; peer {self.peers[-1].number} reads {got['value']!r}")
 
     # --- helpers ----------------------------------------------------------------------------
 
     def _all_see_all(self) -> None:
-        ids = {peer.id for peer in self.peers}
+        """Each lists the others where they are now: a peer that came back has another port."""
+        addresses = {peer.id: peer.address for peer in self.peers}
 
         def complete() -> bool:
-            return all(peer.sees() >= ids - {peer.id} for peer in self.peers)
+            return all({peer.id: addresses[peer.id]} | peer.sees() == addresses for peer in self.peers)
 
         wait_until(complete, within_s=PATIENCE_S, what="not every peer lists all others")
 
@@ -163,8 +163,8 @@ class Tour:
         from p2pnode.cli.demo.stranger import Stranger
 
         author = bytes.fromhex(self.peers[1].status()["key"])
-        address = parse_address(holder.status()["listen"][0].partition(" ")[2])
-        with Stranger(Network(self.network, puzzle_bits=0), address, parse_id(holder.id)) as stranger:
+        network = Network(self.network, puzzle_bits=0)
+        with Stranger(network, parse_address(holder.address), parse_id(holder.id)) as stranger:
             try:
                 token = stranger.token()
             except TimeoutError:

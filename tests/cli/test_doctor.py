@@ -1,0 +1,96 @@
+"""The doctor: each row, and what it says about this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from p2pnode.cli import checks
+from tests.cli.conftest import Run
+from tests.support.fake_node import FakeNode
+
+
+def test_firewalls_are_seen(tmp_path: Path) -> None:
+    assert checks.firewall(4433, root=tmp_path).state == "ok"
+    (tmp_path / "etc/ufw").mkdir(parents=True)
+    (tmp_path / "etc/ufw/ufw.conf").write_text("# ENABLED=yes\nENABLED=no\n")
+    assert checks.firewall(4433, root=tmp_path).state == "ok"
+    (tmp_path / "etc/ufw/ufw.conf").write_text("ENABLED=yes\n")
+    row = checks.firewall(4433, root=tmp_path)
+    assert (row.state, "ufw allow 4433" in row.next) == ("warn", True)
+    (tmp_path / "etc/ufw/ufw.conf").unlink()
+    (tmp_path / "etc/nftables.conf").write_text("type filter hook input priority 0; policy drop;\n")
+    assert checks.firewall(4433, root=tmp_path).state == "warn"
+    (tmp_path / "etc/nftables.conf").unlink()
+    (tmp_path / "run/firewalld").mkdir(parents=True)
+    assert "firewall-cmd" in checks.firewall(4433, root=tmp_path).next
+
+
+def test_clock() -> None:
+    assert checks.clock(now=0, newest_write=None).state == "fail"
+    assert checks.clock(now=checks.RELEASED + 1, newest_write=None).state == "ok"
+    assert checks.clock(now=checks.RELEASED + 1, newest_write=checks.RELEASED + 1).state == "ok"
+    assert checks.clock(now=checks.RELEASED + 1, newest_write=checks.RELEASED + 86400).state == "warn"
+
+
+def test_port_that_is_taken() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        [row] = checks.port([f"127.0.0.1:{taken.getsockname()[1]}"])
+    assert row.state == "fail"
+    assert row.text.startswith("udp 127.0.0.1:")
+    assert checks.port(["127.0.0.1:0"])[0].state == "ok"
+
+
+def test_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [row.name for row in checks.disk(tmp_path)] == ["disk", "fsync"]
+    assert list(tmp_path.iterdir()) == []
+    assert len(checks.disk(tmp_path / "not" / "yet")) == 1
+
+    def full(_descriptor: int, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    assert checks.disk(tmp_path)[1].state == "fail"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_puzzle() -> None:
+    assert checks.key(exists=False, bits=12, solves=None).state == "ok"
+    assert checks.key(exists=True, bits=12, solves=True).state == "ok"
+    assert checks.key(exists=True, bits=12, solves=False).state == "warn"
+    assert checks.key(exists=True, bits=12, solves=None, error="others can read the key").state == "fail"
+
+
+def test_machine_without_a_network() -> None:
+    assert checks.multicast([])[0].state == "warn"
+
+
+def test_multicast_on_an_address_that_is_not_here() -> None:
+    assert checks.multicast(["192.0.2.1"])[0].state == "warn"
+
+
+def test_every_row_that_is_not_ok_says_what_to_do(run: Run, home: Path) -> None:
+    (home / "node.toml").write_text('listen = ["127.0.0.1:0"]\n')
+    answer = run("doctor", "--json").json
+    assert {"home", "node", "identity", "port", "multicast", "firewall", "clock", "disk"} <= {
+        row["name"] for row in answer["rows"]
+    }
+    assert all(row["next"] for row in answer["rows"] if row["state"] != "ok")
+    assert answer["ok"] == all(row["state"] != "fail" for row in answer["rows"])
+
+
+def test_doctor_beside_a_running_node(run: Run, node: FakeNode) -> None:
+    rows = {row["name"]: row for row in run("doctor", "--json").json["rows"]}
+    assert rows["node"]["text"] == "running, 3 peers, 3 in the table"
+    assert "port" not in rows
+
+
+def test_wrong_settings_are_the_first_thing_to_say(run: Run, home: Path) -> None:
+    (home / "node.toml").write_text("lan = 1\n")
+    ran = run("doctor")
+    assert ran.code == 1
+    assert "node.toml: lan: expected bool, got int" in ran.out

@@ -1,0 +1,162 @@
+"""Every error: what happened, the facts, the next command; and the exit code."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.support.fake_node import ID, OTHERS, FakeNode
+
+KEY = "ab" * 32
+
+
+@pytest.mark.parametrize("line", [("status",), ("peers",), ("dht", "table"), ("stop",), ("ticket",)])
+def test_no_node(run: Run, home: Path, line: tuple[str, ...]) -> None:
+    ran = run(*line)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("error: no node is running here\n")
+    assert f"looked for  {home}/control.sock" in ran.err
+    assert "p2pnode run" in ran.err
+
+
+def test_no_node_behind_a_socket_that_was_left(run: Run, home: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(home / "control.sock"))
+    assert run("status").code == 3
+
+
+def test_error_as_json_is_on_stdout_and_stderr_is_empty(run: Run) -> None:
+    ran = run("status", "--json")
+    assert (ran.code, ran.err) == (3, "")
+    assert ran.json["error"]["code"] == "no_node"
+    assert ran.json["error"]["facts"]["looked for"].endswith("control.sock")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("dht", "get", "xyz"),
+        ("dht", "get", "abc/name"),  # three letters name too many ids
+        ("dht", "get", f"{ID}/"),
+        ("dht", "get", f"{ID}/{'n' * 33}"),
+        ("dht", "get", KEY, "--raw", "--json"),
+        ("dht", "get", KEY, "--paths", "9"),
+        ("dht", "put", "x" * 833),
+        ("dht", "put", "x", "--ttl", "0"),
+        ("dht", "put", "x", "--ttl", "25h"),
+        ("dht", "put", "x", "--ttl", "soon"),
+        ("dht", "put", "x", "--profile", "fast"),
+        ("dht", "put", "x", "--cas", "1"),
+        ("dht", "put", "x", "--name", "ü" * 17),
+        ("dht", "put"),
+        ("dht", "lookup", ID[:9]),
+        ("dht", "provide", KEY[1:]),
+        ("dht", "providers", ID),
+        ("peers", "ping", "192.0.2.1:port"),
+        ("peers", "ping", OTHERS[0], "--count", "0"),
+        ("peers", "ping", OTHERS[0][:-1] + ("0" if OTHERS[0][-1] != "0" else "1")),  # a check letter is wrong
+        ("peers", "show", "!!!!"),
+        ("run", "--puzzle-bits", "99"),
+        ("run", "--listen", "nowhere"),
+        ("run", "192.0.2.1:4433"),
+        ("demo", "--peers", "1"),
+    ],
+    ids=" ".join,
+)
+def test_arguments_are_checked_before_anything_is_contacted(run: Run, line: tuple[str, ...]) -> None:
+    ran = run(*line)
+    assert ran.code == 2  # 3 would say that it looked for a node first
+    assert ran.err.startswith("error: ") or ran.json["error"]["code"] == "usage"
+
+
+def test_mistyped_id_says_where(run: Run) -> None:
+    wrong = ("0" if ID[0] != "0" else "1") + ID[1:]
+    assert "group 1" in run("peers", "ping", wrong).err
+
+
+def test_too_much_on_stdin(run: Run) -> None:
+    assert run("dht", "put", "-", stdin=b"x" * 833).code == 2
+
+
+@pytest.mark.parametrize(("code", "exit"), [("not_found", 4), ("not_verified", 5), ("timed_out", 6), ("failed", 1)])
+def test_exit_code_of_what_the_node_says(run: Run, node: FakeNode, code: str, exit: int) -> None:
+    node.fails["get"] = (code, "in its own words")
+    ran = run("dht", "get", KEY)
+    assert (ran.code, ran.out) == (exit, "")
+    assert ran.err == "error: in its own words\n"
+    assert run("dht", "get", KEY, "--json").json["error"]["code"] == code
+
+
+def test_ping_that_nobody_answers(run: Run, node: FakeNode) -> None:
+    node.fails["ping"] = ("timed_out", "no answer")
+    ran = run("peers", "ping", OTHERS[0], "--count", "2", "--interval", "0")
+    assert ran.code == 6
+    assert "did not answer any of 2 pings" in ran.err
+    lines = run("peers", "ping", OTHERS[0], "--count", "2", "--interval", "0", "--json")
+    assert lines.code == 6
+    assert [line["rtt_ms"] for line in lines.lines] == [None, None]
+
+
+def test_ping_by_a_prefix_that_nobody_has(run: Run, node: FakeNode) -> None:
+    assert run("peers", "ping", "zzzz").code == 4
+
+
+def test_prefix_that_several_have(run: Run, node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    peer = node._peers()[0]
+    monkeypatch.setattr(FakeNode, "_peers", lambda _: [peer, peer])
+    assert run("peers", "show", peer["id"][:4]).code == 2
+
+
+def test_file_of_somebody_else_in_the_place_of_the_socket(run: Run, home: Path) -> None:
+    (home / "control.sock").write_text("")
+    assert run("status").code == 3
+
+
+def test_what_answers_is_not_a_node(run: Run, home: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(home / "control.sock"))
+        listener.listen()
+        listener.settimeout(30)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "p2pnode.cli.main", "--home", str(home), "status"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+        out, err = child.communicate(timeout=30)
+    assert (child.returncode, out) == (1, "")
+    assert err.startswith("error: the node closed the connection without an answer")
+
+
+def test_reader_that_has_enough_is_no_error_message(node: FakeNode, home: Path) -> None:
+    line = f"'{sys.executable}' -m p2pnode.cli.main --home '{home}' peers --json | true"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+
+
+def test_bug_is_called_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("impossible")
+
+    monkeypatch.setattr("p2pnode.api.Client.call", broken)
+    ran = run("status")
+    assert ran.code == 1
+    assert ran.err.startswith("error: a bug in p2pnode\n")
+    assert "RuntimeError: impossible" in ran.err
+    assert "Traceback" not in ran.err
+    assert "Traceback" in run("status", before=("-v",)).err
+
+
+def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("p2pnode.api.Client.call", interrupted)
+    assert run("status").code == 130
