@@ -1,6 +1,6 @@
-"""The repository speaks of the project alone: no path of a machine, no host of a registry.
+"""The repository speaks of the project alone, and what its texts name is there.
 
-Such a thing gets in by pasting what a tool printed, and works on one machine only.
+A path of a machine or the host of a registry gets in by pasting what a tool printed, and works on one machine only.
 """
 
 from __future__ import annotations
@@ -57,3 +57,17 @@ def test_no_tracked_file_contains(what: str) -> None:
 def test_the_pattern_finds_its_example(what: str) -> None:
     pattern, example = FORBIDDEN[what]
     assert _found(pattern, example)
+
+
+#: A link of Markdown to a file, or a test that a text names. `(planned)` after it says that it is not there yet.
+_LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+_NAMED_TEST = re.compile(r"(?<![\w/])(tests/[\w/]+\.py)( \(planned\))?")
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("[dt]*s/**/*.md")), ids=lambda p: p.name)
+def test_what_a_text_names_is_there(path: Path) -> None:
+    text = path.read_text("utf-8")
+    missing = [link for link in _LINK.findall(text) if not (path.parent / link).exists()]
+    missing += [name for name, planned in _NAMED_TEST.findall(text) if (ROOT / name).exists() == bool(planned)]
+    # tests/README.md shows how a test is named.
+    assert [name for name in missing if name != "tests/unit/test_x.py"] == []
