@@ -68,7 +68,8 @@ def run(
     Says on stderr what happens; a line with "ready" when it serves.
     """
     # From here to the loop, which takes signals itself, there is nothing to clean up.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.OK))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(Exit.OK))
     from p2pnode import trace
     from p2pnode.config import load
 

@@ -108,20 +108,20 @@ def wait_until(condition: Callable[[], bool], *, within_s: float, what: str) -> 
 
 
 def leave_all(peers: Sequence[DemoPeer]) -> None:
-    """SIGTERM to all, then wait; what does not end is killed."""
+    """SIGTERM to all, then wait; what does not end is killed, and all are at a second Ctrl-C."""
     running = [peer for peer in peers if peer.process is not None]
-    for peer in running:
-        assert peer.process is not None
-        peer.process.terminate()
     deadline = time.monotonic() + LEAVE_S
-    for peer in running:
-        assert peer.process is not None
-        try:
-            peer.process.wait(timeout=max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            peer.process.kill()
-            peer.process.wait()
-        peer.process = None
+    try:
+        for peer in running:
+            assert peer.process is not None
+            peer.process.terminate()
+        for peer in running:
+            assert peer.process is not None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                peer.process.wait(timeout=max(0.1, deadline - time.monotonic()))
+    finally:
+        for peer in running:
+            peer.kill()
 
 
 def stop_earlier(folder: Path) -> int:
