@@ -42,6 +42,8 @@ class Entry:
     #: When to ping it, and when the table's queue will look at it; -1: not in the table.
     due_ns: int = 0
     queued_ns: int = -1
+    #: When a newcomer last had it tested; None: never.
+    tested_ns: int | None = None
 
     @property
     def state(self) -> State:

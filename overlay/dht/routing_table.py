@@ -364,8 +364,10 @@ class RoutingTable:
             del spare[next(iter(spare))]
         spare[entry.contact.key] = entry
         oldest = bucket.least_recently_seen()
-        if now_ns - oldest.last_seen_ns < TEST_AFTER_NS or oldest.due_ns <= now_ns or oldest.failures:
-            return Seen(Outcome.REPLACEMENT)  # seen just now, or its ping is due or being retried anyway
+        tested = oldest.tested_ns is not None and now_ns - oldest.tested_ns < TEST_AFTER_NS
+        if tested or oldest.failures or now_ns - oldest.last_seen_ns < TEST_AFTER_NS:
+            return Seen(Outcome.REPLACEMENT)  # seen just now, or it is being pinged already
+        oldest.tested_ns = now_ns
         self._queue.guard(oldest, now_ns)
         return Seen(Outcome.REPLACEMENT, test=oldest.contact)
 
