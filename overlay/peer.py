@@ -40,6 +40,7 @@ from overlay.runtime.group import Group
 from overlay.runtime.journal import Journal
 from overlay.runtime.loop import Loop
 from overlay.runtime.ports import (
+    SECOND,
     Effect,
     Entropy,
     Failed,
@@ -54,6 +55,9 @@ from overlay.runtime.ports import (
 from overlay.runtime.task import Task
 from overlay.trust.policy import NeutralPolicy, Policy
 from overlay.wire.registry import Kind
+
+#: A peer that asks us is asked whether it lives at most this often.
+_ASKED_LATELY_NS = 300 * SECOND
 
 
 class Peer:
@@ -262,6 +266,9 @@ class Peer:
         if entry is not None and entry.contact is contact:
             self.table.heard(contact, self.loop.now.mono_ns)
             return
+        state = self.endpoint.peers.get(contact)
+        if state is not None and state.answered_ns and self.loop.now.mono_ns - state.answered_ns < _ASKED_LATELY_NS:
+            return  # it answered and did not get in; asking at each of its requests, two would ask for ever
         if (entry is not None or self.table.has_room(contact)) and self.dht.may_probe(contact):
             ping(self.dht, contact)
 
