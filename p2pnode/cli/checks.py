@@ -166,9 +166,15 @@ def _fsync(home: Path) -> Row:
     return Row("fsync", "ok", f"a safe write takes {median:.1f} ms")
 
 
-def port(endpoints: Sequence[str]) -> list[Row]:
-    """Whether these HOST:PORT can be bound, UDP and TCP; not for a home whose node is running."""
-    return [row for endpoint in endpoints for row in _bindable(endpoint)]
+def port(endpoints: Sequence[str], *, chosen: bool = True) -> list[Row]:
+    """Whether these HOST:PORT can be bound, UDP and TCP; not for a home whose node is running.
+
+    Not `chosen`: they are the default, and `run` takes another port where they are in use.
+    """
+    rows = [row for endpoint in endpoints for row in _bindable(endpoint)]
+    if chosen:
+        return rows
+    return [attrs.evolve(row, state="warn") if row.state == "fail" else row for row in rows]
 
 
 def _bindable(endpoint: str) -> list[Row]:

@@ -88,7 +88,7 @@ def run_line(args: list[str]) -> int:
         return Exit.FAILED
     except (Exception, KeyboardInterrupt) as error:
         verbose = "-v" in options or "--verbose" in options
-        return show(failure_of(error, verbose=verbose), as_json_object=as_json)
+        return show(_with_next_command(failure_of(error, verbose=verbose)), as_json_object=as_json)
 
 
 def failure_of(error: BaseException, *, verbose: bool = False) -> Fail:
@@ -105,6 +105,21 @@ def failure_of(error: BaseException, *, verbose: bool = False) -> Fail:
         case KeyboardInterrupt() | click.Abort():
             return Fail("stopped by Ctrl-C", code="interrupted")
     return _of_home(error) or _bug(error, verbose=verbose)
+
+
+#: Where the node gave no facts: label and command, by code.
+_NEXT = {
+    "not_found": ("who was there", "p2pnode peers"),
+    "timed_out": ("look", "p2pnode doctor"),
+    "not_verified": ("look", "p2pnode -v … and the log of the node"),
+}
+
+
+def _with_next_command(failure: Fail) -> Fail:
+    if failure.facts or failure.code not in _NEXT:
+        return failure
+    label, command = _NEXT[failure.code]
+    return Fail(failure.what, code=failure.code, facts={label: command})
 
 
 def _usage(error: click.UsageError) -> Fail:

@@ -100,6 +100,9 @@ _OPTIONAL = frozenset({"author", "seq"})
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _SECONDS: Schema = {"type": "number"}
+#: null for what this node itself publishes again as long as it runs.
+_SECONDS_OR_NULL: Schema = {"type": ["number", "null"]}
+_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 _RTT: Schema = {"type": ["number", "null"], "description": "milliseconds"}
 
 
@@ -256,7 +259,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/dht/providers",
         "who announced the key",
         (_KEY,),
-        {"key": KEY_SCHEMA, "providers": _list_of(id=_TEXT, address=_TEXT, expires_s=_SECONDS), "rpcs": _COUNT},
+        {
+            "key": KEY_SCHEMA,
+            "providers": _list_of(id=_TEXT, address=_TEXT_OR_NULL, expires_s=_SECONDS_OR_NULL),
+            "rpcs": _COUNT,
+        },
         _passed_on("providers"),
     ),
     Operation(
@@ -280,7 +287,10 @@ OPERATIONS: tuple[Operation, ...] = (
         (),
         {
             "records": _list_of(
-                key=KEY_SCHEMA, name={"type": ["string", "null"]}, seq={"type": ["integer", "null"]}, expires_s=_SECONDS
+                key=KEY_SCHEMA,
+                name={"type": ["string", "null"]},
+                seq={"type": ["integer", "null"]},
+                expires_s=_SECONDS_OR_NULL,
             )
         },
         _listed("own", "records"),

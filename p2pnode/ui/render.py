@@ -76,12 +76,19 @@ def print_fields(fields: Sequence[tuple[str, object]]) -> None:
     sys.stdout.flush()
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 peer`, `2 peers`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def milliseconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} ms"
 
 
-def duration(seconds: float) -> str:
-    """3.2 s, 4 min, 2 h 05 min, 3 d 4 h."""
+def duration(seconds: float | None) -> str:
+    """3.2 s, 4 min, 2 h 05 min, 3 d 4 h; "-" for None."""
+    if seconds is None:
+        return "-"
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = int(seconds // 60)

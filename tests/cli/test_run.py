@@ -10,11 +10,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
+from p2pnode.api import Client, connect
 from tests.cli.conftest import Run
+from tests.support.schema import conforms
 
 _LINE = [sys.executable, "-m", "p2pnode.cli.main"]
 _QUIET = ("--listen", "127.0.0.1:0", "--no-lan", "--network", "test-run", "--puzzle-bits", "0")
@@ -92,13 +95,37 @@ def test_two_nodes_by_ticket(home: Path, tmp_path: Path, run: Run) -> None:
     with running(home):
         status = run("status", "--json").json
         with running(other, "--join", status["ticket"]):
-            pinged = run("peers", "ping", status["listen"][0].split()[1], "--count", "1", "--json")
-            put = run("dht", "put", "hello", "--name", "greeting", "--json").json
+            # --join works in the background; this returns when it is done.
+            address = status["listen"][0].split()[1]
+            joined = connect(other).call("POST", "/v1/peers/join", {"addresses": [{"address": address}]})
+            assert joined["joined"] == 1
+            run("dht", "put", "hello", "--name", "greeting")
             line = [*_LINE, "--home", str(other), "dht", "get", f"{status['id'][:9]}/greeting", "--raw"]
-            got = subprocess.run(line, capture_output=True, timeout=60, check=True)
-            assert got.stdout == b"hello"
-            assert put["kind"] == "signed"
-            assert pinged.code != 3
+            assert subprocess.run(line, capture_output=True, timeout=60, check=True).stdout == b"hello"
+            _answers_are_as_described(connect(other), status)
+
+
+def _answers_are_as_described(node: Client, status: dict[str, Any]) -> None:
+    """The test beside the fake node holds its answers against the document; this one the real ones."""
+    key = node.call("POST", "/v1/dht/put", {"value": "x"})["key"]
+    arguments: dict[str, dict[str, Any]] = {
+        "/v1/peers/ping": {"peer": status["id"][:9]},
+        "/v1/peers/join": {"addresses": []},
+        "/v1/dht/put": {"value": {"base64": "AP8="}, "name": "n", "ttl_s": 60, "profile": "cheap"},
+        "/v1/dht/get": {"author": status["id"], "name": "greeting", "paths": 2},
+        "/v1/dht/lookup": {"key": status["id"], "paths": 1},
+        "/v1/dht/provide": {"key": key},
+        "/v1/dht/providers": {"key": key},
+    }
+    for path, methods in node.call("GET", "/v1/openapi.json")["paths"].items():
+        for method, described in methods.items():
+            schema = described["responses"]["200"]["content"].get("application/json", {}).get("schema")
+            if not schema or path == "/v1/stop":
+                continue
+            given = arguments.get(path, {})
+            answer = node.call("GET", path, query=given) if method == "get" else node.call("POST", path, given)
+            conforms(answer, schema)
+            assert set(answer) <= set(schema["properties"]), f"{path} says more than is described"
 
 
 def test_port_that_is_taken(home: Path, tmp_path: Path, run: Run) -> None:

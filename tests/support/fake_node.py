@@ -162,9 +162,8 @@ class FakeNode:
 
     def _own(self) -> list[dict[str, Any]]:
         return [
-            {"key": key, "name": "greeting", "seq": seq, "expires_s": 86400.0}
+            {"key": key, "name": seq and "greeting", "seq": seq, "expires_s": 86400.0 if seq else None}
             for key, (_, seq) in self.records.items()
-            if seq is not None
         ]
 
     def _join(self, addresses: list[dict[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from p2pnode.cli.session import Session, examples, json_option, pass_session
-from p2pnode.ui.render import print_fields, print_json, say
+from p2pnode.ui.render import counted, print_fields, print_json, say
 
 
 @click.group()
@@ -54,7 +54,7 @@ def check(session: Session, file: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"v": 1, "ok": True, "given": given})
     else:
-        say(f"ok: {given} setting{'s' if given != 1 else ''} given, the rest at default")
+        say(f"ok: {counted(given, 'setting')} given, the rest at default")
 
 
 @config.command(epilog=examples("p2pnode config paths", "p2pnode config paths --json | jq -r .key"))

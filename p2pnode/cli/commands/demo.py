@@ -12,7 +12,7 @@ import click
 
 from p2pnode.cli.session import Session, examples, pass_session
 from p2pnode.ui.fail import Exit
-from p2pnode.ui.render import print_json, say
+from p2pnode.ui.render import counted, print_json, say
 
 if TYPE_CHECKING:
     from p2pnode.cli.demo.peers import DemoPeer
@@ -37,7 +37,7 @@ def demo(session: Session, count: int, once: bool, stop: bool, as_json: bool) ->
     folder = session.home.make().dir / "demo"
     if stop:
         ended = stop_earlier(folder)
-        say(f"{ended} peers ended")
+        say(f"{counted(ended, 'peer')} ended")
         if as_json:
             print_json({"v": 1, "ok": True, "ended": ended})
         return Exit.OK

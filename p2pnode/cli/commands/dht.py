@@ -10,7 +10,7 @@ import click
 from p2pnode.cli import arguments
 from p2pnode.cli.session import Session, examples, json_option, pass_session
 from p2pnode.ui.fail import fail
-from p2pnode.ui.render import duration, milliseconds, print_json, print_table, say, short_id
+from p2pnode.ui.render import counted, duration, milliseconds, print_json, print_table, say, short_id
 from p2pnode.ui.values import from_json, readable, to_json
 
 _DAY_S = 24 * 3600
@@ -70,7 +70,7 @@ def put(
         print_json(answer)
         return
     print(answer["key"])
-    say(f"stored by {answer['stored']} peers in {answer['rpcs']} requests")
+    say(f"stored by {counted(answer['stored'], 'peer')} in {counted(answer['rpcs'], 'request')}")
     if answer["stored"] == 0:
         say("no peer took it: only this node has it until others are there")
     if name is not None and "author" in answer:
@@ -118,7 +118,11 @@ def get(session: Session, what: str, raw: bool, paths: int | None, as_json: bool
     else:
         print(text)
     signed = f"signed by {short_id(answer['author'])}, version {answer['seq']}; " if "author" in answer else ""
-    say(f"{signed}{answer['holders']} holders agree, {answer['rpcs']} requests")
+    say(f"{signed}{_agreed(answer['holders'])}, {counted(answer['rpcs'], 'request')}")
+
+
+def _agreed(holders: int) -> str:
+    return "1 holder has it" if holders == 1 else f"{holders} holders agree"
 
 
 @dht.command(epilog=examples("p2pnode dht lookup n7xk-4qfa-…", "p2pnode dht lookup KEY --json | jq .hops"))
@@ -134,7 +138,8 @@ def lookup(session: Session, key: str, as_json: bool) -> None:
         return
     for node in answer["closest"]:
         print(node)
-    say(f"{len(answer['closest'])} nodes, {answer['rpcs']} requests, {answer['hops']} hops, {answer['paths']} paths")
+    figures = [(len(answer["closest"]), "node"), *((answer[f"{noun}s"], noun) for noun in ("rpc", "hop", "path"))]
+    say(", ".join(counted(number, noun) for number, noun in figures))
 
 
 def _whole_id(text: str) -> str:
@@ -162,7 +167,7 @@ def provide(session: Session, key: str, ttl: int | None, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        say(f"announced at {answer['stored']} peers in {answer['rpcs']} requests")
+        say(f"announced at {counted(answer['stored'], 'peer')} in {counted(answer['rpcs'], 'request')}")
 
 
 @dht.command(epilog=examples("p2pnode dht providers KEY", "p2pnode dht providers KEY --json | jq .providers"))
@@ -201,7 +206,7 @@ def table(session: Session, as_json: bool) -> None:
         for contact in bucket["contacts"]
     ]
     print_table(("DEPTH", "ID", "ADDRESS", "RTT", "FAILURES", "SINCE"), rows, right=("DEPTH", "RTT", "FAILURES"))
-    say(f"{len(rows)} contacts in {len(answer['buckets'])} buckets")
+    say(f"{counted(len(rows), 'contact')} in {counted(len(answer['buckets']), 'bucket')}")
 
 
 @dht.command(epilog=examples("p2pnode dht own"))

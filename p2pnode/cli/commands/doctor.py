@@ -13,7 +13,7 @@ from p2pnode.cli import checks
 from p2pnode.cli.checks import Row
 from p2pnode.cli.session import Session, examples, json_option, pass_session
 from p2pnode.ui.fail import Exit, Fail
-from p2pnode.ui.render import is_fancy, print_json, say
+from p2pnode.ui.render import counted, is_fancy, print_json, say
 
 if TYPE_CHECKING:
     from p2pnode.config import Config
@@ -58,7 +58,7 @@ def _rows(session: Session) -> list[Row]:
         Row("home", "ok", str(home.dir)),
         row,
         _identity(home, config),
-        *([] if running else checks.port(config.listen)),
+        *([] if running else checks.port(config.listen, chosen="listen" in config.sources)),
         *checks.multicast(_own_addresses()),
         checks.firewall(listen_port),
         checks.clock(now=time.time(), newest_write=_written(home.db)),
@@ -73,7 +73,7 @@ def _node(session: Session) -> tuple[bool, Row]:
         if failure.code == "no_node":
             return False, Row("node", "ok", "not running", session.command("run"))
         return True, Row("node", "fail", failure.what, session.command("stop"))
-    text = f"running, {status['peers']} peers, {status['table']} in the table"
+    text = f"running, {counted(status['peers'], 'peer')}, {status['table']} in the table"
     return True, Row("node", "ok" if status["peers"] else "warn", text, "" if status["peers"] else "p2pnode ticket")
 
 

@@ -14,7 +14,7 @@ import click
 
 from p2pnode.cli.session import Session, examples, pass_session
 from p2pnode.ui.fail import Exit, fail
-from p2pnode.ui.render import say, short_id
+from p2pnode.ui.render import counted, say, short_id
 
 if TYPE_CHECKING:
     import trio
@@ -167,7 +167,7 @@ def _settings_to_share(config: Config) -> str:
 
 def _company(config: Config, peers: int) -> str:
     if peers:
-        return f"{peers} peer{'s' if peers != 1 else ''} so far"
+        return f"{counted(peers, 'peer')} so far"
     looking = " and ".join(["on this LAN"] * config.lan + ["where --join says"] * bool(config.join))
     return f"no peer yet, looking {looking}" if looking else "alone: nothing to look for (no LAN, no --join)"
 
