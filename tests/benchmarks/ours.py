@@ -1,4 +1,4 @@
-"""N of our nodes in one process: a Peer, a Driver and a real UDP socket each; records in memory, as the baseline's are."""
+"""N of our nodes in one process: a Peer, a Driver and a real UDP socket each; records in memory as in the baseline."""
 
 from __future__ import annotations
 
