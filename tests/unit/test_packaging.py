@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -116,18 +116,27 @@ def _normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def test_what_is_imported_is_required_and_what_is_required_is_imported() -> None:
+def _distributions_of(paths: Iterable[Path]) -> set[str]:
+    """Distributions that these files import, the standard library and our own packages apart."""
+    names = {name for path in paths for name in _imports(ast.parse(path.read_text("utf-8")))}
+    distributions = packages_distributions()
+    foreign = names - set(sys.stdlib_module_names) - {*PACKAGES, "tests"}
+    return {_normal(distributions.get(name, [name])[0]) for name in foreign}
+
+
+def _required(section: str, option: str) -> set[str]:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    lines = config["options"]["install_requires"].splitlines()
-    required = {_normal(re.split(r"[^\w.-]", line)[0]) for line in lines if line and not line.startswith("#")}
-    names = {
-        name
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*.py")
-        for name in _imports(ast.parse(path.read_text("utf-8")))
-    }
-    foreign = names - set(sys.stdlib_module_names) - set(PACKAGES)
-    distributions = packages_distributions()
-    imported = {_normal(distributions.get(name, [name])[0]) for name in foreign}
-    assert imported == required
+    lines = config[section][option].splitlines()
+    return {_normal(re.split(r"[^\w.-]", line)[0]) for line in lines if line and not line.startswith("#")}
+
+
+def test_what_is_imported_is_required_and_what_is_required_is_imported() -> None:
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    assert _distributions_of(files) == _required("options", "install_requires")
+
+
+def test_what_tests_import_is_in_an_extra() -> None:
+    extras = "options.extras_require"
+    known = _required("options", "install_requires") | _required(extras, "test") | _required(extras, "soak")
+    assert _distributions_of((ROOT / "tests").rglob("*.py")) - known == set()
