@@ -10,13 +10,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
+import trio
 
 from p2pnode.api import Client, connect
+from p2pnode.cli.commands.run import _obey
 from tests.cli.conftest import Run
+from tests.support.fake_node import FakeNode
 from tests.support.schema import conforms
 
 _LINE = [sys.executable, "-m", "p2pnode.cli.main"]
@@ -59,6 +62,28 @@ def test_signal_leaves_cleanly(home: Path, number: signal.Signals) -> None:
     assert code == 0, said
     assert said.endswith("leaving\n")
     assert not (home / "control.sock").exists()
+
+
+async def test_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr(os, "_exit", ends.append)
+    send, signals = trio.open_memory_channel[int](2)
+    node = FakeNode()
+    with send:
+        send.send_nowait(signal.SIGINT)
+        send.send_nowait(signal.SIGINT)
+    await _obey(signals, cast("Any", [node]), trio.CancelScope())
+    assert node.stopped.is_set()
+    assert ends == [130]
+
+
+async def test_signal_before_the_node_is_open_cancels_the_start() -> None:
+    send, signals = trio.open_memory_channel[int](1)
+    with send:
+        send.send_nowait(signal.SIGTERM)
+    starting = trio.CancelScope()
+    await _obey(signals, [], starting)
+    assert starting.cancel_called
 
 
 def test_stop_returns_when_the_process_is_gone(home: Path, run: Run) -> None:

@@ -142,7 +142,7 @@ async def _greet(node: Node, seconds: float) -> None:
     for text in node.listen:
         say(f"{'listening':<13}  {text}")
     if node.bridge is not None:
-        say(f"{'bridge':<13}  {node.config.bridge}")
+        say(f"{'bridge':<13}  udp {node.bridge.host}:{node.bridge.port}, for peers of the package kademlia")
     say(f"{'ready':<13}  in {seconds:.1f} s, {_company(node.config, status['peers'])}")
     say(f"{_where_else(node)}   p2pnode run {_settings_to_share(node.config)}--join {node.ticket}")
 
