@@ -54,7 +54,7 @@ from overlay.runtime.ports import (
 )
 from overlay.runtime.task import Task
 from overlay.trust.policy import NeutralPolicy, Policy
-from overlay.wire.registry import Kind
+from overlay.wire.registry import Kind, Role
 
 #: A peer that asks us is asked whether it lives at most this often.
 _ASKED_LATELY_NS = 300 * SECOND
@@ -247,7 +247,7 @@ class Peer:
     # --- what the endpoint tells ----------------------------------------------------------
 
     def on_answered(self, contact: Contact, state: PeerState) -> None:
-        if state.role == 0 or not self.dht.may_enter(contact):
+        if state.role == Role.CLIENT or not self.dht.may_enter(contact):
             return
         seen = self.table.seen(contact, self.loop.now.mono_ns)
         if seen.outcome in (TableOutcome.ADDED, TableOutcome.MOVED):

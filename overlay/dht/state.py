@@ -11,7 +11,6 @@ from overlay.dht.routing_table import RoutingTable
 from overlay.dht.size import SizeEstimate
 from overlay.dht.store import RecordStore
 from overlay.events import Event
-from overlay.identity.puzzle import solves
 from overlay.limits import MIN_FOREIGN_PORT
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Endpoint
@@ -19,7 +18,7 @@ from overlay.runtime.address import Address, Scope
 from overlay.runtime.chance import Rng
 from overlay.runtime.journal import Journal
 from overlay.runtime.loop import Loop
-from overlay.wire.messages import Nodes, iter_packed
+from overlay.wire.messages import Nodes, split_packed
 
 #: Families that this node can send to, as in FIND_*: 1 IPv4, 2 IPv6.
 V4, V6 = 1, 2
@@ -49,7 +48,7 @@ class DhtState:
 
     def may_enter(self, contact: Contact) -> bool:
         """Full peers only: a key without the puzzle is served as a client."""
-        return solves(contact.id, self.endpoint.network.puzzle_bits)
+        return contact.work >= self.endpoint.network.puzzle_bits
 
     def acceptable(self, contact: Contact, referrer: Contact) -> bool:
         """May we talk to `contact` on the word of `referrer`?"""
@@ -67,10 +66,10 @@ class DhtState:
         zone = referrer.address.zone
         book = self.endpoint.book
         learnt = []
-        for key, address in iter_packed(nodes.v4, nodes.v6):
-            if address.scope is Scope.LINK and zone:
-                address = attrs.evolve(address, zone=zone)
-            contact = book.contact(key, address)
+        for packed in split_packed(nodes.v4, nodes.v6):
+            contact = book.unpacked(packed)
+            if zone and contact.address.scope is Scope.LINK:
+                contact = book.contact(contact.key, attrs.evolve(contact.address, zone=zone))
             if self.acceptable(contact, referrer):
                 learnt.append(contact)
             else:
@@ -93,10 +92,16 @@ class DhtState:
 
     def packed_closest(self, target: int, count: int, families: int, asker: Contact) -> tuple[bytes, bytes]:
         """The v4 and v6 lists of NODES: closest live contacts that the asker may be told of."""
-        contacts = self.table.closest(
-            target, count, families=families,
-            accept=lambda contact: contact.key != asker.key and may_pass(contact.address, asker.address),
-        )  # fmt: skip
+
+        def fits(contact: Contact) -> bool:
+            return contact.key != asker.key and may_pass(contact.address, asker.address)
+
+        # Nearly always all of the closest fit but the asker itself, so they are not checked in the table's loop.
+        contacts = self.table.closest(target, count + 1)
+        some = [c for c in contacts if fits(c) and (V4 if len(c.address.ip) == 4 else V6) & families]
+        if len(some) < count and len(contacts) > count:
+            some = self.table.closest(target, count, families=families, accept=fits)
+        contacts = some[:count]
         return (
             b"".join(c.packed for c in contacts if c.address.is_v4),
             b"".join(c.packed for c in contacts if not c.address.is_v4),

@@ -19,7 +19,12 @@ from overlay.runtime.ports import Entropy
 
 def solves(node_id: bytes, bits: int) -> bool:
     """Whether SHA-256(NodeId) begins with `bits` zero bits."""
-    return int.from_bytes(hashlib.sha256(node_id).digest()[:8], "big") >> (64 - bits) == 0
+    return work_of(node_id) >= bits
+
+
+def work_of(node_id: bytes) -> int:
+    """The hardest puzzle that an id solves: leading zero bits of its SHA-256, counted up to 64."""
+    return 64 - int.from_bytes(hashlib.sha256(node_id).digest()[:8], "big").bit_length()
 
 
 @attrs.define(slots=True)

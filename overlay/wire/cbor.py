@@ -100,11 +100,13 @@ def _write_map(value: dict[object, object], emit: Callable[[bytes], None]) -> No
 # --- decoding ------------------------------------------------------------------------------
 
 
-def decode(data: bytes, *, max_items: int = MAX_CBOR_ITEMS) -> Any:
-    """The value of which `data` is the one encoding; BadMessage if there is none."""
+def decode(data: bytes, *, max_items: int = MAX_CBOR_ITEMS, depth: int = 0) -> Any:
+    """The value of which `data` is the one encoding; BadMessage if there is none.
+
+    `depth`: how many arrays and maps are around it already."""
     budget = [max_items]
     try:
-        value, end = _item(data, 0, 0, budget)
+        value, end = _item(data, 0, depth, budget)
     except (IndexError, struct.error):
         raise BadMessage("CBOR ends too early") from None
     if end != len(data):

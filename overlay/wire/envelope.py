@@ -14,7 +14,7 @@ import attrs
 from overlay.errors import BadMessage, LocalError
 from overlay.identity.keys import Signer, Verifier
 from overlay.identity.network import Context, Network
-from overlay.limits import MAX_PLAIN_DATAGRAM
+from overlay.limits import MAX_CBOR_ITEMS, MAX_PLAIN_DATAGRAM
 from overlay.wire import cbor, cose
 from overlay.wire.registry import KIND_OF_NUMBER, Kind
 
@@ -25,6 +25,8 @@ TO_BYTES = 8
 
 _MAX_KIND = 0xFFFF
 _SIX = b"\x86"
+#: Where the body begins at the earliest: array, kind, request id, stamp, two nulls.
+_BODY_AT = 1 + 1 + 9 + 9 + 1 + 1 + 1
 
 
 @attrs.frozen(slots=True)
@@ -85,7 +87,9 @@ def peek_envelope(data: bytes) -> Envelope:
     if len(data) > MAX_PLAIN_DATAGRAM:
         raise BadMessage("the datagram is too large")
     key, payload = cose.parse1(data)
-    items = cbor.decode(payload)
+    items = _usual(payload)
+    if items is None:
+        items = cbor.decode(payload)
     if type(items) is not list or len(items) != 6:
         raise BadMessage("an envelope has six items")
     number, request_id, stamp, to, token, body = items
@@ -102,6 +106,34 @@ def peek_envelope(data: bytes) -> Envelope:
     if type(body) is not list:
         raise BadMessage("a body is an array")
     return Envelope(key, KIND_OF_NUMBER.get(number), request_id, stamp, to, token, body)
+
+
+def _usual(payload: bytes) -> list[Any] | None:
+    """What `cbor.decode` gives for the form that nearly all envelopes have, at a third of its cost: kind
+    below 24, stamp of 8 bytes. None for any other form, valid or not."""
+    if (
+        len(payload) < _BODY_AT
+        or payload[0] != 0x86
+        or payload[1] >= 24
+        or payload[2] != 0x48
+        or payload[11] != 0x1B
+        or payload[12:16] == b"\0\0\0\0"
+    ):
+        return None
+    at = 20
+    pair: list[bytes | None] = []
+    for _ in range(2):
+        first = payload[at]
+        if first == 0xF6:
+            pair.append(None)
+            at += 1
+        elif first == 0x48 and at + 9 < len(payload):
+            pair.append(payload[at + 1 : at + 9])
+            at += 9
+        else:
+            return None
+    stamp = int.from_bytes(payload[12:20], "big")
+    return [payload[1], payload[3:11], stamp, *pair, cbor.decode(payload[at:], max_items=MAX_CBOR_ITEMS - 6, depth=1)]
 
 
 def check_envelope(data: bytes, network: Network, verify: Verifier) -> None:

@@ -270,6 +270,13 @@ def decode_body(kind: Kind, body: list[Any]) -> Message:
     return decode(body)
 
 
+def split_packed(v4: bytes, v6: bytes) -> Iterator[bytes]:
+    """The 38 or 50 bytes of each contact in NODES, IPv4 first."""
+    for packed, size in ((v4, PACKED_V4), (v6, PACKED_V6)):
+        for at in range(0, len(packed), size):
+            yield packed[at : at + size]
+
+
 def iter_packed(v4: bytes, v6: bytes) -> Iterator[tuple[bytes, Address]]:
     """(key, address) of each contact in NODES, IPv4 first; which of them may be used, the caller says.
 
