@@ -67,6 +67,8 @@ class _Node:
     addresses: tuple[Address, ...] = ()
     unplugged: bool = False
     group: int = 0
+    #: None: takes datagrams from anybody. Else the addresses it sent to.
+    contacted: dict[Address, None] | None = None
 
 
 @attrs.define(slots=True)
@@ -74,10 +76,14 @@ class Network:
     """Knows who has which address, and what becomes of a datagram.
 
     Global addresses are reached from everywhere; all others only within a site (a LAN), loopback only
-    by the node itself. There is no NAT: a node sends to a global address only from one of its own.
+    by the node itself. No address is translated: a node sends to a global address only from one of its
+    own. `filter_inbound` does what a NAT does to strangers.
     """
 
     link: Link = INTERNET
+    #: Datagrams that were sent, and their bytes.
+    sent: int = attrs.field(default=0, init=False)
+    sent_bytes: int = attrs.field(default=0, init=False)
     #: Datagrams that did not arrive, by reason.
     lost: dict[str, int] = attrs.field(factory=dict, init=False)
     _nodes: dict[int, _Node] = attrs.field(factory=dict, init=False)
@@ -106,6 +112,11 @@ class Network:
         """An exception from the common link for this pair."""
         self._links[min(one, other), max(one, other)] = link
 
+    def filter_inbound(self, node: int) -> None:
+        """From now on only those reach the node that it sent to: address and port-dependent filtering (RFC 4787,
+        section 5), with a mapping that never ends."""
+        self._nodes[node].contacted = {}
+
     def unplug(self, node: int) -> None:
         """The node runs on, but nothing comes or goes."""
         self._nodes[node].unplugged = True
@@ -126,7 +137,11 @@ class Network:
 
     def send(self, sender: int, to: Address, size: int, rng: Rng) -> tuple[Arrival, ...]:
         """When and where a datagram of `size` bytes arrives: nowhere, once or twice. All chance from `rng`."""
+        self.sent += 1
+        self.sent_bytes += size
         here = self._nodes[sender]
+        if here.contacted is not None:
+            here.contacted[to] = None
         receiver = sender if to.scope is Scope.LOOPBACK else self._owners.get(self._place(here.site, to))
         source = self._source(here, to)
         if receiver is None or source is None or (to.scope is Scope.LOOPBACK and to not in here.addresses):
@@ -136,6 +151,8 @@ class Network:
             return self._lose("unplugged")
         if here.group != there.group:
             return self._lose("partition")
+        if there.contacted is not None and source not in there.contacted:
+            return self._lose("filtered")
         link = self._links.get((min(sender, receiver), max(sender, receiver)), self.link) if self._links else self.link
         if size > link.mtu:
             return self._lose("mtu")

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
+from overlay.errors import LocalError
 from overlay.events import Event
-from overlay.identity.keys import KeyPair
+from overlay.identity.keys import KeyPair, verify
 from overlay.identity.network import Network as Realm
-from overlay.identity.node_id import node_id_of
+from overlay.identity.node_id import format_id, node_id_of
+from overlay.identity.puzzle import solves
 from overlay.peer import Peer as RealPeer
 from overlay.rpc.contact import ContactBook
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import SECOND, Entropy, Failed, Interface, Outcome, Storage
+from overlay.runtime.ports import MS, SECOND, Entropy, Failed, Interface, Outcome, Storage
 from simulations.engine import Engine, MakePeer, Peer
+from simulations.fake_keys import FakeKeyPair, fake_verify
 from simulations.network import INTERNET, Link, Network
 
 PORT = 4433
+#: Processes of one machine, each busy with other things: a fifth of a millisecond to two.
+LOOPBACK = Link(latency_ns=(200_000, 2 * MS))
+#: Two continents: 20 to 120 ms one way.
+WAN = Link(latency_ns=(20 * MS, 120 * MS))
 #: A puzzle costs time and shows nothing here.
 REALM = Realm("swarm", puzzle_bits=0)
 
@@ -44,7 +51,9 @@ def lan_address(index: int) -> Address:
 class Swarm:
     """`n` peers, started and (unless `join=False`) joined through node 0.
 
-    Without `make_peer` they are real peers with keys of their own that share one ContactBook.
+    Without `make_peer` they are real peers with keys of their own that share one ContactBook. With
+    `fake_keys` their signatures are cheap (simulations/fake_keys.py) and all decisions the same. `address`
+    places nodes elsewhere than `lan` says. Keys of nodes in `clients` fail the puzzle of `realm`.
     """
 
     def __init__(
@@ -57,8 +66,15 @@ class Swarm:
         lan: bool = False,
         join: bool = True,
         traced: bool = False,
+        fake_keys: bool = False,
+        realm: Realm = REALM,
+        address: Callable[[int], Address] | None = None,
+        clients: Container[int] = (),
     ) -> None:
         self.seed = seed
+        self.realm = realm
+        self._fake_keys = fake_keys
+        self._clients = clients
         self.network = Network(link)
         #: (node, time in ns, event), in order.
         self.reports: list[tuple[int, int, Event]] = []
@@ -70,6 +86,10 @@ class Swarm:
             traced=traced,
         )
         self._lan = lan
+        self._address = address if address is not None else lan_address if lan else internet_address
+        self._keys: dict[int, KeyPair] = {}
+        if clients and not realm.puzzle_bits:
+            raise LocalError("every key solves a puzzle of 0 bits: clients need another realm")
         self._book = ContactBook()
         for _ in range(n):
             self.add()
@@ -84,11 +104,8 @@ class Swarm:
     def add(self, *, start: bool = True) -> int:
         """One more node, not joined; its index."""
         index = len(self.engine)
-        if self._lan:
-            address = lan_address(index)
-            node = self.engine.add([address], interfaces=[Interface(address.ip, 8)])
-        else:
-            node = self.engine.add([internet_address(index)])
+        address = self._address(index)
+        node = self.engine.add([address], interfaces=[Interface(address.ip, 8)] if self._lan else None)
         if start:
             self.engine.start(node)
         return node
@@ -103,10 +120,30 @@ class Swarm:
         return self.network.addresses(node)[0]
 
     def keys(self, node: int) -> KeyPair:
-        return KeyPair.from_seed(Rng(self.seed << 32 | node).bytes(32))
+        keys = self._keys.get(node)
+        if keys is None:
+            rng = Rng(self.seed << 32 | node)
+            while True:
+                keys = KeyPair.from_seed(rng.bytes(32))
+                if solves(node_id_of(keys.key), self.realm.puzzle_bits) is (node not in self._clients):
+                    break
+            self._keys[node] = keys
+        return keys
 
     def id(self, node: int) -> bytes:
         return node_id_of(self.keys(node).key)
+
+    def id_text(self, node: int) -> str:
+        return format_id(self.id(node))
+
+    def alive(self) -> list[int]:
+        return [node for node in range(len(self)) if self.engine.alive(node)]
+
+    def closest(self, key: bytes, k: int, *, but: int = -1) -> list[int]:
+        """The k living nodes nearest to `key` by brute force, without node `but`."""
+        target = int.from_bytes(key, "big")
+        others = [node for node in self.alive() if node != but]
+        return sorted(others, key=lambda node: int.from_bytes(self.id(node), "big") ^ target)[:k]
 
     def peer(self, node: int) -> Any:
         """The core, for looking only."""
@@ -153,7 +190,10 @@ class Swarm:
 
     def _real_peer(self, index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Peer:
         keys = self.keys(index)
-        return RealPeer(network=REALM, keys=keys, storage=storage, rng=rng, entropy=entropy, book=self._book)
+        return RealPeer(
+            network=self.realm, keys=FakeKeyPair(keys.key) if self._fake_keys else keys, storage=storage, rng=rng,
+            entropy=entropy, verifier=fake_verify if self._fake_keys else verify, book=self._book,
+        )  # fmt: skip
 
 
 def _value(outcome: Outcome) -> Any:
