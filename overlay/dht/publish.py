@@ -11,7 +11,7 @@ from overlay.dht.put import Outgoing, Profile, PutResult, put
 from overlay.dht.state import DhtState
 from overlay.errors import LimitError, LocalError, NotFound
 from overlay.limits import MAX_RECORD, MAX_RECORD_TTL_MS, MAX_SALT, MAX_VALUE
-from overlay.runtime.ports import SECOND
+from overlay.runtime.ports import SECOND, Failed
 from overlay.wire.records import SignedRecord, blob_key, encode_record, signed_key
 
 #: How often an author publishes anew: half of its holders may leave meanwhile.
@@ -37,7 +37,7 @@ async def publish_blob(
     own.remember(
         Own(key=key, type=BLOB, value=value, until_ms=_until(dht, ttl_s), profile=profile), _next(dht)
     )  # fmt: skip
-    return await _publish(dht, own, key)
+    return await _publish_kept(dht, own, key)
 
 
 async def publish_signed(
@@ -62,7 +62,7 @@ async def publish_signed(
         Own(key=key, type=SIGNED, value=value, salt=salt, seq=seq, until_ms=_until(dht, ttl_s), profile=profile),
         _next(dht),
     )
-    return await _publish(dht, own, key, cas=cas)
+    return await _publish_kept(dht, own, key, cas=cas)
 
 
 async def _current_seq(dht: DhtState, key: bytes) -> int:
@@ -77,12 +77,24 @@ async def publish_provider(dht: DhtState, own: OwnRecords, key: bytes, *, ttl_s:
     own.remember(
         Own(key=_provider_slot(key), type=PROVIDER, value=key, until_ms=_until(dht, ttl_s)), _next(dht)
     )  # fmt: skip
-    return await _publish(dht, own, _provider_slot(key))
+    return await _publish_kept(dht, own, _provider_slot(key))
 
 
 def _provider_slot(key: bytes) -> bytes:
     """Own records are kept by key; one may both hold a record and provide at its key."""
     return b"p" + key
+
+
+async def _publish_kept(dht: DhtState, own: OwnRecords, slot: bytes, *, cas: int | None = None) -> Published:
+    """Publish what was just remembered. Whoever is told so may count on its being published again: the note on
+    our own disk outlives the process by then. Raises LocalError if it could not be written."""
+    kept = dht.loop.future()
+    dht.journal.after_commit(kept.set)
+    published = await _publish(dht, own, slot, cas=cas)
+    outcome = await kept
+    if isinstance(outcome, Failed):
+        raise LocalError(f"could not write to the store: {outcome.message}")
+    return published
 
 
 async def _publish(dht: DhtState, own: OwnRecords, slot: bytes, *, cas: int | None = None) -> Published:

@@ -59,7 +59,6 @@ def test_killed_and_restarted_it_is_the_same_peer_on_the_same_storage(swarm: Swa
     assert swarm.command(2, "status")["id"] == format_id(swarm.id(2))
 
 
-@pytest.mark.xfail(reason="put answers before its own record is committed (overlay/dht/own.py)")
 def test_what_put_acknowledged_is_still_ones_own_after_a_kill(swarm: Swarm) -> None:
     put = swarm.command(2, "put", value=b"value", name="x")
     swarm.restart(2)
