@@ -69,7 +69,7 @@ class Node:
     def address(self) -> Address:
         return self.udp.listen[0]
 
-    async def command(self, name: str, **args: Any) -> Any:
+    async def command(self, name: str, /, **args: Any) -> Any:
         return await self.driver.command(name, **args)
 
     async def join(self, other: Node) -> None:
