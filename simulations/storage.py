@@ -136,9 +136,8 @@ class MemoryStorage:
         borders = sorted({self._committed, *self._marks})
         last: dict[tuple[int, bytes], _Write] = {}
         for write in self._log:
-            slot = (bisect_left(borders, write.position), write.key)
-            last.pop(slot, None)  # so that the order stays that of the positions
-            last[slot] = write
+            # Between two borders only the last write of a key counts, and order among keys does not.
+            last[bisect_left(borders, write.position), write.key] = write
         self._log = list(last.values())
         self._compact_above = max(_COMPACT_ABOVE, 2 * len(self._log))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-import simulations.storage
 from simulations.storage import MemoryStorage
 
-keys = st.binary(min_size=1, max_size=3)
+#: Few, so that they meet; one the prefix of another.
+keys = st.sampled_from([b"a", b"ab", b"abc", b"b", b"\xff", b"\xff\xff"])
 
 
 class Storages(RuleBasedStateMachine):
@@ -26,14 +26,9 @@ class Storages(RuleBasedStateMachine):
         self.committed = self.synced = 0
         self.life = 0
 
-    @initialize(above=st.integers(0, 4))
-    def compact_early(self, above: int) -> None:
-        self.before = simulations.storage._COMPACT_ABOVE
-        simulations.storage._COMPACT_ABOVE = above  # else no short run would ever compact
-        self.storage._compact_above = above
-
-    def teardown(self) -> None:
-        simulations.storage._COMPACT_ABOVE = self.before
+    @rule()
+    def compact(self) -> None:
+        self.storage._compact()  # no run is long enough for it to happen by itself
 
     def changed(self) -> None:
         self.history.append(dict(self.data))
@@ -87,7 +82,6 @@ class Storages(RuleBasedStateMachine):
     @rule()
     def copy(self) -> None:
         old, self.storage = self.storage, self.storage.copy()
-        self.storage._compact_above = old._compact_above
         self.life += 1  # marks are not copied
         old.put(b"ghost", b"")
         old.power_loss()
@@ -132,3 +126,14 @@ def test_a_log_that_is_never_synced_stays_in_proportion() -> None:
     assert storage.get(b"40") == b"19990"
     assert storage.get(b"41") == b"19941", "19991 came after the last commit"
     assert len(storage) == 50
+
+
+def test_compaction_keeps_what_a_promise_under_way_covers() -> None:
+    storage = MemoryStorage()
+    storage.put(b"a", b"1")
+    promise = storage.mark()
+    storage.put(b"a", b"2")
+    storage._compact()
+    storage.sync(promise)
+    storage.power_loss()
+    assert storage.get(b"a") == b"1"

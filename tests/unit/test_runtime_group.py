@@ -252,7 +252,8 @@ class TestFailure:
 
     def test_a_cancelled_that_nobody_asked_for_is_not_swallowed(self, loop: Loop) -> None:
         async def body() -> None:
-            async with loop.group():
+            async with loop.group() as group:
+                group.spawn(loop.sleep(1000))
                 raise Cancelled
 
         async def child() -> None:
@@ -261,6 +262,7 @@ class TestFailure:
 
         with pytest.raises(LocalError, match="nobody cancelled it"):
             drive(loop, body())
+        assert loop.now.mono_ns == 0, "the sibling was cut short all the same"
         with pytest.raises(ExceptionGroup) as caught:
             drive(loop, child())
         assert "nobody cancelled it" in str(caught.value.exceptions[0])

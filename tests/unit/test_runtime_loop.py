@@ -565,6 +565,7 @@ class TestShutdown:
         loop.drain()
         loop.shutdown()
         assert closed == ["child", "body"]
+        assert loop.crashed == []
         assert task.done
         assert task.cancelled
         assert loop.tasks() == ()
@@ -609,7 +610,12 @@ class TestShutdown:
         loop.drain()
         assert task.cancelled
 
-    def test_a_loop_that_is_dropped_with_its_tasks_does_not_warn(self, recwarn: pytest.WarningsRecorder) -> None:
+    def test_a_loop_that_is_dropped_with_its_tasks_does_not_warn(
+        self, recwarn: pytest.WarningsRecorder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        raised: list[object] = []
+        monkeypatch.setattr(sys, "unraisablehook", lambda raising: raised.append(raising.exc_value))
+
         def leave_behind() -> None:
             loop = Loop()
 
@@ -625,6 +631,7 @@ class TestShutdown:
         leave_behind()
         gc.collect()
         assert not recwarn.list
+        assert raised == []
 
 
 class TestSize:

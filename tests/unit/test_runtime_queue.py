@@ -120,11 +120,14 @@ class TestCancellation:
         async def main() -> None:
             with loop.move_on_after(1):
                 await queue.get()
+            assert not queue._getters
             await queue.put(1)
             with loop.move_on_after(1):
                 await queue.put(2)
+            assert not queue._putters
             assert await queue.get() == 1
             assert len(queue) == 0
+            assert not queue._getters
 
         drive(loop, main())
 

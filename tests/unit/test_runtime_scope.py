@@ -170,6 +170,14 @@ class TestScope:
 
         drive(loop, main())
 
+    def test_a_cancelled_that_nobody_asked_for_is_not_swallowed(self, loop: Loop) -> None:
+        async def main() -> None:
+            with loop.scope(), loop.move_on_after(5):
+                raise Cancelled
+
+        with pytest.raises(LocalError, match="nobody cancelled it"):
+            drive(loop, main())
+
     def test_cannot_be_entered_outside_a_task_or_twice(self, loop: Loop) -> None:
         with pytest.raises(LocalError, match="by a task"), loop.scope():
             pass

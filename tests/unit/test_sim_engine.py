@@ -289,7 +289,9 @@ class TestLives:
         world = World(1)
         _, old_storage, _, old_entropy = world.given[0]
         old_entropy(8)
-        world.engine.restart(0)
+        world.engine.kill(0)
+        assert old_entropy(8) == bytes(8)
+        world.engine.start(0)
         _, _, _, entropy = world.given[1]
         old_storage.put(b"ghost", b"")
         assert old_entropy(8) == bytes(8)
