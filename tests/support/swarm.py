@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from overlay.errors import LocalError
@@ -69,7 +69,7 @@ class Swarm:
         fake_keys: bool = False,
         realm: Realm = REALM,
         address: Callable[[int], Address] | None = None,
-        clients: Container[int] = (),
+        clients: Collection[int] = (),
     ) -> None:
         self.seed = seed
         self.realm = realm
