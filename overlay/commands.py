@@ -103,7 +103,10 @@ def _node_id(peer: Peer, text: str) -> bytes:
 def _salt(args: Args) -> bytes | None:
     name, salt = _optional(args, "name", str), _optional(args, "salt", bytes)
     if name is not None:
-        salt = name.encode()
+        try:
+            salt = name.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair: JSON and argv can hold one
+            raise UsageError("the name is not Unicode text; give it as bytes (salt)") from None
     if salt is not None and len(salt) > MAX_SALT:
         raise UsageError(f"the name has {len(salt)} bytes, at most {MAX_SALT} are allowed")
     return salt

@@ -314,7 +314,9 @@ class Driver:
     # --- time -------------------------------------------------------------------------------
 
     def _move_timer(self, deadline: int | None) -> None:
-        if deadline == self._deadline:
+        """Only ever earlier: nearly every deadline is put off by a reply, and a wake-up too many costs less
+        than moving trio's timer for each datagram."""
+        if deadline is None or (self._deadline is not None and deadline >= self._deadline):
             return
         self._deadline = deadline
         if self._timer is not None:
@@ -330,6 +332,8 @@ class Driver:
             self._timer = trio.CancelScope(deadline=self._on_trios_clock(self._deadline))
             with self._timer:
                 await trio.sleep_forever()
-            # The two clocks may differ by a little: then this was a moment too early, and it sleeps on.
+            # The deadline may have been put off meanwhile, and the two clocks may differ by a little.
+            self._deadline = self.peer.next_deadline()
             if self._deadline is not None and self.clock().mono_ns >= self._deadline:
+                self._deadline = None
                 self._feed(self.peer.handle_timer)

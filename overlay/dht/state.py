@@ -18,7 +18,7 @@ from overlay.runtime.address import Address, Scope
 from overlay.runtime.chance import Rng
 from overlay.runtime.journal import Journal
 from overlay.runtime.loop import Loop
-from overlay.wire.messages import Nodes, split_packed
+from overlay.wire.messages import PACKED_V4, Nodes, split_packed
 
 #: Families that this node can send to, as in FIND_*: 1 IPv4, 2 IPv6.
 V4, V6 = 1, 2
@@ -93,19 +93,19 @@ class DhtState:
     def packed_closest(self, target: int, count: int, families: int, asker: Contact) -> tuple[bytes, bytes]:
         """The v4 and v6 lists of NODES: closest live contacts that the asker may be told of."""
 
-        def fits(contact: Contact) -> bool:
-            return contact.key != asker.key and may_pass(contact.address, asker.address)
-
-        # Nearly always all of the closest fit but the asker itself, so they are not checked in the table's loop.
+        v4: list[bytes] = []
+        v6: list[bytes] = []
+        # Nearly always the closest may all be told, but for the asker itself: the table is not asked to filter.
         contacts = self.table.closest(target, count + 1)
-        some = [c for c in contacts if fits(c) and (V4 if len(c.address.ip) == 4 else V6) & families]
-        if len(some) < count and len(contacts) > count:
-            some = self.table.closest(target, count, families=families, accept=fits)
-        contacts = some[:count]
-        return (
-            b"".join(c.packed for c in contacts if c.address.is_v4),
-            b"".join(c.packed for c in contacts if not c.address.is_v4),
-        )
+        _sort_out(contacts, count, families, asker, v4, v6)
+        if len(v4) + len(v6) < count < len(contacts):
+            v4.clear()
+            v6.clear()
+            fits = self.table.closest(
+                target, count, families=families, accept=lambda c: may_pass(c.address, asker.address)
+            )
+            _sort_out(fits, count, families, asker, v4, v6)
+        return b"".join(v4), b"".join(v6)
 
     def radius(self, nodes: int) -> int | None:
         """Distance within which `nodes` other nodes are expected around a key; None: not known yet."""
@@ -116,6 +116,28 @@ class DhtState:
     def nearer_than_us(self, contacts: Iterable[Contact], target: int) -> int:
         ours = self.own_number ^ target
         return sum(1 for contact in contacts if contact.number ^ target < ours)
+
+
+def _sort_out(
+    contacts: Iterable[Contact], count: int, families: int, asker: Contact, v4: list[bytes], v6: list[bytes]
+) -> None:
+    """The first `count` that the asker may be told, by family: once for each FIND_*, so in one loop."""
+    there = asker.address
+    plain = there.scope is not Scope.GLOBAL  # then only contacts on a link or this machine need a closer look
+    for contact in contacts:
+        if contact.key == asker.key:
+            continue
+        scope = contact.address.scope
+        if scope is not Scope.GLOBAL and not (plain and scope is Scope.PRIVATE) and not may_pass(contact.address, there):
+            continue
+        packed = contact.packed
+        if len(packed) == PACKED_V4:
+            if families & V4:
+                v4.append(packed)
+        elif families & V6:
+            v6.append(packed)
+        if len(v4) + len(v6) == count:
+            return
 
 
 def may_pass(address: Address, other: Address) -> bool:
