@@ -69,6 +69,7 @@ class Node:
     _key: bytes
     _udp: Udp
     _store: Store
+    _lan: Lan
     #: Local addresses at which it can be reached now.
     _reachable: tuple[Interface, ...] = ()
     _stopped: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -100,7 +101,7 @@ class Node:
         value = await self.driver.command(name, **args)
         if name == "status":
             store = self._store.status()
-            value["counters"] |= self._udp.counters()
+            value["counters"] |= self._udp.counters() | self._lan.counters()
             value["counters"] |= {
                 "store_waiting_bytes": store.waiting_bytes,
                 "store_transactions": store.transactions,
@@ -155,19 +156,19 @@ async def open_node(
                     rng=Rng(int.from_bytes(os.urandom(8), "big")),
                 )  # fmt: skip
                 driver = Driver(peer, udp, store)
-                node = Node(home, config, driver, is_new, trio.current_time(), network, pair.key, udp, store)
                 lan = Lan(
                     Listings(network, pair.key, os.urandom),
                     udp.listen,
                     partial(_offer, driver),
                     partial(_table, driver),
                 )
+                node = Node(home, config, driver, is_new, trio.current_time(), network, pair.key, udp, store, lan)
                 crashes: list[NodeCrashed] = []
                 failure: Exception | None = None
                 async with trio.open_nursery() as nursery:
                     try:
                         await nursery.start(_drive, driver, nursery.cancel_scope, crashes)
-                        await nursery.start(watch_interfaces, partial(_interfaces_changed, node, lan))
+                        await nursery.start(watch_interfaces, partial(_interfaces_changed, node))
                         nursery.start_soon(_log_events, driver)
                         for seed in seeds:
                             nursery.start_soon(_join, driver, seed, udp.listen)
@@ -230,12 +231,12 @@ async def _drive(
         scope.cancel()
 
 
-def _interfaces_changed(node: Node, lan: Lan, interfaces: tuple[Interface, ...]) -> None:
+def _interfaces_changed(node: Node, interfaces: tuple[Interface, ...]) -> None:
     node._reachable = reachable(interfaces, node._udp.listen)
     log.info("reachable at %s", ", ".join(str(Address(i.ip, 0)).rpartition(":")[0] for i in node._reachable))
     # Others would make the core ask for contacts that these sockets cannot reach.
     node.driver.network_changed(node._reachable)
-    lan.network_changed(interfaces)
+    node._lan.network_changed(interfaces)
 
 
 async def _join(driver: Driver, seed: Seed, listen: Sequence[Address]) -> None:

@@ -90,19 +90,20 @@ async def watch_interfaces(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Call `changed` with the whole list at once and after every change, until cancelled."""
-    netlink = _open_netlink()
+    netlink = _open_netlink()  # before the first list, so that no change falls between
     with netlink or contextlib.nullcontext():
-        known: tuple[Interface, ...] | None = None
+        known = _list_or(())
+        changed(known)
+        task_status.started()
         while True:
-            listed = _list_or(known)
-            if listed is not None and listed != known:
-                known = listed
-                changed(listed)
-            task_status.started()
             await _wait_for_change(netlink)
+            listed = _list_or(known)
+            if listed != known:
+                known = listed
+                changed(known)
 
 
-def _list_or(known: tuple[Interface, ...] | None) -> tuple[Interface, ...] | None:
+def _list_or(known: tuple[Interface, ...]) -> tuple[Interface, ...]:
     try:
         return list_interfaces()
     except OSError as error:  # getifaddrs may fail while interfaces come and go

@@ -8,6 +8,7 @@ can forge, flood or remove listings; they are hints where to send a PING and not
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -26,9 +27,10 @@ log = logging.getLogger(__name__)
 SERVICE = "_p2pnode._udp.local."
 #: Listings of our network that are remembered; the oldest goes. A LAN has at most some hundred hosts.
 MAX_KNOWN = 256
-#: Names that wait to be resolved; a flood beyond is dropped, and heard again when its sender repeats it.
-MAX_WAITING = 256
-#: Names that are resolved at once, each for at most RESOLVE_MS.
+#: Names that wait to be looked at; a flood beyond is dropped, and heard again when its sender repeats it.
+MAX_WAITING = 1024
+#: Names whose records did not come with them, as an honest sender's do: some wait, few are asked for at once.
+MAX_INCOMPLETE = 64
 RESOLVERS = 4
 RESOLVE_MS = 1500
 #: RFC 6763 4.1.1: a label has at most 63 bytes, so a name of ours is short.
@@ -40,6 +42,8 @@ MAX_INTERFACES = 16
 #: Pauses between offers of known listings while the table holds fewer peers than are listed.
 OFFER_AGAIN_S = (5.0, 5.0, 10.0, 15.0)
 OFFERED_AT_ONCE = 8
+#: Offers under way: a flood of listings must neither take all commands of the core nor ping a whole LAN at once.
+MAX_OFFERING = 16
 #: Pause after the multicast sockets could not be had.
 RETRY_S = 5.0
 CLOSE_S = 3.0
@@ -62,11 +66,14 @@ class Lan:
     _interfaces: tuple[Interface, ...] = attrs.field(default=(), init=False)
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False)
     _offering: dict[str, None] = attrs.field(factory=dict, init=False)
-    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(RESOLVERS + 1), init=False)
+    _threads: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(RESOLVERS), init=False)
 
     def network_changed(self, interfaces: tuple[Interface, ...]) -> None:
         self._interfaces = interfaces
         self._changed.set()
+
+    def counters(self) -> dict[str, int]:
+        return {"lan_known": len(self.known), "lan_dropped": self.dropped}
 
     async def run(self) -> None:
         """Announce and browse until cancelled; then say goodbye."""
@@ -105,15 +112,19 @@ class Lan:
             info = _service_info(listing.label, listing.txt, local, self.listen[0].port)
             send, receive = trio.open_memory_channel[tuple[str, bool]](MAX_WAITING)
             async with trio.open_nursery() as session:
+                slow, incomplete = trio.open_memory_channel[str](MAX_INCOMPLETE)
+                session.start_soon(self._sort, zeroconf, receive, slow, info.name, nursery)
                 for _ in range(RESOLVERS):
-                    session.start_soon(self._resolve, zeroconf, receive, info.name, nursery)
+                    session.start_soon(self._resolve, zeroconf, incomplete, nursery)
                 browser = self._browse(zeroconf, send, trio.lowlevel.current_trio_token())
                 session.start_soon(_register, zeroconf, info)
                 await self._changed.wait()
                 session.cancel_scope.cancel()
         finally:
             with trio.move_on_after(CLOSE_S, shield=True):
-                await trio.to_thread.run_sync(_close, zeroconf, browser, abandon_on_cancel=True)
+                # A public listing goes on under its name, so nobody need hear that it ends for a moment.
+                goodbye = self.listings.network.private or not self._changed.is_set()
+                await trio.to_thread.run_sync(_close, zeroconf, browser, goodbye, abandon_on_cancel=True)
 
     def _browse(
         self, zeroconf: Zeroconf, send: trio.MemorySendChannel[tuple[str, bool]], token: trio.lowlevel.TrioToken
@@ -135,29 +146,41 @@ class Lan:
 
         return ServiceBrowser(zeroconf, SERVICE, handlers=[changed])
 
-    async def _resolve(
+    async def _sort(
         self,
         zeroconf: Zeroconf,
         names: trio.MemoryReceiveChannel[tuple[str, bool]],
+        slow: trio.MemorySendChannel[str],
         own: str,
         nursery: trio.Nursery,
     ) -> None:
+        """A listing whose records came with it is read at once: names without records must not hold it up."""
         async for name, gone in names:
             if gone:
                 self.known.pop(name, None)
             elif name != own:
-                ask = partial(_ask, zeroconf, name)
-                info = await trio.to_thread.run_sync(ask, abandon_on_cancel=True, limiter=self._threads)
+                info = await trio.to_thread.run_sync(_cached, zeroconf, name, abandon_on_cancel=True)
+                if info is not None:
+                    self._listed(name, info, nursery)
+                    continue
+                try:
+                    slow.send_nowait(name)
+                except trio.WouldBlock:
+                    self.dropped += 1
+
+    async def _resolve(self, zeroconf: Zeroconf, names: trio.MemoryReceiveChannel[str], nursery: trio.Nursery) -> None:
+        async for name in names:
+            info = await trio.to_thread.run_sync(_ask, zeroconf, name, abandon_on_cancel=True, limiter=self._threads)
+            if info is not None:
                 self._listed(name, info, nursery)
 
-    def _listed(self, name: str, info: ServiceInfo | None, nursery: trio.Nursery) -> None:
-        found = None
-        if info is not None:
-            try:
-                addresses = usable(_addresses(info), self._interfaces, self.listen)
-                found = self.listings.read(info.properties, addresses)
-            except Exception:  # a listing is a stranger's, and a library takes it apart
-                log.debug("a listing that cannot be read: %r", name, exc_info=True)
+    def _listed(self, name: str, info: ServiceInfo, nursery: trio.Nursery) -> None:
+        try:
+            addresses = usable(_addresses(info), self._interfaces, self.listen)
+            found = self.listings.read(info.properties, addresses)
+        except Exception:  # a listing is a stranger's, and a library takes it apart
+            log.debug("a listing that cannot be read: %r", name, exc_info=True)
+            return
         if found is None:
             return
         news = self.known.pop(name, None) != found
@@ -168,12 +191,12 @@ class Lan:
             self._start_offer(name, nursery)
 
     def _start_offer(self, name: str, nursery: trio.Nursery) -> None:
-        if name not in self._offering:
+        if name not in self._offering and len(self._offering) < MAX_OFFERING:
             self._offering[name] = None
             nursery.start_soon(self._offer_one, name, self.known[name])
 
     async def _offer_one(self, name: str, found: Found) -> None:
-        log.info("listed on the LAN: %s", ", ".join(map(str, found.addresses)))
+        log.debug("listed on the LAN: %s", ", ".join(map(str, found.addresses)))
         try:
             await self.offer(found)
         finally:
@@ -229,6 +252,23 @@ async def _register(zeroconf: Zeroconf, info: ServiceInfo) -> None:
         log.warning("the LAN listing was not announced: %s", error)
 
 
+def _cached(zeroconf: Zeroconf, name: str) -> ServiceInfo | None:
+    """What the records at hand say, None if some are missing. The cache belongs to zeroconf's own loop."""
+
+    async def load() -> ServiceInfo | None:
+        info = ServiceInfo(SERVICE, name)
+        return info if info.load_from_cache(zeroconf) else None
+
+    loop = zeroconf.loop
+    if loop is None or not loop.is_running():
+        return None
+    try:
+        return asyncio.run_coroutine_threadsafe(load(), loop).result(RESOLVE_MS / 1000)
+    except Exception:  # the name is a stranger's, and zeroconf may be closing
+        log.debug("cannot look at %r", name, exc_info=True)
+        return None
+
+
 def _ask(zeroconf: Zeroconf, name: str) -> ServiceInfo | None:
     try:
         return zeroconf.get_service_info(SERVICE, name, timeout=RESOLVE_MS)
@@ -237,8 +277,11 @@ def _ask(zeroconf: Zeroconf, name: str) -> ServiceInfo | None:
         return None
 
 
-def _close(zeroconf: Zeroconf, browser: ServiceBrowser | None) -> None:
+def _close(zeroconf: Zeroconf, browser: ServiceBrowser | None, goodbye: bool) -> None:
     try:
+        if not goodbye and zeroconf.loop is not None:
+            listings = zeroconf.registry.async_get_service_infos()
+            zeroconf.loop.call_soon_threadsafe(zeroconf.registry.async_remove, listings)
         if browser is not None:
             browser.cancel()
         zeroconf.close()

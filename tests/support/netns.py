@@ -26,7 +26,7 @@ from p2pnode.api import connect
 
 ROOT = Path(__file__).parents[2]
 #: How a node is started; the home and the verb follow.
-PROGRAM = (sys.executable, "-m", "p2pnode")
+PROGRAM = (sys.executable, "-m", "p2pnode.cli.main")
 POLL_S = 0.1
 START_S = 30.0
 STOP_S = 10.0
@@ -36,7 +36,7 @@ async def until(condition: Callable[[], Any], *, within_s: float, what: str) -> 
     """The first true value of `condition`, which runs in a thread. AssertionError after `within_s`."""
     value = None
     with trio.move_on_after(within_s):
-        while not (value := await trio.to_thread.run_sync(condition)):
+        while not (value := await trio.to_thread.run_sync(condition)):  # noqa: ASYNC110 - of other processes
             await trio.sleep(POLL_S)
     assert value, f"not within {within_s:g} s: {what}"
     return value
@@ -117,11 +117,16 @@ class Lan:
         for host in self.hosts:
             name = self.name(host)
             _ip("netns", "add", name)
+            # A host that has been up for a while: its link-local address is not to appear seconds later.
+            self._write(name, "/proc/sys/net/ipv6/conf/default/accept_dad", "0")
             _ip("link", "add", "eth0", "netns", name, "type", "veth", "peer", f"port{host}", "netns", self._bridge)
             _ip("-n", self._bridge, "link", "set", f"port{host}", "master", "br0", "up")
             _ip("-n", name, "link", "set", "lo", "up")
             _ip("-n", name, "link", "set", "eth0", "up")
             _ip("-n", name, "address", "add", f"10.77.0.{host + 1}/24", "dev", "eth0")
+
+    def _write(self, name: str, file: str, text: str) -> None:
+        subprocess.run(["ip", "netns", "exec", name, "sh", "-c", f"echo {text} > {file}"], check=True)
 
     def _remove(self) -> None:
         for name in [*map(self.name, self.hosts), self._bridge]:
@@ -180,7 +185,8 @@ class Lan:
                 nursery.start_soon(node._listen_to)
                 with trio.move_on_after(START_S):
                     await node.ready.wait()
-                assert process.poll() is None and node.ready.is_set(), f"host {host} did not get ready:\n{node.said}"
+                is_up = node.ready.is_set() and process.poll() is None
+                assert is_up, f"host {host} did not get ready:\n{node.said}"
                 try:
                     yield node
                 finally:
@@ -202,7 +208,9 @@ class Lan:
         dbus = self.folder / "dbus.conf"
         dbus.write_text(_DBUS)
         avahi = self.folder / "avahi.conf"
-        avahi.write_text("[server]\nuse-ipv4=yes\nuse-ipv6=no\nallow-interfaces=eth0\n[publish]\ndisable-publishing=yes\n")
+        avahi.write_text(
+            "[server]\nuse-ipv4=yes\nuse-ipv6=no\nallow-interfaces=eth0\n[publish]\ndisable-publishing=yes\n"
+        )
         script = _AVAHI.format(dbus=dbus, avahi=avahi)
         done = self.run(host, "sh", "-c", script)
         assert done.returncode == 0, done.stderr
@@ -232,12 +240,12 @@ _DBUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurati
 _AVAHI = """set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/dbus /run/avahi-daemon
-dbus-daemon --config-file={dbus} --nofork --nopidfile &
+dbus-daemon --config-file={dbus} --nofork --nopidfile 2>/run/dbus.log &
 bus=$!
-while [ ! -S /run/dbus/system_bus_socket ]; do kill -0 $bus; done
+while [ ! -S /run/dbus/system_bus_socket ]; do kill -0 $bus; sleep 0.1; done
 avahi-daemon --file {avahi} --no-drop-root --no-chroot --no-rlimits 2>/run/avahi.log &
 daemon=$!
-trap 'kill $daemon $bus' EXIT
-while ! avahi-browse --version >/dev/null || [ ! -S /run/avahi-daemon/socket ]; do kill -0 $daemon; done
+trap 'kill $daemon $bus; wait' EXIT
+while ! grep -sq "startup complete" /run/avahi.log; do kill -0 $daemon; sleep 0.1; done
 avahi-browse -rtp _p2pnode._udp
 """
