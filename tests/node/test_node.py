@@ -1,0 +1,197 @@
+"""Whole nodes on loopback: opened in order, closed in reverse, loud when they cannot go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from overlay.app import App, AppContext
+from overlay.errors import LocalError
+from overlay.events import PeerLost, PeerSeen
+from overlay.identity.network import format_psk
+from overlay.runtime.ports import Now
+from overlay.wire.ticket import parse_ticket
+from p2pnode.config import Config, NetworkConfig
+from p2pnode.driver import CommandFailed, NodeCrashed
+from p2pnode.keyfile import write_secret
+from p2pnode.lock import Locked, holder
+from p2pnode.node import Node, load_apps, open_node
+from p2pnode.paths import Home, HomeError
+from p2pnode.transport.udp import PortTaken
+
+CONFIG = Config(listen=("127.0.0.1:0",), lan=False, network=NetworkConfig(puzzle_bits=0), sources={"listen": "test"})
+
+
+def config(**changes: Any) -> Config:
+    return attrs.evolve(CONFIG, **changes)
+
+
+@asynccontextmanager
+async def pair(folder: Path) -> AsyncIterator[tuple[Node, Node]]:
+    """Two nodes that have met."""
+    async with open_node(Home(folder / "a"), CONFIG) as a:
+        with a.subscribe() as events:
+            async with open_node(Home(folder / "b"), config(join=(a.ticket,))) as b:
+                await seen(events, b)
+                yield a, b
+
+
+async def seen(events: Any, node: Node) -> None:
+    with trio.fail_after(10):
+        async for event in events:
+            if isinstance(event, PeerSeen) and event.id == node.driver.peer.id:  # type: ignore[attr-defined]
+                return
+
+
+async def test_two_nodes_meet_by_ticket_and_share_values(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (a, b):
+        put = await a.command("put", value=b"hello", name="greeting")
+        got = await b.command("get", author=a.id, name="greeting")
+        assert (got["value"], got["key"]) == (b"hello", put["key"])
+
+
+async def test_what_a_node_says_of_itself(tmp_path: Path) -> None:
+    async with open_node(Home(tmp_path / "a"), CONFIG) as node:
+        (listen,) = node.listen
+        assert listen.startswith("udp 127.0.0.1:")
+        assert (node.network, node.is_new) == ("p2pnode", True)
+        ticket = parse_ticket(node.ticket)
+        assert [f"udp {address}" for address in ticket.addresses] == [listen]
+        status = await node.command("status")
+        assert status["id"] == node.id
+        assert {"udp_received", "store_waiting_bytes", "lan_known"} <= set(status["counters"])
+
+
+async def test_identity_and_records_outlive_the_node(tmp_path: Path) -> None:
+    home = Home(tmp_path / "a")
+    async with open_node(home, CONFIG) as node:
+        id, key = node.id, (await node.command("put", value=b"kept"))["key"]
+    async with open_node(home, CONFIG) as node:
+        assert (node.id, node.is_new) == (id, False)
+        assert (await node.command("get", key=key))["value"] == b"kept"
+
+
+async def test_a_second_node_on_one_home_is_refused_and_the_lock_goes_with_the_node(tmp_path: Path) -> None:
+    home = Home(tmp_path / "a")
+    async with open_node(home, CONFIG):
+        with pytest.raises(Locked):
+            async with open_node(home, CONFIG):
+                pass
+        assert holder(home) is not None
+    assert holder(home) is None
+
+
+async def test_leaving_says_goodbye(tmp_path: Path) -> None:
+    async with open_node(Home(tmp_path / "a"), CONFIG) as a:
+        with a.subscribe() as events:
+            async with open_node(Home(tmp_path / "b"), config(join=(a.ticket,))) as b:
+                await seen(events, b)
+            with trio.fail_after(10):
+                async for event in events:
+                    if isinstance(event, PeerLost):
+                        assert event.reason == "left"
+                        break
+
+
+async def test_stop_ends_the_wait(tmp_path: Path) -> None:
+    async with open_node(Home(tmp_path / "a"), CONFIG) as node:
+        node.stop()
+        with trio.fail_after(5):
+            await node.wait_stopped()
+
+
+async def test_an_exception_of_the_body_comes_out_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="mine"):
+        async with open_node(Home(tmp_path / "a"), CONFIG):
+            raise KeyError("mine")
+
+
+async def test_a_bug_in_the_core_ends_the_node(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    home = Home(tmp_path / "a")
+
+    def bug(now: Now, *_: object) -> None:
+        raise ZeroDivisionError("planted")
+
+    async def crash() -> None:
+        async with open_node(home, CONFIG) as node:
+            node.driver.peer.handle_command = bug  # type: ignore[method-assign]
+            with pytest.raises(CommandFailed):
+                await node.command("status")
+            await trio.sleep_forever()
+
+    with trio.fail_after(10), pytest.raises(NodeCrashed, match="this is a bug"):
+        await crash()
+    assert "ZeroDivisionError: planted" in caplog.text
+    assert holder(home) is None
+
+
+async def test_a_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path) -> None:
+    async with open_node(Home(tmp_path / "a"), CONFIG) as a:
+        taken = (a.listen[0].removeprefix("udp "),)
+        with pytest.raises(PortTaken):
+            async with open_node(Home(tmp_path / "b"), config(listen=taken)):
+                pass
+        async with open_node(Home(tmp_path / "b"), config(listen=taken, sources={})) as b:
+            assert b.listen != a.listen
+
+
+async def test_settings_are_checked_before_anything_is_touched(tmp_path: Path) -> None:
+    for wrong in (config(join=("nowhere",)), config(network=NetworkConfig(name=" ")), config(apps=("no.such:App",))):
+        with pytest.raises((LocalError, HomeError)):
+            async with open_node(Home(tmp_path / "a"), wrong):
+                pass
+    assert not (tmp_path / "a").exists()
+
+
+async def test_networks_do_not_mix(tmp_path: Path) -> None:
+    key = tmp_path / "network.key"
+    write_secret(key, format_psk(bytes(range(32))).encode())
+    private = NetworkConfig(puzzle_bits=0, key_file=key)
+    async with (
+        open_node(Home(tmp_path / "a"), CONFIG) as a,
+        open_node(Home(tmp_path / "b"), config(network=private)) as b,
+        open_node(Home(tmp_path / "c"), config(network=private, join=(b.ticket,))) as c,
+    ):
+        with pytest.raises(CommandFailed) as failed:
+            await a.command("ping", peer=c.listen[0].removeprefix("udp "))
+        assert failed.value.code == "timed_out"
+        assert (await a.command("peers")) == []
+        assert (await c.command("ping", peer=b.listen[0].removeprefix("udp ")))["id"] == b.id
+
+
+class Echo(App):
+    """An application as a stranger would write it."""
+
+    name = "echo"
+
+    async def run(self, ctx: AppContext) -> None:
+        ctx.emit("up")
+
+
+async def test_applications_run_with_the_node(tmp_path: Path) -> None:
+    assert [type(app) for app in load_apps([f"{__name__}:Echo"])] == [Echo]
+    with pytest.raises(HomeError, match="not an application"):
+        load_apps(["builtins:dict"])
+    async with open_node(Home(tmp_path / "a"), config(apps=(f"{__name__}:Echo",))) as node:
+        assert (await node.command("status"))["id"] == node.id
+
+
+async def test_the_bridge_serves_and_its_port_is_known(tmp_path: Path) -> None:
+    async with open_node(Home(tmp_path / "a"), config(bridge="0")) as node:
+        assert node.bridge is not None
+        assert (node.bridge.host, node.bridge.port > 0) == ("127.0.0.1", True)
+
+
+async def test_a_bridge_that_cannot_listen_ends_the_start_with_a_reason(tmp_path: Path) -> None:
+    async with open_node(Home(tmp_path / "a"), CONFIG) as a:
+        taken = a.listen[0].removeprefix("udp ")
+        with pytest.raises(HomeError, match="the bridge cannot listen"):
+            async with open_node(Home(tmp_path / "b"), config(bridge=taken)):
+                pass
+    assert holder(Home(tmp_path / "b")) is None
