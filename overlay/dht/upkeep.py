@@ -147,6 +147,7 @@ class Upkeep:
             pass  # busy with the user's lookups: those fill the table as well
         finally:
             self._bootstrapping = False
+        await self._save_anchors()  # a node that dies in its first minute finds its way back, too
 
     async def _if_alone(self) -> None:
         if any(entry.failures == 0 for entry in self.dht.table.entries()):
@@ -170,12 +171,15 @@ class Upkeep:
         anchors = {_ANCHOR + c.key: c.packed for c in self.dht.table.anchors(ANCHORS) if not c.address.zone}
         if not anchors:
             return  # alone for now: the old ones may come back
-        for key, _ in list(storage.scan(_ANCHOR)):
-            if key not in anchors:
-                storage.delete(key)
-        for key, packed in anchors.items():
-            if storage.get(key) != packed:
-                storage.put(key, packed)
+        gone = [key for key, _ in storage.scan(_ANCHOR) if key not in anchors]
+        new = {key: packed for key, packed in anchors.items() if storage.get(key) != packed}
+        for key in gone:
+            storage.delete(key)
+        for key, packed in new.items():
+            storage.put(key, packed)
+        if gone or new:
+            # An idle node writes nothing else for minutes. If this fails, the next round writes them.
+            self.dht.journal.after_commit(lambda _outcome: None)
 
     # --- keeping --------------------------------------------------------------------------
 
