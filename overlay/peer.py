@@ -258,15 +258,14 @@ class Peer:
     def on_request(self, inbound: Inbound) -> None:
         """A signed request of a stranger, or from a new address: worth a PING, whose answer may enter the table."""
         contact = inbound.contact
-        known = self.endpoint.peers.get(contact) is not None
-        self.reach.on_request(inbound, known)
-        if inbound.kind is Kind.LEAVE or not self.dht.may_enter(contact):
-            return
         entry = self.table.get(contact.key)
         if entry is not None and entry.contact is contact:
             self.table.heard(contact, self.loop.now.mono_ns)
             return
         state = self.endpoint.peers.get(contact)
+        self.reach.on_request(inbound, known=state is not None)
+        if inbound.kind is Kind.LEAVE or not self.dht.may_enter(contact):
+            return
         if state is not None and state.answered_ns and self.loop.now.mono_ns - state.answered_ns < _ASKED_LATELY_NS:
             return  # it answered and did not get in; asking at each of its requests, two would ask for ever
         if (entry is not None or self.table.has_room(contact)) and self.dht.may_probe(contact):

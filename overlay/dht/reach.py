@@ -59,7 +59,7 @@ class Reach:
             return CLIENT
         return max((self.role_for(contact.address) for contact in contacts), default=FULL)
 
-    def on_request(self, inbound: Inbound, known: bool) -> None:
+    def on_request(self, inbound: Inbound, *, known: bool) -> None:
         """A PING from a global address that we never contacted proves that we can be reached."""
         if inbound.kind is Kind.PING and not known and inbound.contact.address.scope is Scope.GLOBAL:
             if self._dialled_ns is None:

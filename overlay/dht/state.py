@@ -50,29 +50,27 @@ class DhtState:
         """Full peers only: a key without the puzzle is served as a client."""
         return contact.work >= self.endpoint.network.puzzle_bits
 
-    def acceptable(self, contact: Contact, referrer: Contact) -> bool:
-        """May we talk to `contact` on the word of `referrer`?"""
-        address = contact.address
-        return (
-            contact.key != self.endpoint.signer.key
-            and address.port >= MIN_FOREIGN_PORT
-            and may_pass(address, referrer.address)
-            and bool(self.families & (V4 if address.is_v4 else V6))
-            and self.may_enter(contact)
-        )
-
     def learn(self, nodes: Nodes, referrer: Contact) -> list[Contact]:
         """The contacts of a NODES answer that may be asked. Contacts on its own link get our zone for it."""
-        zone = referrer.address.zone
-        book = self.endpoint.book
+        there = referrer.address
+        passes = _PASSES[there.scope]
+        unpacked, own = self.endpoint.book.unpacked, self.endpoint.signer.key
         learnt = []
         for packed in split_packed(nodes.v4, nodes.v6):
-            contact = book.unpacked(packed)
-            if zone and contact.address.scope is Scope.LINK:
-                contact = book.contact(contact.key, attrs.evolve(contact.address, zone=zone))
-            if self.acceptable(contact, referrer):
+            contact = unpacked(packed)
+            address = contact.address
+            if address.scope is Scope.LINK and there.zone:
+                address = attrs.evolve(address, zone=there.zone)
+                contact = self.endpoint.book.contact(contact.key, address)
+            if (
+                address.port >= MIN_FOREIGN_PORT
+                and (passes[address.scope] or may_pass(address, there))
+                and self.families & (V4 if len(packed) == PACKED_V4 else V6)
+                and self.may_enter(contact)
+                and contact.key != own
+            ):
                 learnt.append(contact)
-            else:
+            elif contact.key != own:
                 self.endpoint.count("contacts refused")
         return learnt
 
@@ -118,17 +116,26 @@ class DhtState:
         return sum(1 for contact in contacts if contact.number ^ target < ours)
 
 
+#: By the scope of the one who is told or tells: which scopes always pass. Links need a closer look.
+_PASSES = {
+    Scope.NONE: (False, False, False, False, False),
+    Scope.LOOPBACK: (False, True, False, True, True),
+    Scope.LINK: (False, False, False, True, True),
+    Scope.PRIVATE: (False, False, False, True, True),
+    Scope.GLOBAL: (False, False, False, False, True),
+}
+
+
 def _sort_out(
     contacts: Iterable[Contact], count: int, families: int, asker: Contact, v4: list[bytes], v6: list[bytes]
 ) -> None:
     """The first `count` that the asker may be told, by family: once for each FIND_*, so in one loop."""
     there = asker.address
-    plain = there.scope is not Scope.GLOBAL  # then only contacts on a link or this machine need a closer look
+    passes = _PASSES[there.scope]
     for contact in contacts:
         if contact.key == asker.key:
             continue
-        scope = contact.address.scope
-        if scope is not Scope.GLOBAL and not (plain and scope is Scope.PRIVATE) and not may_pass(contact.address, there):
+        if not passes[contact.address.scope] and not may_pass(contact.address, there):
             continue
         packed = contact.packed
         if len(packed) == PACKED_V4:
