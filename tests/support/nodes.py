@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import attrs
 
 from p2pnode.api import connect
+from p2pnode.ui.fail import Fail
 
 ROOT = Path(__file__).parents[2]
 #: Thirty processes that import at once on two busy cores.
@@ -100,7 +101,11 @@ class NodeProcess:
         return "".join(self.said)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, *, timeout_s: float = 60) -> Any:
-        return connect(self.home).call(method, path, body, timeout_s=timeout_s)
+        try:
+            return connect(self.home).call(method, path, body, timeout_s=timeout_s)
+        except Fail as failure:
+            failure.add_note(f"{self.home.name} said:\n{self.log}")
+            raise
 
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = self.call("GET", "/v1/status")
