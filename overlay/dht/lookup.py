@@ -6,7 +6,7 @@ found. Callbacks do the work, one future ends it: no task per request.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 
 import attrs
 
@@ -61,12 +61,16 @@ class Lookup:
     question: Message
     collector: Collector
     shortlist: Shortlist
+    #: Keys of first hops that another lookup used.
+    avoided: Container[bytes] = ()
     hedged: bool = False
     number: int = 0
     rpcs: int = 0
     _asked: dict[Contact, None] = attrs.Factory(dict)
     _ended: bool = False
     _over: Future[None] | None = None
+    #: Our own table has nobody to add.
+    _dry: bool = False
 
     async def run(self) -> LookupResult:
         """Never raises for what peers do; ends within LOOKUP_DEADLINE_S."""
@@ -118,6 +122,8 @@ class Lookup:
     def _pump(self) -> None:
         if self._ended:
             return
+        if not self._dry and self.shortlist.short:
+            self._refill()
         while not self.collector.satisfied and self.rpcs < MAX_LOOKUP_RPCS:
             contact = self.shortlist.next()
             if contact is None:
@@ -128,6 +134,15 @@ class Lookup:
             self._ended = True
             if self._over is not None:
                 self._over.set()
+
+    def _refill(self) -> None:
+        """Many died at once: those that answer name the same dead, and the k closest of our table were not k.
+        Without more of it a PUT right after would leave fewer copies."""
+        more = self.dht.table.closest(
+            self.target, K, families=self.dht.families,
+            accept=lambda contact: contact not in self.shortlist and contact.key not in self.avoided,
+        )  # fmt: skip
+        self._dry = not self.shortlist.add_seeds(more)
 
     def _ask(self, contact: Contact) -> bool:
         self._asked[contact] = None
@@ -206,4 +221,4 @@ def start_lookup(
         target, seeds=seeds, paths=max(1, min(paths, len(seeds))), radius=radius, diversity=dht.diversity,
         own=dht.own_number,
     )  # fmt: skip
-    return Lookup(dht, target, question, collector or Collector(), shortlist, hedged=hedged)
+    return Lookup(dht, target, question, collector or Collector(), shortlist, avoided=avoided, hedged=hedged)

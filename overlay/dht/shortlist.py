@@ -114,6 +114,18 @@ class Shortlist:
             return False
         return not (self._set_aside and self._wants_more())
 
+    @property
+    def short(self) -> bool:
+        """Fewer than k living keys are known: give it more seeds, if there are any."""
+        return self._wants_more()
+
+    def add_seeds(self, contacts: Iterable[Contact]) -> int:
+        """More contacts of our own, dealt to the paths like the first. How many are new candidates."""
+        added = 0
+        for contact in contacts:
+            added += self._learn(contact, self._paths[added % len(self._paths)], 0, None)
+        return added
+
     # --- what became of it ---------------------------------------------------------------------
 
     def on_slow(self, contact: Contact) -> None:
@@ -199,6 +211,9 @@ class Shortlist:
     def paths(self) -> int:
         """Paths that there are seeds for."""
         return len(self._paths)
+
+    def __contains__(self, contact: Contact) -> bool:
+        return contact in self._by_contact
 
     def __len__(self) -> int:
         """Candidates that are known, failed ones included."""
