@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import attrs
 
+from overlay.dht.bucket import EVICTABLE_FAILURES
 from overlay.dht.distance import random_in_bucket, random_number
 from overlay.dht.get import find_node
 from overlay.dht.handover import pull
@@ -229,11 +230,15 @@ class Upkeep:
         return len(told)
 
 
-def ping(dht: DhtState, contact: Contact) -> None:
-    """Ask whether it lives; the listener of the endpoint hears the answer."""
+def ping(dht: DhtState, contact: Contact, *, bare: bool = False) -> None:
+    """Ask whether it lives; the listener of the endpoint hears the answer. `bare`: one datagram of BARE_PING bytes."""
     entry = dht.table.get(contact.key)
-    tries = 1 if entry is not None and entry.failures else TRIES  # the dead cost one datagram a round
+    # The dead cost one datagram a round. The second ping still has all its tries: on two failures a contact may
+    # have to make room, and at 20 % loss a single try fails in a third of all cases.
+    tries = 1 if bare or (entry is not None and entry.failures >= EVICTABLE_FAILURES) else TRIES
     try:
-        dht.endpoint.request(contact, Ping(), on_reply=lambda _, message: None, on_failed=lambda: None, tries=tries)
+        dht.endpoint.request(
+            contact, Ping(), on_reply=lambda _, message: None, on_failed=lambda: None, tries=tries, bare=bare
+        )
     except LimitError:
         dht.endpoint.count("pings put off")
