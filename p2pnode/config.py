@@ -58,21 +58,22 @@ def _one_of(*words: str) -> Callable[[str], str | None]:
     return lambda value: None if value in words else "one of " + ", ".join(words)
 
 
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and int(text) <= 65535
+def is_port(text: str) -> bool:
+    """Whether this is a number from 0 to 65535; not more digits, int() raises for 4,301."""
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) <= 65535
 
 
 def _endpoints(values: tuple[str, ...]) -> str | None:
     for value in values:
         host, colon, port = value.rpartition(":")
         bare_v6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
-        if not (host and colon and _is_port(port)) or bare_v6:
+        if not (host and colon and is_port(port)) or bare_v6:
             return f"HOST:PORT or [IPV6]:PORT, not {value!r}"
     return None
 
 
 def _bridge(value: str) -> str | None:
-    good = not value or _is_port(value) or _endpoints((value,)) is None
+    good = not value or is_port(value) or _endpoints((value,)) is None
     return None if good else "PORT or HOST:PORT"
 
 

@@ -139,4 +139,8 @@ def checked(parameters: Sequence[Parameter], given: Mapping[str, object]) -> dic
 def from_query(parameters: Sequence[Parameter], query: Mapping[str, str]) -> dict[str, object]:
     """Texts of a query string with whole numbers turned into int, for `checked`."""
     counts = {parameter.name for parameter in parameters if parameter.kind is Kind.COUNT}
-    return {name: int(text) if name in counts and text.isdecimal() else text for name, text in query.items()}
+    # 19 digits are 63 bits; int() raises for 4,301, and longer texts fail the check as they are.
+    return {
+        name: int(text) if name in counts and text.isdecimal() and len(text) < 20 else text
+        for name, text in query.items()
+    }

@@ -15,6 +15,7 @@ from overlay.identity.network import Network
 from overlay.identity.node_id import format_id, node_id_of, parse_id
 from overlay.runtime.address import Address, address_of, parse_address
 from overlay.wire.ticket import PREFIX, parse_ticket
+from p2pnode.config import is_port
 from p2pnode.transport.udp import CannotListen, PortTaken, Udp, open_udp
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def parse_seed(text: str, network: Network) -> Seed:
     id_text, at, place = text.rpartition("@")
     host, colon, port_text = place.rpartition(":")
     bare_v6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
-    if not host or not colon or bare_v6 or not port_text.isdecimal() or not 0 < int(port_text) <= 65535:
+    if not host or not colon or bare_v6 or not is_port(port_text) or not int(port_text):
         raise LocalError(f"cannot join {text!r}: expected a ticket, HOST:PORT or ID@HOST:PORT")
     node_id = format_id(parse_id(id_text)) if at else None
     try:
