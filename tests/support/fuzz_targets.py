@@ -1,0 +1,323 @@
+"""Everything that reads bytes or text of strangers, as functions that take any bytes and raise nothing.
+
+One table serves hypothesis (tests/property/test_fuzz_decode.py) and atheris (tests/soak/test_atheris.py). A target
+turns bytes into the arguments of its function and swallows the one exception that the function may raise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+import overlay
+import p2pnode
+from overlay.dht.held import decode_held
+from overlay.errors import BadMessage, LocalError
+from overlay.identity import base32
+from overlay.identity.keys import KeyPair, verify
+from overlay.identity.network import Context, format_psk, parse_psk
+from overlay.identity.node_id import format_id, parse_id
+from overlay.peer import Peer
+from overlay.runtime.address import parse_address, unpack_address
+from overlay.runtime.chance import Rng
+from overlay.runtime.ports import MS, SECOND, Commit, Interface, Now, Ok, Sync
+from overlay.wire import cbor, cose
+from overlay.wire import messages as m
+from overlay.wire.envelope import decode_envelope, peek_envelope
+from overlay.wire.records import decode_provider, decode_record
+from overlay.wire.registry import Kind
+from overlay.wire.seal import open_sealed, seal
+from overlay.wire.ticket import make_ticket, parse_ticket
+from p2pnode import keyfile
+from p2pnode.bridge import values
+from p2pnode.paths import HomeError
+from p2pnode.transport.listing import Listings
+from p2pnode.transport.seeds import parse_seed
+from simulations.storage import MemoryStorage
+from tests.vectors import cases
+from tests.vectors.text import names, read_vector
+
+#: A name that promises to read something of a stranger.
+READS = re.compile(r"(decode|parse|open|peek|unpack|iter_packed)(_|\d|$)")
+#: Functions of such a name that read nothing of a stranger, and why.
+OTHERS = {
+    "p2pnode.node.open_node": "opens what the user names",
+    "p2pnode.store.store.open_store": "opens a file of this home",
+    "p2pnode.transport.udp.open_udp": "opens sockets",
+}
+
+_NETWORK = cases.PUBLIC
+_SEALING = bytes(range(32))
+_PEER_ID = KeyPair.from_seed(bytes(32))
+
+
+def accept_all(key: bytes, data: bytes, signature: bytes) -> bool:
+    """A verifier for whom every signature is good: what a hostile peer signs is still to be read."""
+    return True
+
+
+@attrs.frozen
+class Target:
+    run: Callable[[bytes], object]
+    #: Dotted names of the functions that it covers.
+    covers: tuple[str, ...]
+    #: Good inputs from which to mutate.
+    seeds: tuple[bytes, ...]
+
+
+def _allowing(*allowed: type[Exception]) -> Callable[[Callable[[bytes], object]], Callable[[bytes], object]]:
+    def decorate(run: Callable[[bytes], object]) -> Callable[[bytes], object]:
+        def target(data: bytes) -> None:
+            with contextlib.suppress(*allowed):
+                run(data)
+
+        return target
+
+    return decorate
+
+
+_bad = _allowing(BadMessage)
+_local = _allowing(LocalError)
+
+
+def _text(data: bytes) -> str:
+    """As argv gives what is not UTF-8: with halves of surrogate pairs."""
+    return data.decode(errors="surrogateescape")
+
+
+def _one_encoding(data: bytes) -> None:
+    assert cbor.encode(cbor.decode(data)) == data
+
+
+def _cose(data: bytes) -> None:
+    assert cose.open1(data, b"", accept_all) == cose.parse1(data)
+    cose.open1(data, _NETWORK.aad(Context.DGRAM), verify)
+
+
+def _body(data: bytes) -> None:
+    """First byte: the kind; the rest: the array."""
+    body = cbor.decode(data[1:])
+    kind = tuple(Kind)[data[0] % len(Kind)] if data else None
+    if kind is not None and type(body) is list:
+        message = m.decode_body(kind, body)
+        cbor.encode(message.encode_body())
+        if isinstance(message, m.Nodes):
+            list(m.iter_packed(message.v4, message.v6))
+
+
+def _record(data: bytes) -> None:
+    record = decode_record(data, _NETWORK, accept_all)
+    assert len(record.key) == 32
+    decode_record(data, _NETWORK, verify)
+
+
+def _provider(data: bytes) -> None:
+    decode_provider(data, _NETWORK, accept_all)
+    decode_provider(data, _NETWORK, verify)
+
+
+def _envelope(data: bytes) -> None:
+    envelope = peek_envelope(data)
+    assert decode_envelope(data, _NETWORK, accept_all) == envelope
+    if envelope.kind is not None:
+        m.decode_body(envelope.kind, envelope.body)
+    decode_envelope(data, _NETWORK, verify)
+
+
+def _held(data: bytes) -> None:
+    held = decode_held(data)
+    assert held is None or decode_held(held.encode()) == held
+
+
+def signed_by_nobody(payload: bytes, *, key: bytes = bytes(range(32))) -> bytes:
+    """A COSE_Sign1 around any payload; its signature convinces `accept_all` only."""
+    front = bytes.fromhex("d284 5826 a20132 045820")
+    return b"".join((front, key, b"\xa0", cbor.bstr(payload), b"\x58\x40", bytes(64)))
+
+
+def _peer(data: bytes) -> None:
+    """A whole peer for whom every signature is good, fed with datagrams cut out of the input. It must not raise."""
+    peer = Peer(
+        network=_NETWORK, keys=_PEER_ID, storage=MemoryStorage(), rng=Rng(1), entropy=Rng(2).bytes,
+        verifier=accept_all,
+    )  # fmt: skip
+    now = Now(SECOND, cases.TIME)
+    sources = (cases.V4, cases.V6)
+    peer.start(now)
+    _settle(peer, now)
+    peer.handle_network(now, (Interface(bytes((192, 0, 2, 1)), 24), Interface(cases.V6.ip, 64)))
+    for number, part in enumerate(_parts(data)):
+        now = Now(now.mono_ns + 10 * MS, now.wall_ms + 10)
+        # A payload of six items is signed for it, anything else arrives as it is.
+        datagram = signed_by_nobody(part) if part[:1] == b"\x86" else part
+        peer.handle_datagram(now, sources[number % 2], datagram)
+        _settle(peer, now)
+    peer.handle_timer(Now(now.mono_ns + SECOND, now.wall_ms + 1000))
+    _settle(peer, now)
+
+
+def _parts(data: bytes) -> Iterator[bytes]:
+    """Pieces with a length of two bytes before each; the last one may be shorter."""
+    at = 0
+    while at + 2 <= len(data):
+        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        yield data[at + 2 : end]
+        at = end
+
+
+def _settle(peer: Peer, now: Now) -> None:
+    for effect in peer.outbox():
+        if isinstance(effect, Commit | Sync):
+            peer.handle_done(now, effect.id, Ok())
+
+
+def _listing(data: bytes) -> None:
+    """Lines `key=value`, as of a TXT record of mDNS. It never raises."""
+    txt: dict[bytes, bytes | None] = {}
+    for line in data.split(b"\n"):
+        name, equals, value = line.partition(b"=")
+        txt[name] = value if equals else None
+    for network in (cases.PUBLIC, cases.PRIVATE):
+        found = Listings(network, cases.BOB.key, Rng(1).bytes).read(txt, (cases.V4,))
+        assert found is None or found.key is None or len(found.key) == 32
+
+
+def _vectors(*prefixes: str) -> tuple[bytes, ...]:
+    return tuple(read_vector(name) for name in names() if name.startswith(prefixes or ("",)))
+
+
+def _payloads() -> tuple[bytes, ...]:
+    return tuple(cose.parse1(read_vector(name))[1] for name in cases.MESSAGES)
+
+
+def _bodies() -> tuple[bytes, ...]:
+    kinds, messages = tuple(Kind), [message for message, _ in cases.MESSAGES.values()]
+    return tuple(bytes([kinds.index(each.KIND)]) + cbor.encode(each.encode_body()) for each in messages)
+
+
+def _packed(parts: tuple[bytes, ...]) -> bytes:
+    return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
+
+
+def _utf8(*texts: str) -> tuple[bytes, ...]:
+    return tuple(text.encode() for text in texts)
+
+
+_TICKET_CHECK = b"p2pnode/check/ticket/1"
+_TICKET = make_ticket(_NETWORK, cases.ALICE.key, (cases.V4, cases.V6))
+_NID = cases.PUBLIC.network_id.hex()[:16].encode()
+#: More than int() converts (sys.int_info.default_max_str_digits).
+_DIGITS = "1" * 5000
+_ID = format_id(bytes(range(32)))
+
+TARGETS: dict[str, Target] = {
+    "cbor": Target(_bad(_one_encoding), ("overlay.wire.cbor.decode",), (*_payloads(), *_bodies())),
+    "cose": Target(
+        _bad(_cose),
+        ("overlay.wire.cose.parse1", "overlay.wire.cose.open1"),
+        _vectors("ping", "store", "object"),
+    ),
+    "envelope": Target(
+        _bad(_envelope),
+        ("overlay.wire.envelope.peek_envelope", "overlay.wire.envelope.decode_envelope"),
+        tuple(read_vector(name) for name in cases.MESSAGES),
+    ),
+    # The same behind a signature: what is inside is reached with each input.
+    "payload": Target(_bad(lambda data: _envelope(signed_by_nobody(data[:1000]))), (), _payloads()),
+    "body": Target(
+        _bad(_body), ("overlay.wire.messages.decode_body", "overlay.wire.messages.iter_packed"), _bodies()
+    ),
+    "record": Target(_bad(_record), ("overlay.wire.records.decode_record",), (cases.RECORD,)),
+    "record-items": Target(
+        _bad(lambda data: _record(signed_by_nobody(data))), (), (cose.parse1(cases.RECORD)[1],)
+    ),
+    "provider": Target(_bad(_provider), ("overlay.wire.records.decode_provider",), (cases.PROVIDER,)),
+    "provider-items": Target(
+        _bad(lambda data: _provider(signed_by_nobody(data))), (), (cose.parse1(cases.PROVIDER)[1],)
+    ),
+    "sealed": Target(
+        _bad(lambda data: open_sealed(_SEALING, data)),
+        ("overlay.wire.seal.open_sealed",),
+        (seal(_SEALING, b"datagram", Rng(1).bytes),),
+    ),
+    "held": Target(_held, ("overlay.dht.held.decode_held",), (b"\x01" + bytes(82), b"\x02" + bytes(80) + b"\x04abcd")),
+    "unpacked-address": Target(
+        _local(unpack_address), ("overlay.runtime.address.unpack_address",), (cases.V4.packed, cases.V6.packed)
+    ),
+    "ticket": Target(
+        _local(lambda data: parse_ticket(_text(data))), ("overlay.wire.ticket.parse_ticket",), _utf8(_TICKET)
+    ),
+    # The same behind its check letters.
+    "ticket-items": Target(
+        _local(lambda data: parse_ticket(f"p2pnode1:{base32.encode(data)}{base32.check_of(_TICKET_CHECK, data)}")),
+        (),
+        (base32.decode(base32.normalise(_TICKET.partition(":")[2])[:-4]),),
+    ),
+    "id": Target(_local(lambda data: parse_id(_text(data))), ("overlay.identity.node_id.parse_id",), _utf8(_ID)),
+    "base32": Target(
+        _local(lambda data: base32.decode(base32.normalise(_text(data)))),
+        ("overlay.identity.base32.decode",),
+        _utf8(_ID[:-5]),
+    ),
+    "psk": Target(
+        _local(lambda data: parse_psk(_text(data))),
+        ("overlay.identity.network.parse_psk",),
+        _utf8(format_psk(bytes(range(32)))),
+    ),
+    "address": Target(
+        _local(lambda data: parse_address(_text(data))),
+        ("overlay.runtime.address.parse_address",),
+        _utf8("192.0.2.7:4433", "[2001:db8::1]:4433", "[fe80::1%3]:4433", "[::ffff:1.2.3.4]:1", "1.2.3.4:" + _DIGITS),
+    ),
+    "seed": Target(
+        _local(lambda data: parse_seed(_text(data), _NETWORK)),
+        ("p2pnode.transport.seeds.parse_seed",),
+        _utf8(_TICKET, "host.example:4433", f"{_ID}@192.0.2.7:4433", "[::1]:1", "h:" + _DIGITS),
+    ),
+    "key-file": Target(
+        _allowing(HomeError, LocalError)(lambda data: keyfile.parse_key(data, name="x")),
+        ("p2pnode.keyfile.parse_key",),
+        (b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+         b"-----END PRIVATE KEY-----\n",),
+    ),
+    "msgpack": Target(
+        _bad(values.decode_msgpack), ("p2pnode.bridge.values.decode_msgpack",), (b"\x81\xa1a\x93\x01\xc0\xc3",)
+    ),
+    "bridge-record": Target(
+        _bad(values.decode_record),
+        ("p2pnode.bridge.values.decode_record",),
+        (values.inline_record(b"\x01"), b"\x02\x00\x00"),
+    ),
+    "bridge-value": Target(_bad(values.unpack_value), ("p2pnode.bridge.values.unpack_value",), (b"\x01", b"\xa1a")),
+    "listing": Target(
+        _listing, ("p2pnode.transport.listing.Listings.read",), (b"nid=" + _NID + b"\nkey=" + b"ab" * 32, b"n=\nm=")
+    ),
+    "peer": Target(
+        _peer, ("overlay.peer.Peer.handle_datagram",), (*(_packed((p,)) for p in _payloads()), _packed(_payloads()))
+    ),
+}  # fmt: skip
+
+
+def readers() -> dict[str, Callable[..., Any]]:
+    """By dotted name: every function of overlay and p2pnode whose name promises to read something of a stranger."""
+    found: dict[str, Callable[..., Any]] = {}
+    for module in _modules():
+        for name, function in vars(module).items():
+            if inspect.isroutine(function) and READS.match(name) and function.__module__ == module.__name__:
+                found[f"{module.__name__}.{name}"] = function
+    return found
+
+
+def _modules() -> Iterator[ModuleType]:
+    for package in (overlay, p2pnode):
+        for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if not info.name.endswith("__main__"):
+                yield importlib.import_module(info.name)
