@@ -9,8 +9,11 @@ MAX_DATAGRAM = 1232
 SEAL_OVERHEAD = 40
 #: Before sealing, so that public and private networks carry the same messages.
 MAX_PLAIN_DATAGRAM = MAX_DATAGRAM - SEAL_OVERHEAD
-#: A PING without token is padded to this, so that its PONG (about 180 bytes) is never longer.
-PADDED_PING = 256
+#: A PING that is neither padded nor has a token.
+BARE_PING = 142
+#: A PING without token is padded to this: its PONG (171 bytes with an IPv6 address) and a bare PING
+#: back, both sealed, are not longer.
+PADDED_PING = 360
 #: A FIND_* without token may be padded to this and is then answered at once.
 PADDED_FIND = MAX_PLAIN_DATAGRAM
 #: Nesting of CBOR in any message; ours need 4.
@@ -68,6 +71,8 @@ MAX_LOOKUPS = 256  # at once; more wait
 LOOKUP_DEADLINE_S = 20
 REPLACEMENTS = 10  # per bucket; geth 10
 ANCHORS = 8  # contacts kept over restarts
+#: Addresses of contacts that left in silence: after a long cut any one of them leads back.
+LOST_REMEMBERED = 64
 #: Global addresses in one bucket and in the table per /24 (IPv6 /48): geth 2 and 10.
 MAX_PER_SUBNET_IN_BUCKET = 2
 MAX_PER_SUBNET_IN_TABLE = 10

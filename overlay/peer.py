@@ -29,7 +29,7 @@ from overlay.identity.keys import Signer, Verifier, verify
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
 from overlay.identity.puzzle import solves
-from overlay.limits import MAX_COMMANDS
+from overlay.limits import BARE_PING, MAX_COMMANDS
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.rpc.endpoint import Endpoint, Inbound
 from overlay.rpc.peers import PeerState
@@ -255,8 +255,11 @@ class Peer:
         if seen.test is not None and self.dht.may_probe(seen.test):
             ping(self.dht, seen.test)
 
-    def on_request(self, inbound: Inbound) -> None:
-        """A signed request of a stranger, or from a new address: worth a PING, whose answer may enter the table."""
+    def on_request(self, inbound: Inbound, room: int) -> None:
+        """A signed request of a stranger, or from a new address: worth a PING, whose answer may enter the table.
+
+        The PING is part of what an unproven address gets, so request, answer and PING together never amplify.
+        """
         contact = inbound.contact
         entry = self.table.get(contact.key)
         if entry is not None and entry.contact is contact:
@@ -268,12 +271,16 @@ class Peer:
             return
         if state is not None and state.answered_ns and self.loop.now.mono_ns - state.answered_ns < _ASKED_LATELY_NS:
             return  # it answered and did not get in; asking at each of its requests, two would ask for ever
+        bare = not inbound.proven
+        if bare and room < BARE_PING + self.endpoint.network.seal_overhead:
+            return
         if (entry is not None or self.table.has_room(contact)) and self.dht.may_probe(contact):
-            ping(self.dht, contact)
+            ping(self.dht, contact, bare=bare)
 
     def on_silent(self, contact: Contact) -> None:
         lost = self.table.failed(contact, self.loop.now.mono_ns)
         if lost:
+            self.upkeep.healing.remember(contact)
             self._report(PeerLost(contact.id, "silent"))
         self.upkeep.poke()
 

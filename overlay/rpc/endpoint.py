@@ -67,6 +67,7 @@ class Pending:
     rto_ns: int = 0
     sends: int = 0
     retried: bool = False
+    bare: bool = False
     timer: Timer | None = None
 
     def cancel(self) -> None:
@@ -77,7 +78,8 @@ class Listener(Protocol):
     """What the DHT wants to hear of every peer."""
 
     def on_answered(self, contact: Contact, state: PeerState) -> None: ...
-    def on_request(self, inbound: Inbound) -> None: ...
+    def on_request(self, inbound: Inbound, room: int) -> None:
+        """It was handled. `room`: bytes that may be sent to its address now if that is not proven."""
     def on_silent(self, contact: Contact) -> None: ...
 
 
@@ -101,11 +103,13 @@ class Endpoint:
     _pending: dict[bytes, Pending] = attrs.Factory(dict)
     _tokens: TokenMint = attrs.field(init=False)
     _fresh: FreshStamps = attrs.Factory(FreshStamps)
-    _replies: ReplyCache = attrs.Factory(ReplyCache)
+    _replies: ReplyCache = attrs.field(init=False)
     _meter: Meter = attrs.Factory(Meter)
+    _bytes_sent: int = 0
 
     def __attrs_post_init__(self) -> None:
         self._tokens = TokenMint(self.entropy)
+        self._replies = ReplyCache(self._fresh.refuse_up_to)
         self._handlers[Kind.PING] = self._on_ping
 
     def count(self, name: str) -> None:
@@ -125,22 +129,23 @@ class Endpoint:
         on_failed: Callable[[], object],
         on_slow: Callable[[int], None] | None = None,
         tries: int = TRIES,
+        bare: bool = False,
     ) -> Pending:
         """Send it now, repeat the same bytes on silence. Exactly one of `on_reply`, `on_failed` follows.
 
         `on_slow(n)` is called when the n-th try was not answered in time and another follows: the peer
-        may still answer, the caller may ask somebody else meanwhile.
+        may still answer, the caller may ask somebody else meanwhile. `bare`: never padded.
         Raises LimitError if MAX_PENDING requests wait already.
         """
         if len(self._pending) >= MAX_PENDING:
             raise LimitError(f"{MAX_PENDING} requests are waiting for replies already; wait for some to end")
         contact, address = (to, to.address) if isinstance(to, Contact) else (None, to)
         pending = Pending(
-            self, contact, address, self.entropy(8), message, on_reply, on_failed, on_slow, tries_left=tries
+            self, contact, address, self.entropy(8), message, on_reply, on_failed, on_slow, tries_left=tries, bare=bare
         )
         pending.rto_ns = self.peers.timeout_ns(contact)
-        self._pending[pending.request_id] = pending
         self._encode(pending)
+        self._pending[pending.request_id] = pending
         self._transmit_try(pending)
         return pending
 
@@ -166,16 +171,23 @@ class Endpoint:
         self._send(contact.address, self._envelope(contact, self.entropy(8), message))
 
     def _encode(self, pending: Pending) -> None:
-        pending.data = self._envelope(pending.contact, pending.request_id, pending.message)
+        pending.data = self._envelope(pending.contact, pending.request_id, pending.message, bare=pending.bare)
 
-    def _envelope(self, contact: Contact | None, request_id: bytes, message: Message) -> bytes:
+    def _envelope(
+        self, contact: Contact | None, request_id: bytes, message: Message, *, bare: bool = False
+    ) -> bytes:  # fmt: skip
+        now = self.loop.now
         if not self.stamps.ready:
+            self.stamps.renew(now)
             self.count("unsent: no stamp")
             return b""
-        now = self.loop.now
         token = self.peers.token(contact, now.mono_ns) if contact is not None else None
         to = contact.id[:8] if contact is not None else None
-        body = message.encode_body() if token else padded_body(message, to)
+        body = message.encode_body() if token or bare else padded_body(message, to)
+        if token and not body:
+            # The token may be void (it restarted, or our address changed): its RETRY has a byte more
+            # than a PING and must not be longer than what it answers.
+            body = [b""]
         return encode_envelope(
             self.signer, self.network, message.KIND, request_id, self.stamps.take(now), to, token, body
         )
@@ -295,7 +307,9 @@ class Endpoint:
         kind = envelope.kind
         assert kind is not None
         now_ns = self.loop.now.mono_ns
-        if not self._fresh.accept(envelope.key, envelope.stamp, now_ns):
+        self._replies.expire(now_ns)
+        # Goodbye is undone by whatever was said since, not by saying it again.
+        if not self._fresh.accept(envelope.key, envelope.stamp, now_ns, newest=kind is Kind.LEAVE):
             return self.count("dropped: stale")
         message = _decode(envelope)
         contact = self.book.contact(envelope.key, source)
@@ -307,14 +321,15 @@ class Endpoint:
             self.count("answered: retry")
             return self.reply(inbound, Retry(token=self.token_for(contact)))
         if kind.acts:
-            new, cached = self._replies.begin(envelope.key, envelope.request_id, now_ns)
+            new, cached = self._replies.begin(envelope.key, envelope.request_id, envelope.stamp, now_ns)
             if not new:
                 if cached is not None:
                     self._send(source, cached)
                 return self.count("answered: from cache")
-        if self.listener is not None:
-            self.listener.on_request(inbound)
+        sent_before = self._bytes_sent
         handler(inbound)
+        if self.listener is not None:
+            self.listener.on_request(inbound, size - (self._bytes_sent - sent_before))
         return None
 
     def token_for(self, contact: Contact) -> bytes:
@@ -323,6 +338,7 @@ class Endpoint:
     def reply(self, inbound: Inbound, message: Message) -> None:
         """Answer now or later; never more bytes than came from an unproven address."""
         if not self.stamps.ready:
+            self.stamps.renew(self.loop.now)
             return self.count("unsent: no stamp")
         data = encode_envelope(
             self.signer, self.network, message.KIND, inbound.request_id, self.stamps.take(self.loop.now),
@@ -348,6 +364,7 @@ class Endpoint:
             return
         if self.network.sealing_key is not None:
             data = seal(self.network.sealing_key, data, self.entropy)
+        self._bytes_sent += len(data)
         self.transmit(address, data)
 
 

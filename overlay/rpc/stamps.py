@@ -34,8 +34,12 @@ class StampSource:
 
     async def reserve(self, now: Now) -> None:
         """Returns once a block is synced. Raises LocalError if the disk refuses."""
+        self._reserving = True
         end = self._write_block(now)
-        await self._journal.synced()
+        try:
+            await self._journal.synced()
+        finally:
+            self._reserving = False
         self._reserved = end
 
     def take(self, now: Now) -> int:
@@ -44,11 +48,16 @@ class StampSource:
             raise LocalError("no stamp is reserved: the store has not confirmed the last block")
         # A clock that jumped ahead of the block must wait for the next block, order must not.
         self._last = max(self._last + 1, min(now.wall_ms, self._reserved - STAMP_BLOCK // 2))
-        if not self._reserving and self._reserved - max(self._last, now.wall_ms) < STAMP_BLOCK // 2:
+        if self._reserved - max(self._last, now.wall_ms) < STAMP_BLOCK // 2:
+            self.renew(now)
+        return self._last
+
+    def renew(self, now: Now) -> None:
+        """Ask for another block, unless one is being written. Also when none is left: the disk may work again."""
+        if not self._reserving:
             self._reserving = True
             end = self._write_block(now)
             self._journal.after_sync(lambda outcome: self._on_synced(outcome, end))
-        return self._last
 
     def _write_block(self, now: Now) -> int:
         end = max(self._last, self._reserved, now.wall_ms) + STAMP_BLOCK
@@ -57,7 +66,7 @@ class StampSource:
 
     def _on_synced(self, outcome: Outcome, end: int) -> None:
         self._reserving = False
-        if not isinstance(outcome, Failed):  # else: the rest of the block is used up, and asked again
+        if not isinstance(outcome, Failed):  # else: it is asked again, by whoever needs the next stamp
             self._reserved = end
 
 
@@ -70,14 +79,19 @@ class _Seen:
 
 
 class FreshStamps:
-    """The receiver's side: is this request newer than what its sender said 30 s ago?"""
+    """The receiver's side: is this request newer than what its sender said half a minute ago?
+
+    Two marks a sender, so what was said 30 to 60 s ago may still pass. That is for requests that change
+    nothing; what acts is refused from the moment at which its reply is forgotten (`refuse_up_to`).
+    """
 
     __slots__ = ("_senders",)
 
     def __init__(self) -> None:
         self._senders: dict[bytes, _Seen] = {}
 
-    def accept(self, key: bytes, stamp: int, now_ns: int) -> bool:
+    def accept(self, key: bytes, stamp: int, now_ns: int, *, newest: bool = False) -> bool:
+        """`newest`: only if nothing as new was heard from this sender."""
         seen = self._senders.pop(key, None)
         if seen is None:
             if len(self._senders) >= MAX_STAMPS_REMEMBERED:
@@ -89,12 +103,18 @@ class FreshStamps:
         age = now_ns - seen.marked_ns
         if age >= FRESH_WINDOW_S * SECOND:
             # Two windows without a word: all that was heard is older than the window.
-            seen.floor = seen.highest if age >= 2 * FRESH_WINDOW_S * SECOND else seen.mark
+            seen.floor = max(seen.floor, seen.highest if age >= 2 * FRESH_WINDOW_S * SECOND else seen.mark)
             seen.mark, seen.marked_ns = seen.highest, now_ns
-        if stamp <= seen.floor:
+        if stamp <= (seen.highest if newest else seen.floor):
             return False
         seen.highest = max(seen.highest, stamp)
         return True
+
+    def refuse_up_to(self, key: bytes, stamp: int) -> None:
+        """Nothing of this sender with this stamp or a smaller one passes any more."""
+        seen = self._senders.get(key)
+        if seen is not None:
+            seen.floor = max(seen.floor, stamp)
 
     def __len__(self) -> int:
         return len(self._senders)

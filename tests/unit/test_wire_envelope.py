@@ -129,9 +129,9 @@ def test_the_largest_message_of_each_kind_fits(message: m.Message) -> None:
     assert len(encode(message)) <= MAX_PLAIN_DATAGRAM
 
 
-PADDED = [(m.Ping(), 256), (m.FindNode(bytes(32), 3), 1192), (m.FindValue(bytes(32), 1), 1192)]
+PADDED = [(m.Ping(), 360), (m.FindNode(bytes(32), 3), 1192), (m.FindValue(bytes(32), 1), 1192)]
 PADDED += [(m.FindProviders(bytes(32)), 1192), (m.FindKeys(bytes(32), 9, after=bytes(32)), 1192)]
-PADDED += [(m.DialBack(), 256), (m.AppRequest("chat", b"hello"), 256)]
+PADDED += [(m.DialBack(), 360), (m.AppRequest("chat", b"hello"), 360)]
 
 
 @pytest.mark.parametrize(("message", "size"), PADDED, ids=lambda x: getattr(x, "KIND", x))
@@ -149,7 +149,7 @@ def test_a_padded_request_has_exactly_its_size(message: m.Message, size: int, to
 def test_with_a_small_stamp_it_is_shorter_and_never_longer() -> None:
     data = encode_envelope(PAIR, NETWORK, Kind.PING, b"R" * 8, 0, None, None, m.padded_body(m.Ping(), None))
 
-    assert len(data) == 256 - 8
+    assert len(data) == 360 - 8
 
 
 def test_other_kinds_are_not_padded() -> None:
@@ -162,7 +162,7 @@ def test_what_is_longer_already_stays_as_it_is() -> None:
 
 
 def test_a_pong_is_never_longer_than_the_ping_that_asked_for_it() -> None:
-    assert len(encode(m.Pong(TOKEN, bytes(18), 2))) <= 256
+    assert len(encode(m.Pong(TOKEN, bytes(18), 2))) <= 360
 
 
 def test_a_retry_is_never_longer_than_any_request_that_needs_a_token() -> None:
