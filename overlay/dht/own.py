@@ -81,6 +81,11 @@ class OwnRecords:
         if key in self._due:
             self._due[key] = due_ns
 
+    def hasten(self, due_ns: int) -> None:
+        """Have everything published at `due_ns`, if it is not due before."""
+        for key, planned_ns in self._due.items():
+            self._due[key] = min(planned_ns, due_ns)
+
     def due(self, now_ns: int) -> bytes | None:
         """A record whose time has come; the longest waiting first."""
         key = min(self._due, key=self._due.__getitem__, default=None)

@@ -1,7 +1,8 @@
 """Upkeep: join, keep contacts alive, refresh, republish, expire, take over what is ours to hold.
 
-One task sleeps until the next thing is due. Nothing here is urgent enough to be lost by a restart:
-anchors, records and what this node published are on disk.
+One task sleeps until the next thing is due. What waits for the network runs beside it, each at most
+once at a time: contacts are kept alive also while thousands of records are published. Nothing here is
+urgent enough to be lost by a restart: anchors, records and what this node published are on disk.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from overlay.dht.bucket import EVICTABLE_FAILURES
 from overlay.dht.distance import random_in_bucket, random_number
 from overlay.dht.get import find_node
 from overlay.dht.handover import pull
+from overlay.dht.healing import ASK_EVERY_NS, WATCH_EVERY_NS, Healing
 from overlay.dht.own import OwnRecords
 from overlay.dht.publish import republish
 from overlay.dht.reach import Reach
@@ -25,6 +27,7 @@ from overlay.rpc.contact import Contact
 from overlay.rpc.gather import ask_all
 from overlay.runtime.address import Address, unpack_address
 from overlay.runtime.future import Future
+from overlay.runtime.group import Group
 from overlay.runtime.ports import MS, SECOND
 from overlay.wire.messages import Leave, Ping
 
@@ -54,6 +57,13 @@ class Upkeep:
     _neighbours_ns: int = 20 * SECOND
     _bootstrapping: bool = False
     _alarm: Future[None] | None = None
+    _group: Group | None = None
+    #: What runs beside the rounds.
+    _running: dict[str, None] = attrs.Factory(dict)
+    healing: Healing = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.healing = Healing(self.dht, self.own, lambda: self._beside("bootstrap", self._bootstrap))
 
     async def run(self) -> None:
         """For as long as the peer lives."""
@@ -62,13 +72,15 @@ class Upkeep:
         self._due = {
             "seeds": start, "anchors": start + _ANCHORS_NS, "expire": start + _EXPIRE_NS, "pull": start + _PULL_NS,
             "neighbours": start + self._neighbours_ns, "refresh": start + _REFRESH_NS // 4,
-            "publish": start + 2 * SECOND,
+            "publish": start + 2 * SECOND, "lost": start + ASK_EVERY_NS, "cut": start + WATCH_EVERY_NS,
         }  # fmt: skip
         # Peers must not do their rounds in step.
         await loop.sleep(dht.rng.below(SECOND))
-        while True:
-            await self._round()
-            await self._sleep()
+        async with loop.group(name="upkeep") as group:
+            self._group = group
+            while True:
+                self._round()
+                await self._sleep()
 
     async def _sleep(self) -> None:
         """Until the next thing is due, or `poke`."""
@@ -86,22 +98,46 @@ class Upkeep:
         if self._alarm is not None:
             self._alarm.set()
 
-    async def _round(self) -> None:
+    def _round(self) -> None:
         self._keep_alive()
         self.reach.ask_if_needed()
-        await self._when_due("seeds", self._retry_ns, self._if_alone)
-        await self._when_due("anchors", _ANCHORS_NS, self._save_anchors)
-        await self._when_due("expire", _EXPIRE_NS, self._expire)
-        await self._when_due("neighbours", _NEIGHBOURS_NS, self._look_around)
-        await self._when_due("refresh", _REFRESH_NS // 4, self._refresh)
-        await self._when_due("pull", _PULL_NS, self._pull)
-        await self._when_due("publish", 10 * SECOND, self._publish)
+        if self._is_due("expire", _EXPIRE_NS):
+            self.dht.store.expire(self.dht.loop.now.wall_ms)
+        if self._is_due("cut", WATCH_EVERY_NS):
+            self.healing.watch()
+        if self._is_due("lost", ASK_EVERY_NS):
+            self.healing.ask(self._seeds)
+        for name, every_ns, work in (
+            ("seeds", self._retry_ns, self._if_alone),
+            ("anchors", _ANCHORS_NS, self._save_anchors),
+            ("neighbours", _NEIGHBOURS_NS, self._look_around),
+            ("refresh", _REFRESH_NS // 4, self._refresh),
+            ("pull", _PULL_NS, self._pull),
+            ("publish", 10 * SECOND, self._publish),
+        ):
+            if self._is_due(name, every_ns):
+                self._beside(name, work)
 
-    async def _when_due(self, name: str, every_ns: int, work: Callable[[], Awaitable[None]]) -> None:
+    def _is_due(self, name: str, every_ns: int) -> bool:
         now_ns = self.dht.loop.now.mono_ns
-        if now_ns >= self._due[name]:
-            self._due[name] = now_ns + every_ns
+        if now_ns < self._due[name]:
+            return False
+        self._due[name] = now_ns + every_ns
+        return True
+
+    def _beside(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Start it unless it runs still."""
+        if name not in self._running and self._group is not None:
+            self._running[name] = None
+            self._group.spawn(self._guarded(name, work), name=name)
+
+    async def _guarded(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
             await work()
+        except LimitError:
+            self.dht.endpoint.count("upkeep put off")  # busy with the user's lookups; the next round comes
+        finally:
+            del self._running[name]
 
     # --- joining --------------------------------------------------------------------------
 
@@ -209,9 +245,6 @@ class Upkeep:
     async def _refresh(self) -> None:
         for depth in self.dht.table.stale_buckets(self.dht.loop.now.mono_ns, _REFRESH_NS)[:8]:
             await find_node(self.dht, self.dht.table.refresh_target(depth), sample=True)
-
-    async def _expire(self) -> None:
-        self.dht.store.expire(self.dht.loop.now.wall_ms)
 
     async def _pull(self) -> None:
         await pull(self.dht)
