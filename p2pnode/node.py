@@ -258,11 +258,16 @@ async def _join(driver: Driver, seed: Seed, listen: Sequence[Address]) -> None:
 
 
 async def _offer(driver: Driver, found: Found) -> None:
+    """One address after another: a peer that answers at several would seem to move with each answer."""
     node_id = None if found.key is None else format_id(node_id_of(found.key))
-    try:
-        await driver.command("join", addresses=[{"address": str(a), "id": node_id} for a in found.addresses])
-    except CommandFailed as failed:
-        log.info("cannot join a peer of the LAN: %s", failed.message)
+    for address in found.addresses:
+        try:
+            answer = await driver.command("join", addresses=[{"address": str(address), "id": node_id}])
+        except CommandFailed as failed:
+            log.info("cannot join a peer of the LAN: %s", failed.message)
+            return
+        if answer["joined"]:
+            return
 
 
 async def _table(driver: Driver) -> int:

@@ -23,6 +23,8 @@ from overlay.runtime.ports import Interface
 from p2pnode.transport.listing import Found, Listings, announced, usable
 
 log = logging.getLogger(__name__)
+#: Warns of each datagram that an interface without a cable refuses.
+_ZEROCONF_LOG = logging.getLogger("zeroconf")
 
 SERVICE = "_p2pnode._udp.local."
 #: Listings of our network that are remembered; the oldest goes. A LAN has at most some hundred hosts.
@@ -221,6 +223,7 @@ class Lan:
 
 
 def _open(local: tuple[Interface, ...]) -> Zeroconf:
+    _ZEROCONF_LOG.setLevel(logging.NOTSET if log.isEnabledFor(logging.DEBUG) else logging.ERROR)
     v4: list[str | int] = [
         str(Address(interface.ip, 0)).rpartition(":")[0] for interface in local if len(interface.ip) == 4
     ]

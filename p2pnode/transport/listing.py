@@ -110,8 +110,9 @@ def announced(interfaces: tuple[Interface, ...], listen: tuple[Address, ...]) ->
 def usable(
     addresses: tuple[Address, ...], interfaces: tuple[Interface, ...], listen: tuple[Address, ...]
 ) -> tuple[Address, ...]:
-    """Of the addresses in a listing, those worth a try: on an attached subnet first, at most MAX_ADDRESSES.
+    """Of the addresses in a listing, those worth a try, the best first, at most MAX_ADDRESSES.
 
+    On an attached subnet before others, link-local last: nobody can be told of that one.
     A global address counts only on an attached subnet: a listing must not aim us at the internet.
     """
     families = {len(address.ip) for address in listen}
@@ -129,7 +130,7 @@ def usable(
         )
 
     good = [address for address in dict.fromkeys(addresses) if is_usable(address)]
-    good.sort(key=lambda address: (not is_attached(address, interfaces), not address.is_v4))
+    good.sort(key=lambda a: (a.scope is Scope.LINK, not is_attached(a, interfaces), not a.is_v4))
     return tuple(good[:MAX_ADDRESSES])
 
 

@@ -149,10 +149,10 @@ def test_addresses_that_are_not_tried(address: str) -> None:
     assert usable((parse_address(address),), LAN, EVERYWHERE) == ()
 
 
-def test_attached_subnets_are_tried_first_and_few_in_all() -> None:
+def test_attached_subnets_are_tried_first_link_local_addresses_last_and_few_in_all() -> None:
     listed = ["10.9.9.9:4433", "[fe80::2%2]:4433", "192.168.1.2:4433", "203.0.113.9:4433", "192.168.1.2:4433"]
     addresses = tuple(map(parse_address, listed))
-    expected = ["192.168.1.2:4433", "203.0.113.9:4433", "[fe80::2%2]:4433", "10.9.9.9:4433"]
+    expected = ["192.168.1.2:4433", "203.0.113.9:4433", "10.9.9.9:4433", "[fe80::2%2]:4433"]
     assert list(map(str, usable(addresses, LAN, EVERYWHERE))) == expected
     many = tuple(parse_address(f"192.168.1.{n}:4433") for n in range(20, 60))
     assert len(usable(many, LAN, EVERYWHERE)) == MAX_ADDRESSES

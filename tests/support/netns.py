@@ -189,6 +189,9 @@ class Lan:
                 assert is_up, f"host {host} did not get ready:\n{node.said}"
                 try:
                     yield node
+                except BaseException as error:
+                    error.add_note(f"host {host} said:\n{node.said}")
+                    raise
                 finally:
                     with trio.move_on_after(STOP_S, shield=True):
                         process.send_signal(signal.SIGTERM)
@@ -203,6 +206,8 @@ class Lan:
     def avahi_browse(self, host: int) -> str:
         """What a foreign mDNS client sees: avahi with a dbus of its own, both gone afterwards.
 
+        It asks twice, as a daemon that has been up for a while would have: a record is not multicast twice within a
+        second (RFC 6762 6), so who asks for a second only may miss one that was just told to somebody else.
         `ip netns exec` gives a mount namespace, so the /run that is mounted over is ours alone.
         """
         dbus = self.folder / "dbus.conf"
@@ -247,5 +252,7 @@ avahi-daemon --file {avahi} --no-drop-root --no-chroot --no-rlimits 2>/run/avahi
 daemon=$!
 trap 'kill $daemon $bus; wait' EXIT
 while ! grep -sq "startup complete" /run/avahi.log; do kill -0 $daemon; sleep 0.1; done
+avahi-browse -rtp _p2pnode._udp >/dev/null
+sleep 1
 avahi-browse -rtp _p2pnode._udp
 """
