@@ -125,22 +125,28 @@ async def test_a_host_with_a_new_address_is_found_there(two: Lan, host: int) -> 
 
 
 @pytest.mark.needs("nft")
-async def test_put_and_get_succeed_with_a_fifth_of_all_packets_lost(two: Lan) -> None:
-    for host in two.hosts:
-        two.loss(host, 20)
-    async with nodes(two) as (a, b):
-        await met(a, b, within_s=HEALED_S)
-        for n in range(10):
-            await trio.to_thread.run_sync(carry, two, n % 2, 1 - n % 2, f"value {n} through the noise")
+async def test_put_and_get_succeed_with_a_fifth_of_all_packets_lost(tmp_path: Path) -> None:
+    """Four hosts: one request of three tries is lost in 4.7 % of cases (0.36 cubed), all three holders' in 0.01 %."""
+    with Lan(hosts=4, folder=tmp_path) as lan:
+        for host in lan.hosts:
+            lan.loss(host, 20)
+        async with nodes(lan) as all_of_them:
+            await whole_tables(all_of_them)
+            for n in range(10):
+                await trio.to_thread.run_sync(carry, lan, n % 4, (n + 1) % 4, f"value {n} through the noise")
+
+
+async def whole_tables(all_of_them: list[HostNode]) -> None:
+    ids = {node.id for node in all_of_them}
+    assert len(ids) == len(all_of_them)
+    for node in all_of_them:
+        await until(lambda node=node: node.table() == ids - {node.id}, within_s=HEALED_S, what="a whole table")
 
 
 async def test_eight_hosts_in_one_subnet_all_know_each_other(tmp_path: Path) -> None:
     with Lan(hosts=8, folder=tmp_path) as lan:
         async with nodes(lan) as all_of_them:
-            ids = {node.id for node in all_of_them}
-            assert len(ids) == 8
-            for node in all_of_them:
-                await until(lambda node=node: node.table() == ids - {node.id}, within_s=HEALED_S, what="a whole table")
+            await whole_tables(all_of_them)
 
 
 @pytest.mark.needs("avahi-browse", "avahi-daemon", "dbus-daemon")
