@@ -12,6 +12,7 @@ from typing import Any
 
 from overlay import commands
 from overlay.app import App, Apps
+from overlay.dht.bucket import Entry
 from overlay.dht.diversity import Diversity
 from overlay.dht.get import find_node
 from overlay.dht.own import OwnRecords
@@ -58,6 +59,8 @@ from overlay.wire.registry import Kind, Role
 
 #: A peer that asks us is asked whether it lives at most this often.
 _ASKED_LATELY_NS = 300 * SECOND
+#: A peer that answers elsewhere is asked at its old address at most this often.
+_TEST_AGAIN_NS = 2 * SECOND
 
 
 class Peer:
@@ -234,11 +237,14 @@ class Peer:
         return found
 
     def known(self, node_id: bytes) -> Contact | None:
-        """The contact of a peer that answered us, the most recent address first."""
+        """The contact of a peer that answered us: where the table has it, else at its most recent address."""
         best: Contact | None = None
         best_ns = 0
         for contact in self.endpoint.peers.contacts():
             if contact.id == node_id:
+                entry = self.table.get(contact.key)
+                if entry is not None and not entry.failures:
+                    return entry.contact
                 state = self.endpoint.peers.get(contact)
                 if state is not None and state.answered_ns > best_ns and not state.failures:
                     best, best_ns = contact, state.answered_ns
@@ -247,13 +253,27 @@ class Peer:
     # --- what the endpoint tells ----------------------------------------------------------
 
     def on_answered(self, contact: Contact, state: PeerState) -> None:
+        entry = self.table.get(contact.key)
         if state.role == Role.CLIENT or not self.dht.may_enter(contact):
+            if entry is not None and entry.contact is contact:  # it was full, and cannot be reached any more
+                self.table.remove(contact.key)
+                self._report(PeerLost(contact.id, "client"))
             return
+        if entry is not None and entry.contact is not contact and not entry.failures:
+            return self._test_before_move(entry)
         seen = self.table.seen(contact, self.loop.now.mono_ns)
         if seen.outcome in (TableOutcome.ADDED, TableOutcome.MOVED):
             self._report(PeerSeen(contact.id, str(contact.address), seen.outcome is TableOutcome.MOVED))
         if seen.test is not None and self.dht.may_probe(seen.test):
             ping(self.dht, seen.test)
+
+    def _test_before_move(self, entry: Entry) -> None:
+        """It answered at another address than the one we know. Whoever passes questions and answers on between
+        us can bring that about, so it moves only once it is silent where it was."""
+        now_ns = self.loop.now.mono_ns
+        if entry.tested_ns is None or now_ns - entry.tested_ns >= _TEST_AGAIN_NS:
+            entry.tested_ns = now_ns
+            ping(self.dht, entry.contact)
 
     def on_request(self, inbound: Inbound, room: int) -> None:
         """A signed request of a stranger, or from a new address: worth a PING, whose answer may enter the table.
@@ -282,10 +302,16 @@ class Peer:
         if lost:
             self.upkeep.healing.remember(contact)
             self._report(PeerLost(contact.id, "silent"))
+        entry = self.table.get(contact.key)
+        if entry is not None and entry.contact is contact and entry.failures == 1:
+            moved = self.known(contact.id)
+            if moved is not None:
+                ping(self.dht, moved)
         self.upkeep.poke()
 
     def _on_leave(self, inbound: Inbound) -> None:
         entry = self.table.get(inbound.contact.key)
         if entry is not None and entry.contact is inbound.contact:
             self.table.remove(inbound.contact.key)
+            self.endpoint.peers.forget(inbound.contact)  # if it is back in a minute, it is new
             self._report(PeerLost(inbound.contact.id, "left"))

@@ -12,6 +12,7 @@ import attrs
 from overlay.dht.state import DhtState
 from overlay.errors import LimitError
 from overlay.events import RoleChanged
+from overlay.limits import K
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
 from overlay.runtime.address import Address, Scope, unpack_address
@@ -21,8 +22,9 @@ from overlay.wire.registry import Kind, Role
 
 CLIENT, FULL = Role.CLIENT, Role.FULL
 ROLE_NAMES: dict[int, str] = {Role.CLIENT: "client", Role.FULL: "full", Role.SUPER: "super"}
-#: A network with fewer other peers takes anybody that signs.
-_SMALL = 3
+#: A network with fewer other peers takes anybody that signs: there everybody soon talks to everybody, and
+#: nobody is left who could dial a peer that did not contact him.
+_SMALL = K
 #: A proof of reachability is renewed this often.
 _RENEW_NS = 3600 * SECOND
 _ASK_EVERY_NS = 10 * SECOND
@@ -61,10 +63,16 @@ class Reach:
 
     def on_request(self, inbound: Inbound, *, known: bool) -> None:
         """A PING from a global address that we never contacted proves that we can be reached."""
-        if inbound.kind is Kind.PING and not known and inbound.contact.address.scope is Scope.GLOBAL:
-            if self._dialled_ns is None:
-                self.dht.report(RoleChanged("full"))
-            self._dialled_ns = self.dht.loop.now.mono_ns
+        address, now_ns = inbound.contact.address, self.dht.loop.now.mono_ns
+        if known or inbound.kind is not Kind.PING or address.scope is not Scope.GLOBAL:
+            return
+        if self._dialled_ns is not None and now_ns - self._dialled_ns < _ASK_EVERY_NS:
+            return
+        if self.dht.endpoint.asks(address):
+            return  # its PING overtook its answer to ours, which had opened the NAT
+        if self._dialled_ns is None:
+            self.dht.report(RoleChanged("full"))
+        self._dialled_ns = now_ns
 
     def ask_if_needed(self) -> None:
         """Called now and then: have somebody dial us, if global peers see us and the proof is old."""

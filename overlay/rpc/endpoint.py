@@ -227,6 +227,10 @@ class Endpoint:
     def waiting(self) -> int:
         return len(self._pending)
 
+    def asks(self, address: Address) -> bool:
+        """Whether a request to this address waits for its reply."""
+        return any(pending.address == address for pending in self._pending.values())
+
     # --- incoming -------------------------------------------------------------------------
 
     def handle(self, source: Address, data: bytes) -> None:

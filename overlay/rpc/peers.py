@@ -98,6 +98,9 @@ class PeerBook:
         state = self._peers.get(contact)
         return state.token if state is not None and now_ns < state.token_until_ns else None
 
+    def forget(self, contact: Contact) -> None:
+        self._peers.pop(contact, None)
+
     def contacts(self) -> tuple[Contact, ...]:
         return tuple(self._peers)
 
