@@ -73,6 +73,13 @@ def table(report: Run) -> str:
     return "\n".join([*lines, END])
 
 
+def merged(old: Run, new: Run) -> Run:
+    """The old report with what was run anew."""
+    benches = {bench["bench"]: bench for bench in (*old["benches"], *new["benches"])}
+    order = [benches[name] for name in BENCHES if name in benches]
+    return new | {"benches": order, "took_s": round(old["took_s"] + new["took_s"], 1)}
+
+
 def write(report: Run) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -97,11 +104,14 @@ def main() -> None:
     common = ["--runs", str(args.runs)] if args.runs else []
     report["benches"] = [run(name, [*BENCHES[name], *common]) for name in chosen]
     report["took_s"] = round(time.perf_counter() - start, 1)
-    print(table(report))
-    if not args.keep and chosen == list(BENCHES):
-        write(report)
     # Timings are a report; what fails a build is a benchmark that does not run.
-    sys.exit(any(row["measured"] == "nothing" for bench in report["benches"] for row in bench["rows"]))
+    failed = any(row["measured"] == "nothing" for bench in report["benches"] for row in bench["rows"])
+    if args.only and RESULTS.exists():
+        report = merged(json.loads(RESULTS.read_text(encoding="utf-8")), report)
+    print(table(report))
+    if not args.keep and not failed and {bench["bench"] for bench in report["benches"]} == set(BENCHES):
+        write(report)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":

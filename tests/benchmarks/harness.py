@@ -160,10 +160,10 @@ def main(
         os._exit(0)
     passed = [text for name, _, _ in options for text in (f"--{name}", str(getattr(args, name)))]
     results = alternate(module, list(sides), args.runs, *passed)
-    try:
+    if missing := [side for side, good in results.items() if not good]:
+        made = [Row(f"{module}: no run of {', '.join(missing)} ended well", "", "nothing", False).as_json()]
+    else:
         made = [row.as_json() for row in rows(results, args)]
-    except (ValueError, KeyError, ZeroDivisionError) as error:
-        made = [Row(f"{module}: no result", "", f"{type(error).__name__}: {error}", False).as_json()]
     command = " ".join(["python -m", module, *(passed if any(passed) else [])])
     print(json.dumps({"bench": module.rpartition(".")[2], "command": command, "runs": args.runs, "rows": made}))
 
