@@ -41,6 +41,8 @@ async def pull(dht: DhtState) -> int:
             after = keys[-1]
             if len(keys) < KEYS_PER_PAGE:
                 break
+    if taken:
+        await dht.journal.committed()
     return taken
 
 

@@ -58,10 +58,10 @@ async def publish_signed(
         above = current
         own.was_read_back(salt)
     seq = await own.next_seq(salt, dht.loop.now.wall_ms, above=above)
+    until_ms = None if ttl_s is None else _now_ms(dht, seq) + ttl_s * 1000
     own.remember(
-        Own(key=key, type=SIGNED, value=value, salt=salt, seq=seq, until_ms=_until(dht, ttl_s), profile=profile),
-        _next(dht),
-    )
+        Own(key=key, type=SIGNED, value=value, salt=salt, seq=seq, until_ms=until_ms, profile=profile), _next(dht)
+    )  # fmt: skip
     return await _publish_kept(dht, own, key, cas=cas)
 
 
@@ -102,7 +102,7 @@ async def _publish(dht: DhtState, own: OwnRecords, slot: bytes, *, cas: int | No
     if mine is None:
         raise LocalError("the record is gone from this node's own list")
     wall_ms = dht.loop.now.wall_ms
-    expires_ms = min(wall_ms + MAX_RECORD_TTL_MS, mine.until_ms or 1 << 62)
+    expires_ms = min(_now_ms(dht, mine.seq) + MAX_RECORD_TTL_MS, mine.until_ms or 1 << 62)
     if mine.type == PROVIDER:
         stored, rpcs = await provide(dht, mine.value, seq=wall_ms, expires_ms=expires_ms)
         return Published(key=mine.value, type=PROVIDER, seq=None, stored=stored, rpcs=rpcs)
@@ -112,7 +112,8 @@ async def _publish(dht: DhtState, own: OwnRecords, slot: bytes, *, cas: int | No
             dht.endpoint.signer, dht.endpoint.network, salt=mine.salt, seq=mine.seq, expires_ms=expires_ms,
             value=mine.value,
         )  # fmt: skip
-    out = Outgoing(key=mine.key, type=mine.type, inner=inner, ttl_s=max(1, (expires_ms - wall_ms) // 1000), cas=cas)
+    ttl_s = max(1, min(expires_ms - wall_ms, MAX_RECORD_TTL_MS) // 1000)
+    out = Outgoing(key=mine.key, type=mine.type, inner=inner, ttl_s=ttl_s, cas=cas)
     result: PutResult = await put(dht, out, profile=mine.profile)
     if mine.type == SIGNED and result.newest_seq is not None and result.newest_seq > mine.seq:
         # A holder claims a newer one. Only our own signature on it counts: a liar could push our
@@ -134,6 +135,12 @@ async def republish(dht: DhtState, own: OwnRecords) -> None:
             await _publish(dht, own, slot)
         except LimitError:
             return  # busy; the rest stays due
+
+
+def _now_ms(dht: DhtState, seq: int) -> int:
+    """Our clock, but not before the seq that we sign: it was our clock once. If that was set back a day
+    since, records made by it alone would be over for others before they arrive."""
+    return max(dht.loop.now.wall_ms, seq)
 
 
 def _until(dht: DhtState, ttl_s: int | None) -> int | None:

@@ -22,6 +22,7 @@ from overlay.errors import NotFound
 from overlay.limits import MAX_REGION_STORES, PATHS, REGION_NODES, K
 from overlay.rpc.contact import Contact
 from overlay.rpc.gather import ask_all
+from overlay.runtime.ports import Failed
 from overlay.wire.messages import Message, Store, Stored, StoreStatus
 
 
@@ -101,8 +102,10 @@ async def _two_lookups(dht: DhtState, target: int, radius: int | None) -> list[L
 
 async def _store_at(dht: DhtState, out: Outgoing, contacts: Sequence[Contact], result: PutResult) -> None:
     target = int.from_bytes(out.key, "big")
+    saved = None
     if dht.nearer_than_us(contacts, target) < K and _hold(dht, out):
-        result.stored += 1
+        saved = dht.loop.future()
+        dht.journal.after_commit(saved.set)  # our copy counts as others' do: once it is on disk
     # Our own place among the k closest is ours: the k-th other peer is not asked for it.
     room = len(contacts) if len(contacts) > K else K
     message = Store(type=out.type, inner=out.inner, ttl_s=out.ttl_s, cas=out.cas)
@@ -110,6 +113,8 @@ async def _store_at(dht: DhtState, out: Outgoing, contacts: Sequence[Contact], r
     result.rpcs += len(answers)
     for answer in answers.values():
         _count(answer, result)
+    if saved is not None and not isinstance(await saved, Failed):
+        result.stored += 1
 
 
 def _hold(dht: DhtState, out: Outgoing) -> bool:

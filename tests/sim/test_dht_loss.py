@@ -39,7 +39,7 @@ def test_nobody_leaves_a_table_for_lost_datagrams(loss_ppm: int) -> None:
     # Three tries at 20 % loss each way fail in 4.7 % of pings; it takes two such pings in a row, a second
     # apart, and somebody who waits for the place: 0.2 % of about 15,000 pings at most.
     assert len(lost) <= N * loss_ppm // 400_000, f"{len(lost)} evictions in 20 minutes of {N} peers"
-    assert sum(len(swarm.peer(node).table) for node in range(N)) >= sum(sizes)
+    assert sum(len(swarm.peer(node).table) for node in range(N)) >= 0.98 * sum(sizes)
     failing = sum(swarm.peer(node).table.failing_count() for node in range(N))
     assert failing <= N * N // 10, f"{failing} contacts count as failing"
     per_minute = (swarm.network.sent - sent) / N / 20
