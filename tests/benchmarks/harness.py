@@ -129,7 +129,7 @@ def alternate(module: str, sides: Sequence[str], runs: int, *args: str) -> dict[
             try:
                 done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_LIMIT_S, check=False)
                 lines = done.stdout.strip().splitlines()
-                result = json.loads(lines[-1]) if done.returncode == 0 and lines else {"error": done.stderr[-2000:]}
+                result = json.loads(lines[-1]) if done.returncode == 0 and lines else {"error": _last_line(done.stderr)}
             except subprocess.TimeoutExpired:
                 result = {"error": f"not done after {RUN_LIMIT_S} s"}
             result |= {"side": side, "run": number + 1, "took_s": round(time.perf_counter() - start, 1)}
@@ -137,6 +137,15 @@ def alternate(module: str, sides: Sequence[str], runs: int, *args: str) -> dict[
             if "error" not in result:
                 results[side].append(result)
     return results
+
+
+def _last_line(text: str) -> str:
+    """What went wrong, without the traceback: results are committed, and paths of a machine are nobody's business."""
+    print(text, file=sys.stderr)
+    errors = [
+        line.strip(" |") for line in text.splitlines() if "Error" in line or "Crashed" in line or "TimedOut" in line
+    ]
+    return errors[-1] if errors else "it ended without a word"
 
 
 def main(
