@@ -278,7 +278,8 @@ async def _join(peer: Peer, args: Args) -> Any:
             wanted.append((parse_address(item["address"]), node_id))
         except (LocalError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"addresses: {error}") from None
-    return {"joined": await peer.upkeep.join(wanted)}
+    keep = _optional(args, "keep", bool)
+    return {"joined": await peer.upkeep.join(wanted, keep=keep is not False)}
 
 
 async def _own(peer: Peer, args: Args) -> Any:

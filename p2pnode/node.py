@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -42,7 +42,7 @@ from p2pnode.transport.seeds import Seed, listen_at, parse_seed
 from p2pnode.transport.udp import CannotListen, Udp
 
 if TYPE_CHECKING:
-    from p2pnode.bridge import Bridge, Command
+    from p2pnode.bridge import Bridge
 
 log = logging.getLogger(__name__)
 
@@ -262,7 +262,7 @@ async def _offer(driver: Driver, found: Found) -> None:
     node_id = None if found.key is None else format_id(node_id_of(found.key))
     for address in found.addresses:
         try:
-            answer = await driver.command("join", addresses=[{"address": str(address), "id": node_id}])
+            answer = await driver.command("join", addresses=[{"address": str(address), "id": node_id}], keep=False)
         except CommandFailed as failed:
             log.info("cannot join a peer of the LAN: %s", failed.message)
             return
@@ -297,7 +297,7 @@ async def _serve_bridge(node: Node, host: str, port: int, *, task_status: trio.T
     from p2pnode.bridge import serve_bridge  # asyncio and the kademlia package: for who asks
 
     try:
-        await serve_bridge(cast("Command", node.command), host, port, task_status=task_status)
+        await serve_bridge(node.command, host, port, task_status=task_status)
     except Exception:
         if node.bridge is None:
             raise

@@ -106,7 +106,7 @@ async def get(
         ).run()  # fmt: skip
         rpcs += result.rpcs
         if collector.best is None:
-            retry = start_lookup(dht, target, question, collector=collector, paths=paths, avoid=result.asked)
+            retry = start_lookup(dht, target, question, collector=collector, paths=paths, avoid=result.answered)
             if retry.shortlist.paths and not retry.shortlist.finished():
                 rpcs += (await retry.run()).rpcs
     if collector.best is None:

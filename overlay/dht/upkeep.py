@@ -141,12 +141,17 @@ class Upkeep:
 
     # --- joining --------------------------------------------------------------------------
 
-    async def join(self, addresses: Iterable[tuple[Address, bytes | None]]) -> int:
-        """Ping them all; then look around. Returns how many answered (with the id expected, if one was)."""
+    async def join(self, addresses: Iterable[tuple[Address, bytes | None]], *, keep: bool = True) -> int:
+        """Ping them all; then look around. Returns how many answered (with the id expected, if one was).
+
+        `keep`: ask them again whenever nobody is known. Not for what strangers announce on a LAN.
+        """
         addresses = list(addresses)[:_MAX_SEEDS]
-        for address, _ in addresses:
-            if len(self._seeds) < _MAX_SEEDS:
-                self._seeds[address] = None
+        for address, _ in addresses if keep else ():
+            self._seeds.pop(address, None)
+            if len(self._seeds) >= _MAX_SEEDS:
+                del self._seeds[next(iter(self._seeds))]
+            self._seeds[address] = None
         answered = await self._ping_all([address for address, _ in addresses])
         expected = {address: node_id for address, node_id in addresses if node_id is not None}
         joined = sum(1 for contact in answered if expected.get(contact.address, contact.id) == contact.id)

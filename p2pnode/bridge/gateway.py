@@ -44,7 +44,7 @@ from p2pnode.bridge.values import Value
 class Command(Protocol):
     """A node's commands. A failed one raises an exception that has a `code` (p2pnode.driver.CommandFailed)."""
 
-    async def __call__(self, name: str, **args: Any) -> Any: ...
+    async def __call__(self, name: str, /, **args: Any) -> Any: ...
 
 
 @attrs.define(slots=True)

@@ -48,7 +48,7 @@ class NodeView(Protocol):
     @property
     def version(self) -> str: ...
 
-    async def command(self, name: str, **args: Any) -> Any:
+    async def command(self, name: str, /, **args: Any) -> Any:
         """The result of a command of the core; raises p2pnode.driver.CommandFailed."""
         ...
 
