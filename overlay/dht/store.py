@@ -185,8 +185,12 @@ class RecordStore:
     def keys_near(self, near: bytes, prefix_bits: int, *, after: bytes | None = None, limit: int) -> list[bytes]:
         """Keys that share `prefix_bits` leading bits with `near`, in order, those above `after`."""
         whole, rest = divmod(min(max(prefix_bits, 0), 256), 8)
+        begin = after or b""
+        if rest and (first := near[whole] >> (8 - rest) << (8 - rest)):
+            # Begin right below the first key that can fit: whoever asks must not have us walk the whole store.
+            begin = max(begin, near[:whole] + bytes((first - 1,)) + b"\xff" * 32)
         found: list[bytes] = []
-        for at, _ in self._storage.scan(_RECORD + near[:whole], after=_RECORD + after if after else b""):
+        for at, _ in self._storage.scan(_RECORD + near[:whole], after=_RECORD + begin):
             key = at[len(_RECORD) :]
             if rest and (key[whole] ^ near[whole]) >> (8 - rest):
                 if key[whole] > near[whole]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,6 +136,25 @@ def test_keys_near(seed: int, bits: int, limit: int) -> None:
         assert len(page) <= limit
         found += page
     assert found == want
+
+
+def test_keys_near_reads_no_row_below_the_prefix() -> None:
+    """FIND_KEYS costs its sender one datagram: it must not cost us a walk over all that we hold."""
+    read: list[bytes] = []
+
+    class Counting(MemoryStorage):
+        def scan(self, prefix: bytes, *, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+            for at, value in super().scan(prefix, after=after):
+                read.append(at)
+                yield at, value
+
+    s = store(Counting())
+    for i in range(500):
+        put(s, b"%d" % i, author=i.to_bytes(32, "big"))
+    read.clear()
+    found = s.keys_near(b"\xff" * 32, 3, limit=500)
+    assert found
+    assert len(read) == len(found)
 
 
 # --- providers --------------------------------------------------------------------------------
