@@ -87,9 +87,12 @@ MAX_PENDING = 4096
 #: Tries of one request; "8 of 10 failed" then has a false-positive rate of 9e-10 at 20 % loss.
 TRIES = 3
 #: RFC 6298 with bounds for datagrams: scheduling noise of a loaded machine below, 2 s above.
-MIN_RTO_MS = 50
+MIN_RTO_MS = 25
 INITIAL_RTO_MS = 500
 MAX_RTO_MS = 2000
+#: The last try waits at least this long: a peer whose machine was busy for a moment is not dead.
+#: Nobody waits for it: a lookup and a PUT go on after the second try (overlay.dht.shortlist, LATE).
+LAST_TRY_MS = 400
 #: Peers whose round-trip time and health are remembered.
 MAX_PEERS_REMEMBERED = 8192
 #: Senders whose highest stamp is remembered.

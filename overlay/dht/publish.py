@@ -7,11 +7,12 @@ import attrs
 from overlay.dht.get import BLOB, SIGNED, get
 from overlay.dht.own import PROVIDER, Own, OwnRecords
 from overlay.dht.providers import provide
-from overlay.dht.put import Outgoing, Profile, PutResult, put
+from overlay.dht.put import Outgoing, Places, Profile, PutResult, locate, put
 from overlay.dht.state import DhtState
 from overlay.errors import LimitError, LocalError, NotFound
 from overlay.limits import MAX_RECORD, MAX_RECORD_TTL_MS, MAX_SALT, MAX_VALUE
-from overlay.runtime.ports import SECOND, Failed
+from overlay.runtime.group import together
+from overlay.runtime.ports import MS, SECOND, Failed
 from overlay.wire.records import SignedRecord, blob_key, encode_record, signed_key
 
 #: How often an author publishes anew: half of its holders may leave meanwhile.
@@ -33,10 +34,8 @@ async def publish_blob(
     """Raises LocalError for a value that is too long."""
     if len(value) > MAX_RECORD:
         raise LocalError(f"the value has {len(value)} bytes, a blob at most {MAX_RECORD}; share it as a file")
-    key = blob_key(value)
-    own.remember(
-        Own(key=key, type=BLOB, value=value, until_ms=_until(dht, ttl_s), profile=profile), _next(dht)
-    )  # fmt: skip
+    key, until_ms = blob_key(value), _until(dht, ttl_s)
+    own.remember(Own(key=key, type=BLOB, value=value, until_ms=until_ms, profile=profile), _next(dht, until_ms))
     return await _publish_kept(dht, own, key)
 
 
@@ -49,20 +48,39 @@ async def publish_signed(
     if len(value) > MAX_VALUE:
         raise LocalError(f"the value has {len(value)} bytes, a signed record at most {MAX_VALUE}; share it as a file")
     key = signed_key(dht.own_id, salt)
+    places: Places | None = None
     above = 0
-    # A restored backup or a second machine may have signed newer ones: ask before signing.
+    # A restored backup or a second machine may have signed newer ones: ask before signing. Where the record
+    # belongs is found out meanwhile.
     if (own.needs_read_back(salt) and profile is Profile.SECURE) or cas is not None:
-        current = await _current_seq(dht, key)
-        if cas is not None and current != cas:
-            raise LocalError(f"the record has seq {current}, not {cas}: read it again and decide")
-        above = current
+        places, above = await _before_signing(dht, key, profile)
+        if cas is not None and above != cas:
+            raise LocalError(f"the record has seq {above}, not {cas}: read it again and decide")
         own.was_read_back(salt)
     seq = await own.next_seq(salt, dht.loop.now.wall_ms, above=above)
     until_ms = None if ttl_s is None else _now_ms(dht, seq) + ttl_s * 1000
     own.remember(
-        Own(key=key, type=SIGNED, value=value, salt=salt, seq=seq, until_ms=until_ms, profile=profile), _next(dht)
-    )  # fmt: skip
-    return await _publish_kept(dht, own, key, cas=cas)
+        Own(key=key, type=SIGNED, value=value, salt=salt, seq=seq, until_ms=until_ms, profile=profile),
+        _next(dht, until_ms),
+    )
+    return await _publish_kept(dht, own, key, cas=cas, places=places)
+
+
+async def _before_signing(dht: DhtState, key: bytes, profile: Profile) -> tuple[Places, int]:
+    """Where it belongs, and the newest seq of ours there."""
+    above = 0
+
+    async def ask() -> None:
+        nonlocal above
+        above = await _current_seq(dht, key)
+
+    places: list[Places] = []
+
+    async def look() -> None:
+        places.append(await locate(dht, key, profile))
+
+    await together(dht.loop, look(), ask())
+    return places[0], above
 
 
 async def _current_seq(dht: DhtState, key: bytes) -> int:
@@ -74,10 +92,9 @@ async def _current_seq(dht: DhtState, key: bytes) -> int:
 
 
 async def publish_provider(dht: DhtState, own: OwnRecords, key: bytes, *, ttl_s: int | None) -> Published:
-    own.remember(
-        Own(key=_provider_slot(key), type=PROVIDER, value=key, until_ms=_until(dht, ttl_s)), _next(dht)
-    )  # fmt: skip
-    return await _publish_kept(dht, own, _provider_slot(key))
+    slot, until_ms = _provider_slot(key), _until(dht, ttl_s)
+    own.remember(Own(key=slot, type=PROVIDER, value=key, until_ms=until_ms), _next(dht, until_ms))
+    return await _publish_kept(dht, own, slot)
 
 
 def _provider_slot(key: bytes) -> bytes:
@@ -85,19 +102,23 @@ def _provider_slot(key: bytes) -> bytes:
     return b"p" + key
 
 
-async def _publish_kept(dht: DhtState, own: OwnRecords, slot: bytes, *, cas: int | None = None) -> Published:
+async def _publish_kept(
+    dht: DhtState, own: OwnRecords, slot: bytes, *, cas: int | None = None, places: Places | None = None
+) -> Published:
     """Publish what was just remembered. Whoever is told so may count on its being published again: the note on
     our own disk outlives the process by then. Raises LocalError if it could not be written."""
     kept = dht.loop.future()
     dht.journal.after_commit(kept.set)
-    published = await _publish(dht, own, slot, cas=cas)
+    published = await _publish(dht, own, slot, cas=cas, places=places)
     outcome = await kept
     if isinstance(outcome, Failed):
         raise LocalError(f"could not write to the store: {outcome.message}")
     return published
 
 
-async def _publish(dht: DhtState, own: OwnRecords, slot: bytes, *, cas: int | None = None) -> Published:
+async def _publish(
+    dht: DhtState, own: OwnRecords, slot: bytes, *, cas: int | None = None, places: Places | None = None
+) -> Published:
     mine = own.get(slot)
     if mine is None:
         raise LocalError("the record is gone from this node's own list")
@@ -114,7 +135,7 @@ async def _publish(dht: DhtState, own: OwnRecords, slot: bytes, *, cas: int | No
         )  # fmt: skip
     ttl_s = max(1, min(expires_ms - wall_ms, MAX_RECORD_TTL_MS) // 1000)
     out = Outgoing(key=mine.key, type=mine.type, inner=inner, ttl_s=ttl_s, cas=cas)
-    result: PutResult = await put(dht, out, profile=mine.profile)
+    result: PutResult = await put(dht, out, profile=mine.profile, places=places)
     if mine.type == SIGNED and result.newest_seq is not None and result.newest_seq > mine.seq:
         # A holder claims a newer one. Only our own signature on it counts: a liar could push our
         # seq so far ahead of the clock that honest holders would refuse it.
@@ -130,7 +151,7 @@ async def republish(dht: DhtState, own: OwnRecords) -> None:
         if mine is None or (mine.until_ms is not None and mine.until_ms <= dht.loop.now.wall_ms):
             own.forget(slot)
             continue
-        own.postpone(slot, _next(dht))
+        own.postpone(slot, _next(dht, mine.until_ms))
         try:
             await _publish(dht, own, slot)
         except LimitError:
@@ -147,7 +168,11 @@ def _until(dht: DhtState, ttl_s: int | None) -> int | None:
     return None if ttl_s is None else dht.loop.now.wall_ms + ttl_s * 1000
 
 
-def _next(dht: DhtState) -> int:
-    """An hour, give or take a tenth: a restart must not make all records due in one second for ever."""
+def _next(dht: DhtState, until_ms: int | None) -> int:
+    """An hour, give or take a tenth: a restart must not make all records due in one second for ever.
+    Sooner what ends sooner: it is forgotten then, and makes room."""
     jitter_ns = dht.rng.below(REPUBLISH_NS // 5 // SECOND) * SECOND
-    return dht.loop.now.mono_ns + REPUBLISH_NS * 9 // 10 + jitter_ns
+    wait_ns = REPUBLISH_NS * 9 // 10 + jitter_ns
+    if until_ms is not None:
+        wait_ns = min(wait_ns, max(0, until_ms - dht.loop.now.wall_ms) * MS + SECOND)
+    return dht.loop.now.mono_ns + wait_ns

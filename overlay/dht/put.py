@@ -9,7 +9,6 @@ cannot crowd out the honest ones, and a read-back over other first hops.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
 
 import attrs
 
@@ -22,6 +21,7 @@ from overlay.errors import NotFound
 from overlay.limits import MAX_REGION_STORES, PATHS, REGION_NODES, K
 from overlay.rpc.contact import Contact
 from overlay.rpc.gather import ask_all
+from overlay.runtime.group import together
 from overlay.runtime.ports import Failed
 from overlay.wire.messages import Message, Store, Stored, StoreStatus
 
@@ -56,51 +56,59 @@ class PutResult:
     refused: int = 0
 
 
-async def put(dht: DhtState, out: Outgoing, *, profile: Profile = Profile.SECURE) -> PutResult:
-    """Store it. Raises LimitError; never for what peers do."""
-    result = PutResult()
+@attrs.frozen(slots=True)
+class Places:
+    """Where a record belongs, as far as lookups told."""
+
+    #: Nearest first.
+    contacts: tuple[Contact, ...]
+    #: Everybody who answered on the way.
+    answered: tuple[Contact, ...]
+    rpcs: int
+
+
+async def locate(dht: DhtState, key: bytes, profile: Profile) -> Places:
+    """The holders-to-be of `key`. Raises LimitError."""
+    target = int.from_bytes(key, "big")
     if profile is Profile.CHEAP:
-        found = await find_node(dht, int.from_bytes(out.key, "big"))
-        result.rpcs += found.rpcs
-        await _store_at(dht, out, found.closest, result)
-        return result
-    hops = await _region_put(dht, out, result)
-    if len(hops) > K and not await _reads_back(dht, out, hops, result):
-        dht.endpoint.count("puts repeated")
-        await _region_put(dht, out, result)
-    return result
-
-
-async def _region_put(dht: DhtState, out: Outgoing, result: PutResult) -> tuple[Contact, ...]:
-    target = int.from_bytes(out.key, "big")
+        found = await find_node(dht, target)
+        return Places(found.closest, found.answered, found.rpcs)
     radius = dht.radius(REGION_NODES)
     lookups = await _two_lookups(dht, target, radius)
-    answered: dict[Contact, None] = {}
-    for found in lookups:
-        result.rpcs += found.rpcs
-        answered.update(dict.fromkeys(found.answered))
+    answered = dict.fromkeys(contact for found in lookups for contact in found.answered)
     nearest = sorted(answered, key=lambda contact: contact.number ^ target)
     inside = [c for i, c in enumerate(nearest) if i < K or (radius is not None and c.number ^ target <= radius)]
-    result.stored = result.refused = result.cas_mismatch = 0
-    await _store_at(dht, out, inside[:MAX_REGION_STORES], result)
-    return tuple(answered)
+    return Places(tuple(inside[:MAX_REGION_STORES]), tuple(answered), sum(found.rpcs for found in lookups))
+
+
+async def put(
+    dht: DhtState, out: Outgoing, *, profile: Profile = Profile.SECURE, places: Places | None = None
+) -> PutResult:
+    """Store it, at `places` if somebody has located them already. Raises LimitError; never for what peers do."""
+    result = PutResult()
+    if places is None:
+        places = await locate(dht, out.key, profile)
+    await _store_at(dht, out, places, result)
+    if profile is Profile.SECURE and len(places.answered) > K and not await _reads_back(dht, out, places, result):
+        dht.endpoint.count("puts repeated")
+        await _store_at(dht, out, await locate(dht, out.key, profile), result)
+    return result
 
 
 async def _two_lookups(dht: DhtState, target: int, radius: int | None) -> list[LookupResult]:
     first_hops = dht.table.closest(target, 2 * PATHS, families=dht.families)
     if len(dht.table) <= K:  # one lookup asks everybody there is
         return [await find_node(dht, target, paths=PATHS, radius=radius)]
-    async with dht.loop.group(name="two lookups") as group:
-        tasks = [
-            group.spawn(
-                find_node(dht, target, paths=PATHS, radius=radius, avoid=tuple(first_hops[other::2])), name="lookup"
-            )
-            for other in (1, 0)
-        ]
-    return [task.result() for task in tasks]
+    halves = (tuple(first_hops[1::2]), tuple(first_hops[0::2]))
+    return await together(
+        dht.loop, *(find_node(dht, target, paths=PATHS, radius=radius, avoid=half) for half in halves)
+    )  # fmt: skip
 
 
-async def _store_at(dht: DhtState, out: Outgoing, contacts: Sequence[Contact], result: PutResult) -> None:
+async def _store_at(dht: DhtState, out: Outgoing, places: Places, result: PutResult) -> None:
+    contacts = places.contacts
+    result.rpcs += places.rpcs
+    result.stored = result.refused = result.cas_mismatch = 0
     target = int.from_bytes(out.key, "big")
     saved = None
     if dht.nearer_than_us(contacts, target) < K and _hold(dht, out):
@@ -137,9 +145,9 @@ def _count(answer: Message | None, result: PutResult) -> None:
             result.refused += 1
 
 
-async def _reads_back(dht: DhtState, out: Outgoing, hops: tuple[Contact, ...], result: PutResult) -> bool:
+async def _reads_back(dht: DhtState, out: Outgoing, places: Places, result: PutResult) -> bool:
     try:
-        got = await get(dht, out.key, avoid=hops[:PATHS])
+        got = await get(dht, out.key, avoid=places.answered[:PATHS])
     except NotFound:
         return False
     result.rpcs += got.rpcs

@@ -15,7 +15,7 @@ import attrs
 from overlay.errors import BadMessage, LimitError, TimedOut
 from overlay.identity.keys import Signer, Verifier
 from overlay.identity.network import Network
-from overlay.limits import MAX_DATAGRAM, MAX_PENDING, MAX_RTO_MS, TRIES
+from overlay.limits import LAST_TRY_MS, MAX_DATAGRAM, MAX_PENDING, MAX_RTO_MS, TRIES
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.rpc.meter import Meter
 from overlay.rpc.peers import PeerBook, PeerState
@@ -60,7 +60,7 @@ class Pending:
     message: Message
     on_reply: Callable[[Contact, Message], object]
     on_failed: Callable[[], object]
-    on_slow: Callable[[int], None] | None
+    on_slow: Callable[[int], object] | None
     tries_left: int
     data: bytes = b""
     sent_ns: int = 0
@@ -127,7 +127,7 @@ class Endpoint:
         *,
         on_reply: Callable[[Contact, Message], object],
         on_failed: Callable[[], object],
-        on_slow: Callable[[int], None] | None = None,
+        on_slow: Callable[[int], object] | None = None,
         tries: int = TRIES,
         bare: bool = False,
     ) -> Pending:
@@ -203,7 +203,9 @@ class Endpoint:
 
     def _on_timeout(self, pending: Pending) -> None:
         if pending.tries_left > 0:
-            pending.rto_ns = min(2 * pending.rto_ns, MAX_RTO_MS * MS)
+            # Two quick tries, so that a dead peer holds nobody up, then a patient one (RFC 6298 5.5: back off).
+            if pending.tries_left == 1:
+                pending.rto_ns = min(max(4 * pending.rto_ns, LAST_TRY_MS * MS), 2 * MAX_RTO_MS * MS)
             self._transmit_try(pending)
             if pending.on_slow is not None:
                 pending.on_slow(pending.sends - 1)

@@ -118,3 +118,17 @@ class Group:
             self._failed(error)
         if not self._children and self._empty is not None:
             self._empty.set()
+
+
+async def together(loop: Loop, *coros: Coroutine[Any, Any, R]) -> list[R]:
+    """Run them side by side: their values, in order.
+
+    The first failure cancels the others and is raised as it is, not in a group: a caller that
+    knows which errors one of these may raise need not know how many of them ran.
+    """
+    try:
+        async with loop.group(name="together") as group:
+            tasks = [group.spawn(coro, name=getattr(coro, "__qualname__", "")) for coro in coros]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in tasks]

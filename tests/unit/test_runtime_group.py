@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from overlay.errors import LocalError, TimedOut
+from overlay.errors import LimitError, LocalError, TimedOut
+from overlay.runtime.group import together
 from overlay.runtime.loop import Cancelled, Group, Loop
+from overlay.runtime.ports import Now
 from tests.support.virtual import advance, drive
 
 
@@ -453,3 +455,32 @@ class TestCancellation:
             return loop.now.mono_ns
 
         assert drive(loop, main()) == 20
+
+
+def test_together_gives_values_in_order_and_the_first_failure_as_it_is() -> None:
+    loop, log = Loop(), list[object]()
+
+    async def after(ns: int, value: object) -> object:
+        try:
+            await loop.sleep(ns)
+        finally:
+            log.append(value)
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    async def main() -> None:
+        log.append(await together(loop, after(3, "slow"), after(1, "quick")))
+        try:
+            await together(loop, after(9, "cut short"), after(1, LimitError("full")))
+        except LimitError as error:
+            log.append(str(error))
+
+    task = loop.spawn_root(main(), name="main")
+    for now_ns in range(1, 20):
+        loop.run(Now(now_ns, 0))
+    assert task.done
+    assert log[:3] == ["quick", "slow", ["slow", "quick"]]
+    assert log[-2:] == ["cut short", "full"]
+    assert not loop.tasks()
+    assert loop.next_deadline() is None
