@@ -7,6 +7,8 @@ which sends a PING. A NAT lets that PING through only if anybody's is let throug
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from overlay.dht.state import DhtState
@@ -16,7 +18,8 @@ from overlay.limits import K
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
 from overlay.runtime.address import Address, Scope, unpack_address
-from overlay.runtime.ports import SECOND
+from overlay.runtime.future import Future
+from overlay.runtime.ports import MS, SECOND
 from overlay.wire.messages import DialBack, Message, Ping, Pong
 from overlay.wire.registry import Kind, Role
 
@@ -28,6 +31,9 @@ _SMALL = K
 #: A proof of reachability is renewed this often.
 _RENEW_NS = 3600 * SECOND
 _ASK_EVERY_NS = 10 * SECOND
+#: Helpers asked at once after a start: one may choose somebody whom we contacted already.
+_HELPERS = 3
+_PROOF_LEAST_NS = 50 * MS
 
 
 @attrs.define(slots=True, eq=False)
@@ -38,6 +44,7 @@ class Reach:
     _dialled_ns: int | None = None
     _asked_ns: int = -_ASK_EVERY_NS
     _dialling: dict[Address, int] = attrs.Factory(dict)
+    _proof: Future[None] | None = None
 
     def __attrs_post_init__(self) -> None:
         self.dht.endpoint.serve(Kind.DIALBACK, self._on_dialback)
@@ -62,17 +69,38 @@ class Reach:
         return max((self.role_for(contact.address) for contact in contacts), default=FULL)
 
     def on_request(self, inbound: Inbound, *, known: bool) -> None:
-        """A PING from a global address that we never contacted proves that we can be reached."""
+        """A request from a global address that we never contacted proves that we can be reached: the PING that
+        we asked for, or somebody's FIND_NODE who heard of us."""
         address, now_ns = inbound.contact.address, self.dht.loop.now.mono_ns
-        if known or inbound.kind is not Kind.PING or address.scope is not Scope.GLOBAL:
+        if known or address.scope is not Scope.GLOBAL:
             return
         if self._dialled_ns is not None and now_ns - self._dialled_ns < _ASK_EVERY_NS:
             return
         if self.dht.endpoint.asks(address):
-            return  # its PING overtook its answer to ours, which had opened the NAT
+            return  # its request overtook its answer to ours, which had opened the NAT
         if self._dialled_ns is None:
             self.dht.report(RoleChanged("full"))
         self._dialled_ns = now_ns
+        if self._proof is not None:
+            self._proof.set()
+
+    async def prove(self, helpers: Sequence[Contact]) -> None:
+        """Have somebody dial us before we look around. In a small network that contacts everybody, and a PING of one
+        whom we contacted proves nothing: all but the first would be clients for ever."""
+        loop, peers = self.dht.loop, self.dht.endpoint.peers
+        now_ns = loop.now.mono_ns
+        fit = [c for c in helpers if self.role_for(c.address) == CLIENT and peers.token(c, now_ns)]
+        if not self.solved or not fit or self._proof is not None:
+            return
+        self._asked_ns = now_ns
+        self._proof = loop.future()
+        for helper in self.dht.rng.sample(fit, min(len(fit), _HELPERS)):
+            self._send(helper, None)
+        # Three trips through the network: to the helper, to whom it asks, and from there.
+        wait_ns = min(max(4 * peers.network_rtt.smoothed, _PROOF_LEAST_NS), SECOND)
+        with loop.move_on_after(wait_ns):
+            await self._proof
+        self._proof = None
 
     def ask_if_needed(self) -> None:
         """Called now and then: have somebody dial us, if global peers see us and the proof is old."""

@@ -8,7 +8,7 @@ from overlay.dht.hold import accept_record
 from overlay.dht.state import DhtState
 from overlay.dht.store import PutOutcome
 from overlay.errors import BadMessage
-from overlay.limits import KEYS_PER_PAGE, PROVIDERS_PER_PAGE, K
+from overlay.limits import KEYS_PER_PAGE, MAX_RECORD_TTL_MS, PROVIDERS_PER_PAGE, K
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
 from overlay.runtime.ports import Failed, Outcome
@@ -78,7 +78,8 @@ class Server:
         if held is None or not self._serves(inbound.contact):
             return dht.endpoint.reply(inbound, self._nodes(inbound, message.key, message.families))
         token = dht.endpoint.token_for(inbound.contact)
-        ttl_s = max(0, held.expires_ms - dht.loop.now.wall_ms) // 1000
+        # Right after our clock was set back a life may be longer than a message can say.
+        ttl_s = min(max(0, held.expires_ms - dht.loop.now.wall_ms), MAX_RECORD_TTL_MS) // 1000
         return dht.endpoint.reply(inbound, Value(token=token, type=held.type, inner=held.inner, ttl_s=ttl_s))
 
     def _store(self, inbound: Inbound) -> None:

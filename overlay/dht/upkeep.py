@@ -156,6 +156,7 @@ class Upkeep:
         expected = {address: node_id for address, node_id in addresses if node_id is not None}
         joined = sum(1 for contact in answered if expected.get(contact.address, contact.id) == contact.id)
         if joined:
+            await self.reach.prove(answered)
             await self._bootstrap()
         return joined
 
@@ -201,7 +202,8 @@ class Upkeep:
         """Nobody answers: anchors of the last run, and all that we were told to join."""
         self._retry_ns = min(2 * self._retry_ns, _RETRY_MAX_NS)
         seeds = list(dict.fromkeys([*self._anchors(), *self._seeds]))
-        if seeds and await self._ping_all(seeds):
+        if seeds and (answered := await self._ping_all(seeds)):
+            await self.reach.prove(answered)
             await self._bootstrap()
 
     def _anchors(self) -> list[Address]:

@@ -6,31 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from overlay.runtime.ports import SendDatagram
-from overlay.wire.envelope import peek_envelope
 from tests.support.swarm import LOOPBACK, Swarm
+from tests.support.watch import Watch
 
 N = 25
 DAY_MS = 24 * 3600 * 1000
-
-
-def _stamps(swarm: Swarm) -> dict[bytes, int]:
-    """From now on, the highest stamp that each key sent; fails when one is not above the last."""
-    highest: dict[bytes, int] = {}
-    perform = swarm.engine._perform
-
-    def watched(host: object, effect: object) -> None:
-        if isinstance(effect, SendDatagram):
-            envelope = peek_envelope(effect.data)
-            if effect.data not in seen:  # a retry is the same bytes
-                assert envelope.stamp > highest.get(envelope.key, -1), "a stamp went back or came twice"
-                highest[envelope.key] = envelope.stamp
-                seen[effect.data] = None
-        perform(host, effect)  # type: ignore[arg-type]
-
-    seen: dict[bytes, None] = {}
-    swarm.engine._perform = watched  # type: ignore[method-assign, assignment]
-    return highest
 
 
 def _jobs(swarm: Swarm) -> Iterator[tuple[int, str, dict[str, object]]]:
@@ -53,7 +33,8 @@ def test_a_network_comes_back_from_its_disks_alone(lan: bool) -> None:
         swarm.engine.start(node)
     assert [len(swarm.peer(node).dht.store) for node in range(N)] == records
     swarm.run_for(30)  # nobody gave a join command
-    assert min(len(swarm.peer(node).table) for node in range(N)) == N - 1
+    # With global addresses who asks to be dialled back while few are up may stay a client for a while.
+    assert min(len(swarm.peer(node).table) for node in range(N)) >= (N - 1 if lan else N - 4)
     for node in range(1, N, 2):
         got = swarm.commands((node, "get", {"key": one["key"]}) for one in put)
         assert [one["value"] for one in got] == [job[2]["value"] for job in _jobs(swarm)]
@@ -62,11 +43,11 @@ def test_a_network_comes_back_from_its_disks_alone(lan: bool) -> None:
 @pytest.mark.parametrize("skew_ms", [0, -DAY_MS, DAY_MS], ids=["right", "a day back", "a day ahead"])
 def test_stamps_and_seqs_never_go_back(skew_ms: int) -> None:
     swarm = Swarm(N, seed=2, link=LOOPBACK, fake_keys=True)
-    highest = _stamps(swarm)
+    watch = Watch(swarm)
     swarm.run_for(60)
     first = swarm.commands(_jobs(swarm))
     swarm.run_for(1)
-    assert len(highest) == N
+    assert len(watch.stamps) == N
     seqs = {one["key"]: one["seq"] for one in first if one["kind"] == "signed"}
     for node in range(N):
         swarm.engine.kill(node)
@@ -85,7 +66,7 @@ def test_stamps_and_seqs_never_go_back(skew_ms: int) -> None:
 
 def test_one_clock_that_was_set_back_a_day_while_running() -> None:
     swarm = Swarm(N, seed=3, link=LOOPBACK, fake_keys=True)
-    _stamps(swarm)
+    Watch(swarm)
     swarm.run_for(60)
     put = swarm.command(5, "put", value=b"one", name="x")
     swarm.engine.skew(5, -DAY_MS)
