@@ -30,6 +30,8 @@ MAX_VALUE = 832
 MAX_RECORD_TTL_MS = 24 * 3600 * 1000
 #: A seq may be this far ahead of the clock of the node that stores it.
 MAX_SEQ_AHEAD_MS = 24 * 3600 * 1000
+#: No reader believes a larger one, whoever holds it: its author could never sign another.
+MAX_SEQ = 1 << 62
 #: 65,536 x 1 kB = 64 MiB of records a node.
 MAX_RECORDS = 65_536
 #: One author may fill a sixteenth of that with signed records.

@@ -260,7 +260,8 @@ class Peer:
                 self._report(PeerLost(contact.id, "client"))
             return
         if entry is not None and entry.contact is not contact and not entry.failures:
-            return self._test_before_move(entry)
+            self._test_before_move(entry)
+            return
         seen = self.table.seen(contact, self.loop.now.mono_ns)
         if seen.outcome in (TableOutcome.ADDED, TableOutcome.MOVED):
             self._report(PeerSeen(contact.id, str(contact.address), seen.outcome is TableOutcome.MOVED))

@@ -8,7 +8,7 @@ from overlay.dht.lookup import Collector, LookupResult, start_lookup
 from overlay.dht.state import DhtState
 from overlay.errors import BadMessage, NotFound
 from overlay.events import Equivocation
-from overlay.limits import AGREEING_HOLDERS, PATHS
+from overlay.limits import AGREEING_HOLDERS, MAX_SEQ, PATHS
 from overlay.rpc.contact import Contact
 from overlay.wire.messages import FindNode, FindValue, Message, Value
 from overlay.wire.records import SignedRecord, blob_key, decode_record, newer, signed_key
@@ -43,6 +43,8 @@ def read_record(dht: DhtState, key: bytes, kind: int, inner: bytes) -> Record:
         raise BadMessage("signed record belongs to another key", blame=record.author)
     if record.expires_ms <= dht.loop.now.wall_ms:
         raise BadMessage("signed record is expired")
+    if record.seq > MAX_SEQ:
+        raise BadMessage("signed record leaves no seq for the next one", blame=record.author)
     return record
 
 

@@ -10,7 +10,7 @@ from overlay.dht.providers import provide
 from overlay.dht.put import Outgoing, Places, Profile, PutResult, locate, put
 from overlay.dht.state import DhtState
 from overlay.errors import LimitError, LocalError, NotFound
-from overlay.limits import MAX_RECORD, MAX_RECORD_TTL_MS, MAX_SALT, MAX_VALUE
+from overlay.limits import MAX_RECORD_TTL_MS, MAX_SALT, MAX_VALUE
 from overlay.runtime.group import together
 from overlay.runtime.ports import MS, SECOND, Failed
 from overlay.wire.records import SignedRecord, blob_key, encode_record, signed_key
@@ -32,8 +32,8 @@ async def publish_blob(
     dht: DhtState, own: OwnRecords, value: bytes, *, ttl_s: int | None, profile: Profile
 ) -> Published:
     """Raises LocalError for a value that is too long."""
-    if len(value) > MAX_RECORD:
-        raise LocalError(f"the value has {len(value)} bytes, a blob at most {MAX_RECORD}; share it as a file")
+    if len(value) > MAX_VALUE:
+        raise LocalError(f"the value has {len(value)} bytes, a blob at most {MAX_VALUE}; share it as a file")
     key, until_ms = blob_key(value), _until(dht, ttl_s)
     own.remember(Own(key=key, type=BLOB, value=value, until_ms=until_ms, profile=profile), _next(dht, until_ms))
     return await _publish_kept(dht, own, key)
