@@ -25,7 +25,7 @@ from overlay.dht.providers import Provider, providers
 from overlay.dht.publish import Published, publish_blob, publish_provider, publish_signed
 from overlay.dht.put import Profile
 from overlay.dht.state import DhtState
-from overlay.errors import LocalError, OverlayError, Refused, TimedOut
+from overlay.errors import LocalError, Refused, TimedOut
 from overlay.events import AppEvent
 from overlay.limits import MAX_APP_BODY, MAX_APP_NAME, MAX_APP_SERVING, MAX_APPS
 from overlay.rpc.contact import Contact
@@ -72,7 +72,10 @@ class AppContext:
         return self.dht.own_id
 
     def serve(self, handler: Handler) -> None:
-        """Answer requests of other peers' copies of this application."""
+        """Answer requests of other peers' copies of this application.
+
+        What the handler raises is answered with "failed" and reported; the application lives on.
+        """
         self.handler = handler
 
     async def call(self, node_id: bytes, body: bytes) -> bytes:
@@ -173,9 +176,10 @@ class Apps:
                 raise LocalError(f"the answer has {len(answer)} bytes, at most {MAX_APP_BODY} fit into a datagram")
         except Refused:
             status, answer = AppStatus.REFUSED, b""
-        except OverlayError as error:
+        except Exception as error:  # whatever a stranger's body brings about must not end the application
             status, answer = AppStatus.FAILED, b""
-            self.dht.report(AppEvent(inbound.message.app, "request failed", (("error", str(error)),)))  # type: ignore[union-attr]
+            reason = f"{type(error).__name__}: {error}"
+            self.dht.report(AppEvent(inbound.message.app, "request failed", (("error", reason),)))  # type: ignore[union-attr]
         finally:
             self._serving -= 1
         self.dht.endpoint.reply(inbound, AppReply(status=status, body=answer))

@@ -24,6 +24,7 @@ from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network, parse_psk
 from overlay.identity.node_id import format_id, node_id_of, short_id
 from overlay.identity.puzzle import solves
+from overlay.limits import MAX_APP_NAME
 from overlay.peer import Peer
 from overlay.runtime.address import Address, Scope
 from overlay.runtime.chance import Rng
@@ -319,6 +320,9 @@ def load_apps(names: Sequence[str]) -> list[App]:
             ) from error
         if not isinstance(made, App):
             raise HomeError("this is not an application", facts={"app": name, "expected": "a subclass of overlay.App"})
+        if not 1 <= len(made.name.encode()) <= MAX_APP_NAME or made.name in (app.name for app in apps):
+            expected = f"a name of 1 to {MAX_APP_NAME} bytes that no other application here has"
+            raise HomeError("an application has no name of its own", facts={"name": made.name, "expected": expected})
         apps.append(made)
     return apps
 

@@ -178,6 +178,8 @@ async def test_applications_run_with_the_node(tmp_path: Path) -> None:
     assert [type(app) for app in load_apps([f"{__name__}:Echo"])] == [Echo]
     with pytest.raises(HomeError, match="not an application"):
         load_apps(["builtins:dict"])
+    with pytest.raises(HomeError, match="no name of its own"):
+        load_apps([f"{__name__}:Echo", f"{__name__}:Echo"])
     async with open_node(Home(tmp_path / "a"), config(apps=(f"{__name__}:Echo",))) as node:
         assert (await node.command("status"))["id"] == node.id
 

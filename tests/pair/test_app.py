@@ -1,0 +1,82 @@
+"""Two copies of one application ask each other by datagram, whatever the one sends and the other raises."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from overlay.app import App, AppContext
+from overlay.errors import LocalError, Refused
+from overlay.events import AppEvent
+from overlay.limits import MAX_APP_BODY
+from tests.support.pair import B, Pair, pair
+
+
+class Echo(App):
+    """Gives back what it gets; some bodies make it fail in the ways that a handler can."""
+
+    name = "echo"
+
+    async def run(self, ctx: AppContext) -> None:
+        async def handler(caller: bytes, body: bytes) -> bytes:
+            match body:
+                case b"refuse":
+                    raise Refused("not you")
+                case b"break":
+                    raise KeyError("not foreseen")
+                case b"nothing":
+                    return None  # type: ignore[return-value]
+                case b"long":
+                    return bytes(MAX_APP_BODY + 1)
+            return body
+
+        ctx.serve(handler)
+
+
+@attrs.define(eq=False)
+class Asker(App):
+    bodies: list[bytes]
+    answers: list[bytes | str] = attrs.Factory(list)
+    name = "echo"
+
+    async def run(self, ctx: AppContext) -> None:
+        await ctx.sleep(3_000_000_000)  # until the test has made them meet
+        node_id = next(iter(ctx.dht.table.contacts())).id
+        for body in self.bodies:
+            try:
+                self.answers.append(await ctx.call(node_id, body))
+            except (LocalError, Refused) as error:
+                self.answers.append(str(error))
+
+
+def asked(*bodies: bytes, serving: App | None = None) -> tuple[Pair, list[bytes | str]]:
+    asker = Asker(list(bodies))
+    link = pair(apps_a=[asker], apps_b=[serving] if serving is not None else [])
+    link.command("a", "ping", {"peer": str(B)})
+    link.settle(seconds=6)
+    assert len(asker.answers) == len(bodies)
+    return link, asker.answers
+
+
+def test_a_call_is_answered() -> None:
+    assert asked(b"hello", bytes(MAX_APP_BODY), serving=Echo())[1] == [b"hello", bytes(MAX_APP_BODY)]
+
+
+def test_a_body_that_does_not_fit_is_not_sent() -> None:
+    _, (told,) = asked(bytes(MAX_APP_BODY + 1), serving=Echo())
+    assert "at most 900" in str(told)
+
+
+def test_a_peer_without_the_application_says_so() -> None:
+    assert asked(b"hello")[1] == ["echo at the other peer: no such app"]
+
+
+def test_a_handler_may_refuse() -> None:
+    assert asked(b"refuse", serving=Echo())[1] == ["echo at the other peer: refused"]
+
+
+@pytest.mark.parametrize("body", [b"break", b"nothing", b"long"])
+def test_a_body_that_breaks_the_handler_does_not_end_the_application(body: bytes) -> None:
+    link, answers = asked(body, b"still there?", serving=Echo())
+    assert answers == ["echo at the other peer: failed", b"still there?"]
+    assert [event.name for _, event in link.events if isinstance(event, AppEvent)] == ["request failed"]
