@@ -19,6 +19,7 @@ from overlay.dht.diversity import Grouping
 from overlay.dht.held import NO_DIGEST, Held, decode_held
 from overlay.dht.quota import Owner, Quota
 from overlay.dht.shelf import ProviderShelf
+from overlay.errors import LimitError
 from overlay.limits import (
     MAX_RECORD_TTL_MS,
     MAX_RECORDS,
@@ -269,10 +270,14 @@ class RecordStore:
         evicted = self._quota.admit(item, Owner(held.author, held.group))
         if evicted is None:
             return self._refuse(PutOutcome.QUOTA)
-        for gone in evicted:
-            self._erase(gone)
-            self.counters.evicted += 1
-        self._write(key, held)
+        try:
+            for gone in evicted:
+                self._erase(gone)
+                self.counters.evicted += 1
+            self._write(key, held)
+        except LimitError:  # the disk is behind or full
+            self._quota.release(item)
+            raise
         self.counters.stored += 1
         return PutOutcome.STORED
 

@@ -243,6 +243,9 @@ class Endpoint:
             self.count("dropped: malformed")
             if error.blame is not None:
                 self.policy.observe(error.blame, Observation.BAD_MESSAGE, self.loop.now.mono_ns)
+        except LimitError:
+            # The disk is so far behind, or full, that nothing can be kept: silence, as when a commit fails.
+            self.count("dropped: no room")
 
     def _handle(self, source: Address, data: bytes) -> None:
         size = len(data)
