@@ -141,11 +141,12 @@ class ProviderShelf:
         """Forget at most `limit` rows that are over; how many were."""
         gone = 0
         while self._expiry and self._expiry[0][0] <= wall_ms and gone < limit:
-            _, at = heapq.heappop(self._expiry)
+            at = self._expiry[0][1]
             row = self._row(at)
             if row is not None and row.expires_ms <= wall_ms:
                 self._delete(at)
                 gone += 1
+            heapq.heappop(self._expiry)
         return gone
 
     def clamp(self, latest_ms: int) -> None:
@@ -180,8 +181,8 @@ class ProviderShelf:
         return _PREFIX + key + (item & ((1 << 8 * ORDER) - 1)).to_bytes(ORDER, "big")
 
     def _delete(self, at: bytes) -> None:
-        self._quota.release(self._item(at))
         self._erase(at)
+        self._quota.release(self._item(at))
 
     def _erase(self, at: bytes) -> None:
         self._storage.delete(at)

@@ -231,17 +231,21 @@ class RecordStore:
 
     def expire(self, wall_ms: int, *, limit: int = EXPIRED_PER_CALL) -> int:
         """Forget at most `limit` rows that are over; how many were. Call it about once a minute."""
-        if wall_ms < self._wall_ms - _CLOCK_JUMP_MS or self._wall_ms < 0:
-            self._clamp(wall_ms + MAX_RECORD_TTL_MS)
-        self._wall_ms = wall_ms
         gone = 0
-        while self._expiry and self._expiry[0][0] <= wall_ms and gone < limit:
-            expires_ms, item = heapq.heappop(self._expiry)
-            if self._expires.get(item) == expires_ms:
-                self._quota.release(item)
-                self._erase(item)
-                gone += 1
-        gone += self._shelf.expire(wall_ms, limit - gone)
+        try:
+            if wall_ms < self._wall_ms - _CLOCK_JUMP_MS or self._wall_ms < 0:
+                self._clamp(wall_ms + MAX_RECORD_TTL_MS)
+            self._wall_ms = wall_ms
+            while self._expiry and self._expiry[0][0] <= wall_ms and gone < limit:
+                expires_ms, item = self._expiry[0]
+                if self._expires.get(item) == expires_ms:
+                    self._erase(item)
+                    self._quota.release(item)
+                    gone += 1
+                heapq.heappop(self._expiry)
+            gone += self._shelf.expire(wall_ms, limit - gone)
+        except LimitError:
+            pass  # the disk is behind or full: nobody is given what is over, and the rows go next time
         self.counters.expired += gone
         return gone
 
@@ -308,9 +312,9 @@ class RecordStore:
 
     def _erase(self, item: int) -> None:
         key = self._key(item)
-        self._expires.pop(item, None)
         self._storage.delete(_RECORD + key)
         self._storage.delete(_OTHER + key)
+        self._expires.pop(item, None)
 
     def _refuse(self, outcome: PutOutcome) -> PutOutcome:
         self.counters.refused += 1
