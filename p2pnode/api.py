@@ -13,6 +13,7 @@ import http.client
 import json
 import os
 import socket
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,7 +115,10 @@ class Client:
         try:
             try:
                 data = None if body is None else json.dumps(body)
-                headers = {"Content-Type": "application/json"} if data is not None else {}
+                # hypercorn keeps what may carry another request for 5 s after its client has gone.
+                headers = {"Connection": "close"}
+                if data is not None:
+                    headers["Content-Type"] = "application/json"
                 connection.request(method, target, body=data, headers=headers)
                 response = connection.getresponse()
             except TimeoutError:
@@ -133,7 +137,7 @@ class Client:
     def _connected(self, timeout_s: float | None) -> socket.socket:
         try:
             return self._dial(timeout_s=timeout_s)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             raise self._too_slow(timeout_s) from None
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             raise Fail(
@@ -153,9 +157,13 @@ class Client:
     def _dial(self, *, timeout_s: float | None) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            connection.settimeout(timeout_s)
+            if timeout_s is not None:
+                # Blocking, with a bound: a non-blocking connect to a busy unix socket fails at once with EAGAIN.
+                timeval = struct.pack("ll", int(timeout_s), int(timeout_s % 1 * 1e6))
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
             with addressable(self.path) as address:
                 connection.connect(address)
+            connection.settimeout(timeout_s)
         except BaseException:
             connection.close()
             raise

@@ -95,10 +95,11 @@ def read_secret(path: Path) -> bytes:
         raise KeyFileError(
             "the key file cannot be read", facts={"file": str(path), "reason": error.strerror or str(error)}
         ) from None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):  # before fdopen, which raises for a folder
+        os.close(descriptor)
+        raise KeyFileError("the key file is not a file", facts={"file": str(path)})
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise KeyFileError("the key file is not a file", facts={"file": str(path)})
         if found.st_uid not in (os.geteuid(), 0):
             raise KeyFileError(
                 "the key file belongs to somebody else, who could read it",

@@ -61,9 +61,9 @@ class OwnRecords:
             return None
         try:
             kind, value, salt, seq, until_ms, profile = cbor.decode(raw)
-        except (BadMessage, ValueError):
+            return Own(key=key, type=kind, value=value, salt=salt, seq=seq, until_ms=until_ms, profile=Profile(profile))
+        except (BadMessage, ValueError, TypeError):
             return None  # written by a version that this one cannot read
-        return Own(key=key, type=kind, value=value, salt=salt, seq=seq, until_ms=until_ms, profile=Profile(profile))
 
     def remember(self, own: Own, due_ns: int) -> None:
         """Raises LimitError at the cap: forget one first."""

@@ -13,5 +13,8 @@ MAX_EVENT_CLIENTS = 16
 EVENT_QUEUE = 1024
 #: A comment after this long without an event tells a client that the node lives.
 EVENT_KEEPALIVE_S = 15.0
+#: A connection without a request is closed after this. hypercorn also keeps a connection that its client has closed
+#: for so long: with its default of 5 s, 52 requests a second were enough to reach MAX_CONNECTIONS.
+KEEP_ALIVE_S = 1.0
 #: Requests under way get this long when the node stops.
 GRACE_S = 1.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -65,6 +65,8 @@ def _route(view: NodeView, operation: Operation) -> Route:
             return refusal("usage", str(error))
         except CommandFailed as error:
             return refusal(error.code, error.message)
+        except ClientDisconnect:
+            return refusal("failed", "the client went away in its request")  # nobody reads it
 
     return Route(operation.path, endpoint, methods=[operation.method], name=operation.name)
 

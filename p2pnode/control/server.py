@@ -31,7 +31,8 @@ from p2pnode.ui.fail import Fail
 
 log = logging.getLogger(__name__)
 
-_BACKLOG = 64
+#: A unix socket refuses (EAGAIN) instead of letting wait who comes when this many do: 200 clients at once are normal.
+_BACKLOG = 1024
 
 
 async def serve(view: NodeView, path: Path, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -112,6 +113,7 @@ class Server:
         self._config.accesslog = None
         self._config.errorlog = logging.getLogger("p2pnode.control.http")
         self._config.include_server_header = False
+        self._config.keep_alive_timeout = limits.KEEP_ALIVE_S
 
     async def run(self, listener: trio.SocketListener, *, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
