@@ -91,11 +91,19 @@ def _same(a: Record, b: Record) -> bool:
 
 
 async def get(
-    dht: DhtState, key: bytes, *, paths: int = PATHS, agree: int = AGREEING_HOLDERS, avoid: tuple[Contact, ...] = ()
+    dht: DhtState,
+    key: bytes,
+    *,
+    paths: int = PATHS,
+    agree: int = AGREEING_HOLDERS,
+    avoid: tuple[Contact, ...] = (),
+    local: bool = True,
 ) -> Got:
-    """Ask up to `paths` disjoint ways; one retry over unused contacts. Raises NotFound, LimitError."""
+    """Ask up to `paths` disjoint ways; one retry over contacts that were not asked or did not answer.
+
+    `local` False: what we hold ourselves does not count. Raises NotFound, LimitError."""
     collector = RecordCollector(dht, key, agree)
-    own = dht.store.get(key, dht.loop.now.wall_ms)
+    own = dht.store.get(key, dht.loop.now.wall_ms) if local else None
     if own is not None:
         collector.offer(dht.endpoint.signer.key, read_record(dht, key, own.type, own.inner))
     rpcs = 0

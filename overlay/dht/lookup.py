@@ -25,6 +25,10 @@ from overlay.wire.messages import Message, Nodes
 _HEDGE_FLOOR_NS = 2 * MS
 
 
+#: Try again after this, if so many requests wait for replies that no more may be sent.
+_BUSY_NS = 50 * MS
+
+
 class Collector:
     """What a lookup hopes to find besides peers. This one hopes for nothing: FIND_NODE."""
 
@@ -129,6 +133,8 @@ class Lookup:
             if contact is None:
                 break
             if not self._ask(contact):
+                # Too many requests wait already. If none of them is ours, nobody will call us again.
+                self.dht.loop.call_at(self.dht.loop.now.mono_ns + _BUSY_NS, self._pump)
                 break
         if self.collector.satisfied or self.shortlist.finished() or self.rpcs >= MAX_LOOKUP_RPCS:
             self._ended = True

@@ -134,7 +134,7 @@ async def _publish(
             value=mine.value,
         )  # fmt: skip
     ttl_s = max(1, min(expires_ms - wall_ms, MAX_RECORD_TTL_MS) // 1000)
-    out = Outgoing(key=mine.key, type=mine.type, inner=inner, ttl_s=ttl_s, cas=cas)
+    out = Outgoing(key=mine.key, type=mine.type, inner=inner, ttl_s=ttl_s, cas=cas, seq=mine.seq)
     result: PutResult = await put(dht, out, profile=mine.profile, places=places)
     if mine.type == SIGNED and result.newest_seq is not None and result.newest_seq > mine.seq:
         # A holder claims a newer one. Only our own signature on it counts: a liar could push our

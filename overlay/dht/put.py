@@ -12,12 +12,12 @@ import enum
 
 import attrs
 
-from overlay.dht.get import find_node, get
+from overlay.dht.get import Blob, find_node, get
 from overlay.dht.hold import accept_record
 from overlay.dht.lookup import LookupResult
 from overlay.dht.state import DhtState
 from overlay.dht.store import PutOutcome
-from overlay.errors import NotFound
+from overlay.errors import LimitError, NotFound
 from overlay.limits import MAX_REGION_STORES, PATHS, REGION_NODES, K
 from overlay.rpc.contact import Contact
 from overlay.rpc.gather import ask_all
@@ -42,6 +42,8 @@ class Outgoing:
     inner: bytes
     ttl_s: int
     cas: int | None = None
+    #: Of a signed record: what a read-back must show at least.
+    seq: int = 0
 
 
 @attrs.define(slots=True)
@@ -146,9 +148,12 @@ def _count(answer: Message | None, result: PutResult) -> None:
 
 
 async def _reads_back(dht: DhtState, out: Outgoing, places: Places, result: PutResult) -> bool:
+    """Do others give it, or a newer one, to somebody who starts elsewhere? Our own copy says nothing about that."""
     try:
-        got = await get(dht, out.key, avoid=places.answered[:PATHS])
+        got = await get(dht, out.key, avoid=places.answered[:PATHS], local=False)
     except NotFound:
         return False
+    except LimitError:
+        return True  # busy: it is stored, and not checked
     result.rpcs += got.rpcs
-    return True
+    return isinstance(got.record, Blob) or got.record.seq >= out.seq
