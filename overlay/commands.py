@@ -112,6 +112,13 @@ def _salt(args: Args) -> bytes | None:
     return salt
 
 
+def _ttl(args: Args) -> int | None:
+    ttl_s = _optional(args, "ttl_s", int)
+    if ttl_s is not None and not 1 <= ttl_s <= MAX_RECORD_TTL_MS // 1000:
+        raise UsageError(f"ttl: {ttl_s} s is not in 1..{MAX_RECORD_TTL_MS // 1000}; without it the record is kept")
+    return ttl_s
+
+
 async def _status(peer: Peer, args: Args) -> Any:
     endpoint = peer.endpoint
     return {
@@ -173,9 +180,7 @@ async def _ping(peer: Peer, args: Args) -> Any:
 
 async def _put(peer: Peer, args: Args) -> Any:
     value = _arg(args, "value", bytes)
-    ttl_s = _optional(args, "ttl_s", int)
-    if ttl_s is not None and not 1 <= ttl_s <= MAX_RECORD_TTL_MS // 1000:
-        raise UsageError(f"ttl: {ttl_s} s is not in 1..{MAX_RECORD_TTL_MS // 1000}; without it the record is kept")
+    ttl_s = _ttl(args)
     try:
         profile = Profile(_optional(args, "profile", str) or "secure")
     except ValueError:
@@ -227,7 +232,7 @@ async def _lookup(peer: Peer, args: Args) -> Any:
 
 async def _provide(peer: Peer, args: Args) -> Any:
     key = _key(_arg(args, "key", str))
-    published = await publish_provider(peer.dht, peer.own, key, ttl_s=_optional(args, "ttl_s", int))
+    published = await publish_provider(peer.dht, peer.own, key, ttl_s=_ttl(args))
     return {"key": key.hex(), "stored": published.stored, "rpcs": published.rpcs}
 
 

@@ -109,9 +109,10 @@ TOKEN_ROTATION_S = 600
 MAX_TOKENS_REMEMBERED = 8192
 #: Stamps reserved on disk ahead of use: one sync in 2**20 messages.
 STAMP_BLOCK = 1 << 20
-#: Peers that one NODES answer makes us probe, per address group; and per address and second.
+#: Strangers of one NODES answer that we ask, per group of global addresses and per address and port.
 PROBES_PER_GROUP = 3
-PROBES_PER_ADDRESS_S = 1
+#: PINGs a second to addresses that asked us something and never answered; one a second to each.
+PROBES_PER_S = 256
 #: Ports below are never contacted on the word of a stranger (DNS, NTP, SNMP reflect).
 MIN_FOREIGN_PORT = 1024
 #: Datagrams a second that one address may have us verify (a signature costs 45 us): then dropped.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from overlay.dht.get import BLOB
+from overlay.dht.get import BLOB, read_record
 from overlay.dht.hold import accept_record
 from overlay.dht.state import DhtState
+from overlay.dht.store import PutOutcome
 from overlay.errors import BadMessage, LimitError, TimedOut
 from overlay.limits import KEYS_PER_PAGE, K
 from overlay.rpc.contact import Contact
@@ -12,13 +13,14 @@ from overlay.trust.policy import Observation
 from overlay.wire.messages import FindKeys, FindValue, Keys, Value
 
 _NEIGHBOURS = 3
-#: Records pulled in one round: 4,096 x 1 kB.
+#: Records asked for in one round: 4,096 x 1 kB; and keys looked at, of which some are not ours to hold.
 _MAX_PULLED = 4096
+_MAX_PAGES = 16 * _MAX_PULLED // KEYS_PER_PAGE
 
 
 async def pull(dht: DhtState) -> int:
     """Returns how many records were taken over."""
-    taken = 0
+    taken = asked = 0
     neighbours = dht.table.closest(dht.own_number, K)
     if not neighbours:
         return 0
@@ -26,7 +28,9 @@ async def pull(dht: DhtState) -> int:
     bits = 256 - (neighbours[-1].number ^ dht.own_number).bit_length() if len(neighbours) == K else 0
     for neighbour in neighbours[:_NEIGHBOURS]:
         after: bytes | None = None
-        while taken < _MAX_PULLED:
+        for _ in range(_MAX_PAGES):
+            if asked >= _MAX_PULLED:
+                break
             try:
                 _, reply = await dht.endpoint.call(neighbour, FindKeys(near=dht.own_id, prefix_bits=bits, after=after))
             except (TimedOut, LimitError):
@@ -37,7 +41,9 @@ async def pull(dht: DhtState) -> int:
             if after is not None and keys[0] <= after:
                 break  # pages must move on
             for key in keys:
-                taken += await _take(dht, neighbour, key)
+                if _wanted(dht, key):
+                    asked += 1
+                    taken += await _take(dht, neighbour, key)
             after = keys[-1]
             if len(keys) < KEYS_PER_PAGE:
                 break
@@ -46,21 +52,26 @@ async def pull(dht: DhtState) -> int:
     return taken
 
 
-async def _take(dht: DhtState, neighbour: Contact, key: bytes) -> int:
+def _wanted(dht: DhtState, key: bytes) -> bool:
+    """It is ours to hold, and we do not."""
     if dht.store.get(key, dht.loop.now.wall_ms) is not None:
-        return 0
-    if dht.nearer_than_us(dht.table.closest(int.from_bytes(key, "big"), K), int.from_bytes(key, "big")) >= K:
-        return 0
+        return False
+    target = int.from_bytes(key, "big")
+    return dht.nearer_than_us(dht.table.closest(target, K), target) < K
+
+
+async def _take(dht: DhtState, neighbour: Contact, key: bytes) -> int:
     try:
         _, reply = await dht.endpoint.call(neighbour, FindValue(key=key, families=dht.families))
         if not isinstance(reply, Value):
             return 0
         if reply.type == BLOB and reply.ttl_s == 0:
             return 0
-        accept_record(dht, reply.type, reply.inner, reply.ttl_s, cas=None, storer=neighbour)
+        read_record(dht, key, reply.type, reply.inner)  # and nothing else
+        accepted = accept_record(dht, reply.type, reply.inner, reply.ttl_s, cas=None, storer=neighbour)
     except (TimedOut, LimitError):
         return 0
     except BadMessage:
         dht.endpoint.policy.observe(neighbour.key, Observation.INVALID_DATA, dht.loop.now.mono_ns)
         return 0
-    return 1
+    return accepted.outcome is PutOutcome.STORED

@@ -7,11 +7,12 @@ import attrs
 from overlay.dht.get import find_node
 from overlay.dht.lookup import Collector, start_lookup
 from overlay.dht.state import DhtState
-from overlay.errors import BadMessage, TimedOut
-from overlay.limits import AGREEING_HOLDERS, MAX_PROVIDERS_PER_KEY, PATHS, PROVIDERS_PER_PAGE
+from overlay.errors import BadMessage, LimitError, TimedOut
+from overlay.limits import AGREEING_HOLDERS, LOOKUP_DEADLINE_S, MAX_PROVIDERS_PER_KEY, PATHS, PROVIDERS_PER_PAGE
 from overlay.rpc.contact import Contact
 from overlay.rpc.gather import ask_all
 from overlay.runtime.address import Address, unpack_address
+from overlay.runtime.ports import SECOND
 from overlay.wire.messages import FindProviders, Message, Provide, Providers, Stored, StoreStatus
 from overlay.wire.records import ProviderRecord, decode_provider, encode_provider
 
@@ -65,17 +66,18 @@ async def providers(dht: DhtState, key: bytes, *, paths: int = PATHS) -> tuple[l
     question = FindProviders(key=key, after=None)
     lookup = start_lookup(dht, int.from_bytes(key, "big"), question, collector=collector, paths=paths)
     rpcs = (await lookup.run()).rpcs
-    for contact in tuple(collector.more):
-        for _ in range(_MAX_PAGES):
-            after = collector.more.pop(contact, None)
-            if after is None:
-                break
-            rpcs += 1
-            try:
-                _, answer = await dht.endpoint.call(contact, FindProviders(key=key, after=after))
-                collector.take(contact, answer)
-            except (TimedOut, BadMessage):
-                break
+    with dht.loop.move_on_after(LOOKUP_DEADLINE_S * SECOND):  # a holder may answer each page as late as it can
+        for contact in tuple(collector.more):
+            for _ in range(_MAX_PAGES):
+                after = collector.more.pop(contact, None)
+                if after is None:
+                    break
+                rpcs += 1
+                try:
+                    _, answer = await dht.endpoint.call(contact, FindProviders(key=key, after=after))
+                    collector.take(contact, answer)
+                except (TimedOut, LimitError, BadMessage):
+                    break
     return sorted(collector.found.values(), key=lambda provider: -provider.record.seq), rpcs
 
 

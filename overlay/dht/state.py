@@ -11,7 +11,7 @@ from overlay.dht.routing_table import RoutingTable
 from overlay.dht.size import SizeEstimate
 from overlay.dht.store import RecordStore
 from overlay.events import Event
-from overlay.limits import MIN_FOREIGN_PORT
+from overlay.limits import MIN_FOREIGN_PORT, PROBES_PER_GROUP, PROBES_PER_S
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Endpoint
 from overlay.runtime.address import Address, Scope
@@ -55,7 +55,8 @@ class DhtState:
         there = referrer.address
         passes = _PASSES[there.scope]
         unpacked, own = self.endpoint.book.unpacked, self.endpoint.signer.key
-        learnt = []
+        learnt: list[Contact] = []
+        strangers: dict[bytes, int] = {}
         for packed in split_packed(nodes.v4, nodes.v6):
             contact = unpacked(packed)
             address = contact.address
@@ -68,14 +69,26 @@ class DhtState:
                 and self.families & (V4 if len(packed) == PACKED_V4 else V6)
                 and self.may_enter(contact)
                 and contact.key != own
+                and (len(learnt) < PROBES_PER_GROUP or self._spread(contact, strangers))
             ):
                 learnt.append(contact)
             elif contact.key != own:
                 self.endpoint.count("contacts refused")
         return learnt
 
+    def _spread(self, contact: Contact, strangers: dict[bytes, int]) -> bool:
+        """Not one of many in one place (a global subnet, or one address and port) who never answered us: a single
+        answer must not turn us against somebody. Those who do answer do not count the next time."""
+        if self.endpoint.peers.get(contact) is not None:
+            return True
+        address = contact.address
+        capped = address.scope is Scope.GLOBAL and not self.diversity.attached(address)
+        place = self.diversity.group(address) if capped else address.packed
+        strangers[place] = strangers.get(place, 0) + 1
+        return strangers[place] <= PROBES_PER_GROUP
+
     def may_probe(self, contact: Contact) -> bool:
-        """At most one unasked-for PING a second to an address that never answered us."""
+        """At most one unasked-for PING a second to an address that never answered us, PROBES_PER_S in all."""
         state = self.endpoint.peers.get(contact)
         if state is not None and state.answered_ns:
             return True
@@ -83,7 +96,7 @@ class DhtState:
         if second != self._probe_second:
             self._probe_second = second
             self._probed.clear()
-        if contact.address in self._probed or len(self._probed) >= 256:
+        if contact.address in self._probed or len(self._probed) >= PROBES_PER_S:
             return False
         self._probed[contact.address] = second
         return True

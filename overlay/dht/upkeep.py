@@ -134,8 +134,9 @@ class Upkeep:
     async def _guarded(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
-        except LimitError:
-            self.dht.endpoint.count("upkeep put off")  # busy with the user's lookups; the next round comes
+        except OverlayError:
+            # Busy with the user's lookups, or the disk is full; the next round comes.
+            self.dht.endpoint.count("upkeep put off")
         finally:
             del self._running[name]
 
