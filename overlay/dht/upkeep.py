@@ -89,9 +89,13 @@ class Upkeep:
         contact_ns = self.dht.table.next_due_ns()
         if contact_ns is not None:
             due_ns = min(due_ns, contact_ns)
-        self._alarm = loop.future()
-        with loop.move_on_at(max(due_ns, loop.now.mono_ns + _SHORTEST_SLEEP_NS)):
-            await self._alarm
+        alarm = self._alarm = loop.future()
+        # A timer that sets it, not a scope that cancels: this happens a dozen times a minute in every idle peer.
+        timer = loop.call_at(max(due_ns, loop.now.mono_ns + _SHORTEST_SLEEP_NS), alarm.set)
+        try:
+            await alarm
+        finally:
+            timer.cancel()
 
     def poke(self) -> None:
         """A contact fell silent, so the next ping may be due sooner than was planned."""
@@ -107,20 +111,23 @@ class Upkeep:
             self.healing.watch()
         if self._is_due("lost", ASK_EVERY_NS):
             self.healing.ask(self._seeds)
+        if self._is_due("seeds", self._retry_ns) and self._alone():
+            self._beside("seeds", self._try_seeds)
+        if self._is_due("publish", 10 * SECOND) and self.own.due(self.dht.loop.now.mono_ns) is not None:
+            self._beside("publish", self._publish)
         for name, every_ns, work in (
-            ("seeds", self._retry_ns, self._if_alone),
             ("anchors", _ANCHORS_NS, self._save_anchors),
             ("neighbours", _NEIGHBOURS_NS, self._look_around),
             ("refresh", _REFRESH_NS // 4, self._refresh),
             ("pull", _PULL_NS, self._pull),
-            ("publish", 10 * SECOND, self._publish),
         ):
             if self._is_due(name, every_ns):
                 self._beside(name, work)
 
     def _is_due(self, name: str, every_ns: int) -> bool:
+        """Or nearly: what is due within a second is done in this round, so that rounds are few."""
         now_ns = self.dht.loop.now.mono_ns
-        if now_ns < self._due[name]:
+        if now_ns + min(SECOND, every_ns // 8) < self._due[name]:
             return False
         self._due[name] = now_ns + every_ns
         return True
@@ -193,11 +200,11 @@ class Upkeep:
             self._bootstrapping = False
         await self._save_anchors()  # a node that dies in its first minute finds its way back, too
 
-    async def _if_alone(self) -> None:
-        if any(entry.failures == 0 for entry in self.dht.table.entries()):
+    def _alone(self) -> bool:
+        alone = all(entry.failures for entry in self.dht.table.entries())
+        if not alone:
             self._retry_ns = 5 * SECOND
-        else:
-            await self._try_seeds()
+        return alone
 
     async def _try_seeds(self) -> None:
         """Nobody answers: anchors of the last run, and all that we were told to join."""
@@ -241,7 +248,8 @@ class Upkeep:
         """The network changed (new address, link back): everybody is asked now, not at the next round."""
         self.dht.table.retry_all(self.dht.loop.now.mono_ns)
         await ask_all(self.dht.endpoint, self.dht.table.contacts()[:256], lambda _: Ping())
-        await self._if_alone()
+        if self._alone():
+            await self._try_seeds()
 
     async def _look_around(self) -> None:
         await find_node(self.dht, self.dht.own_number)
