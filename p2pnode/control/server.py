@@ -146,7 +146,10 @@ class Server:
             self._open[stream] = scope
             try:
                 await connection.run()
-            except Exception:
+            except* trio.BusyResourceError:
+                # A request that is cut off is answered twice at the same moment: by the route, and by hypercorn.
+                log.debug("a client of the control API went away in its request")
+            except* Exception:
                 log.exception("a connection of the control API ended in an exception")
             finally:
                 del self._open[stream]
