@@ -225,7 +225,8 @@ async def _lookup(peer: Peer, args: Args) -> Any:
         target = _key(text)
     except UsageError:
         target = _node_id(peer, text)
-    result = await find_node(peer.dht, int.from_bytes(target, "big"), paths=PATHS)
+    paths = _optional(args, "paths", int)
+    result = await find_node(peer.dht, int.from_bytes(target, "big"), paths=min(max(paths or PATHS, 1), PATHS))
     closest = [format_id(contact.id) for contact in result.closest]
     return {"closest": closest, "rpcs": result.rpcs, "hops": result.hops, "paths": result.paths}
 

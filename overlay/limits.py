@@ -105,8 +105,6 @@ REPLY_CACHE_S = 30
 REPLY_CACHE_PER_PEER = 256
 REPLY_CACHE_BYTES = 8 * 1024 * 1024
 TOKEN_ROTATION_S = 600
-#: Tokens learnt from others that are remembered.
-MAX_TOKENS_REMEMBERED = 8192
 #: Stamps reserved on disk ahead of use: one sync in 2**20 messages.
 STAMP_BLOCK = 1 << 20
 #: Strangers of one NODES answer that we ask, per group of global addresses and per address and port.

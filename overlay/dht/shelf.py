@@ -14,6 +14,7 @@ import attrs
 
 from overlay.dht.distance import number_of
 from overlay.dht.quota import Owner, Quota
+from overlay.errors import LimitError
 from overlay.limits import MAX_PROVIDERS, MAX_PROVIDERS_PER_KEY, MAX_RECORDS_PER_AUTHOR, MAX_RECORDS_PER_GROUP
 from overlay.runtime.ports import Storage
 from overlay.wire.records import ProviderRecord
@@ -107,12 +108,18 @@ class ProviderShelf:
             evicted = self._quota.admit(self._item(at), Owner(record.provider, group))
             if evicted is None:
                 return None
+            try:
+                self._storage.put(at, row.encode())
+            except LimitError:  # the disk is behind: as if it had not been asked
+                self._quota.release(self._item(at))
+                raise
             for item in evicted:
                 self._erase(self._at(item))
             if last and self._item(last) not in evicted:
                 self._delete(last)
             self._count(at, 1)
-        self._storage.put(at, row.encode())
+        if held is not None:
+            self._storage.put(at, row.encode())
         heapq.heappush(self._expiry, (expires_ms, at))
         if len(self._expiry) > 2 * len(self._quota) + 64:
             self._rebuild()
