@@ -13,6 +13,7 @@ from overlay.trust.policy import Observation
 from overlay.wire.messages import FindKeys, FindValue, Keys, Value
 
 _NEIGHBOURS = 3
+_MOST_ASKED = 8
 #: Records asked for in one round: 4,096 x 1 kB; and keys looked at, of which some are not ours to hold.
 _MAX_PULLED = 4096
 _MAX_PAGES = 16 * _MAX_PULLED // KEYS_PER_PAGE
@@ -24,9 +25,13 @@ async def pull(dht: DhtState) -> int:
     neighbours = dht.table.closest(dht.own_number, K)
     if not neighbours:
         return 0
-    # We are among the k closest to keys nearer to us than our k-th neighbour is, or a little farther.
-    bits = 256 - (neighbours[-1].number ^ dht.own_number).bit_length() if len(neighbours) == K else 0
-    for neighbour in neighbours[:_NEIGHBOURS]:
+    # We are among the k closest to keys nearer to us than our k-th neighbour is, and to some of those just beyond
+    # (where the others are few): one bit less. What is not ours after all costs a name in a list, no more.
+    bits = max(255 - (neighbours[-1].number ^ dht.own_number).bit_length(), 0) if len(neighbours) == K else 0
+    useful = 0
+    for neighbour in neighbours[:_MOST_ASKED]:
+        if useful == _NEIGHBOURS:
+            break
         after: bytes | None = None
         for _ in range(_MAX_PAGES):
             if asked >= _MAX_PULLED:
