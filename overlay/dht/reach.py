@@ -89,8 +89,8 @@ class Reach:
         whom we contacted proves nothing: all but the first would be clients for ever."""
         loop, peers = self.dht.loop, self.dht.endpoint.peers
         now_ns = loop.now.mono_ns
-        fit = [c for c in helpers if self.role_for(c.address) == CLIENT and peers.token(c, now_ns)]
-        if not self.solved or not fit or self._proof is not None:
+        fit = [c for c in helpers if c.address.scope is Scope.GLOBAL and peers.token(c, now_ns)]
+        if not self.solved or not fit or self._dialled_ns is not None or self._proof is not None:
             return
         self._asked_ns = now_ns
         self._proof = loop.future()
