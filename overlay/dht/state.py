@@ -69,7 +69,7 @@ class DhtState:
                 and self.families & (V4 if len(packed) == PACKED_V4 else V6)
                 and self.may_enter(contact)
                 and contact.key != own
-                and (len(learnt) < PROBES_PER_GROUP or self._spread(contact, strangers))
+                and self._spread(contact, strangers)
             ):
                 learnt.append(contact)
             elif contact.key != own:
