@@ -156,6 +156,12 @@ class Store:
             disk_bytes=sum(_size_of(self.path.with_name(self.path.name + suffix)) for suffix in ("", "-wal")),
         )
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait for the disk; at the memtable's limit `put` refuses."""
+        self._settle()
+        return self._memtable.size
+
     def _submit(self, *, synced: bool, done: Done | None) -> None:
         if self._is_closed:
             if done is not None:
