@@ -105,7 +105,10 @@ async def get(
     collector = RecordCollector(dht, key, agree)
     own = dht.store.get(key, dht.loop.now.wall_ms) if local else None
     if own is not None:
-        collector.offer(dht.endpoint.signer.key, read_record(dht, key, own.type, own.inner))
+        try:
+            collector.offer(dht.endpoint.signer.key, read_record(dht, key, own.type, own.inner))
+        except BadMessage:
+            dht.store.remove(key)  # it was stored when this home belonged to another network
     rpcs = 0
     if not collector.satisfied:
         target = int.from_bytes(key, "big")

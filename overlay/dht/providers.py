@@ -61,7 +61,10 @@ async def providers(dht: DhtState, key: bytes, *, paths: int = PATHS) -> tuple[l
     """All that the holders asked know, freshest first, and the RPCs it took."""
     collector = ProviderCollector(dht, key)
     for raw, packed in dht.store.providers(key, None, MAX_PROVIDERS_PER_KEY, dht.loop.now.wall_ms)[0]:
-        record = decode_provider(raw, dht.endpoint.network, dht.endpoint.verifier)
+        try:
+            record = decode_provider(raw, dht.endpoint.network, dht.endpoint.verifier)
+        except BadMessage:
+            continue  # it was stored when this home belonged to another network
         collector.found[record.provider] = Provider(record, unpack_address(packed))
     question = FindProviders(key=key, after=None)
     lookup = start_lookup(dht, int.from_bytes(key, "big"), question, collector=collector, paths=paths)

@@ -16,7 +16,7 @@ from overlay.limits import MAX_OWN_RECORDS, MAX_VALUE, REPLY_CACHE_PER_PEER
 from overlay.rpc.contact import ContactBook
 from overlay.runtime.ports import Failed, Ok
 from overlay.wire import messages as m
-from overlay.wire.records import blob_key, decode_record, encode_provider, encode_record, signed_key
+from overlay.wire.records import blob_key, decode_provider, decode_record, encode_provider, encode_record, signed_key
 from overlay.wire.registry import RecordType
 from tests.support.link import InFlight
 from tests.support.pair import ELSEWHERE, REALM, A, B, Pair, Stranger, keys_of, make_peer, messages, opened, pair
@@ -365,8 +365,8 @@ def test_our_own_far_record_out_of_a_liars_store_does_not_break_the_next_put() -
     assert link.command("a", "get", {"key": put["key"]})["value"] == b"mine"
 
 
-def _held(raw: bytes, expires_ms: int) -> Held:
-    record = decode_record(raw, REALM, verify)
+def _held(raw: bytes, expires_ms: int, *, network: Network = REALM) -> Held:
+    record = decode_record(raw, network, verify)
     return Held(RecordType.SIGNED, expires_ms, record.seq, NO_DIGEST, record.author_id, b"", raw)
 
 
@@ -417,6 +417,18 @@ def test_a_reader_does_not_take_an_expired_record_from_whoever_gives_it() -> Non
     link.b.dht.store._write(key_of(MALLORY), _held(raw, link.now.wall_ms + 60_000))
     assert link.fails("a", "get", {"key": key_of(MALLORY).hex()}).code == "not_found"
     assert link.counted("a", "invalid records refused") >= 1
+
+
+def test_what_the_disk_holds_of_another_network_is_not_ours() -> None:
+    link = pair().met()
+    other = Network("other", puzzle_bits=0)
+    raw = signed(link, keys=keys_of(5), network=other)
+    now = link.now.wall_ms
+    link.a.dht.store._write(key_of(keys_of(5)), _held(raw, now + 60_000, network=other))
+    provider = decode_provider(encode_provider(MALLORY, other, bytes(32), 7, now + 60_000), other, verify)
+    link.a.dht.store.put_provider(provider, ELSEWHERE, wall_ms=now)
+    assert link.fails("a", "get", {"key": key_of(keys_of(5)).hex()}).code == "not_found"
+    assert link.command("a", "providers", {"key": bytes(32).hex()})["providers"] == []
 
 
 def test_an_author_has_his_share(monkeypatch: pytest.MonkeyPatch) -> None:
