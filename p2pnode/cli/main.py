@@ -145,6 +145,9 @@ def _of_home(error: BaseException) -> Fail | None:
             return Fail(error.what, code=error.code, facts=error.facts)
         case LocalError():
             return Fail(str(error), code="usage")
+        case PermissionError() | IsADirectoryError() | NotADirectoryError():  # of the machine, not of this program
+            named = {"file": error.filename} if isinstance(error.filename, str) else {}
+            return Fail("a file cannot be used", facts={**named, "reason": error.strerror or str(error)})
     return None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from p2pnode.cli.main import failure_of
 from tests.cli.conftest import Run
 from tests.support.fake_node import ID, OTHERS, FakeNode
 
@@ -161,3 +162,8 @@ def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("p2pnode.api.Client.call", interrupted)
     assert run("status").code == 130
+
+
+def test_a_file_of_another_user_is_not_our_bug() -> None:
+    failure = failure_of(PermissionError(13, "Permission denied", "/home/bob/node.toml"))
+    assert failure.facts == {"file": "/home/bob/node.toml", "reason": "Permission denied"}

@@ -132,3 +132,25 @@ def test_completion(run: Run, shell: str) -> None:
 def test_completion_of_an_unknown_shell(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHELL", "/bin/unusual")
     assert run("completion").code == 2
+
+
+@pytest.mark.parametrize(("name", "shown"), [("two words", "'{}/two words'"), ("a\x1b[31m\nb", "{key}")])
+def test_put_says_it_so_that_a_shell_takes_it(run: Run, node: FakeNode, name: str, shown: str) -> None:
+    ran = run("dht", "put", "hello", "--name", name)
+    assert f"p2pnode dht get {shown.format(ID[:9], key=ran.out.strip())}\n" in ran.err
+    assert "\x1b" not in ran.err
+
+
+def test_put_without_a_peer_says_that_only_this_node_has_it(
+    run: Run, node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = {"v": 1, "key": "ab" * 32, "kind": "blob", "stored": 1, "rpcs": 0}
+    monkeypatch.setattr(FakeNode, "_put", lambda *_, **__: alone)
+    assert "only this node has it" in run("dht", "put", "hello").err
+
+
+def test_network_key_on_stdout(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for line in [(), ("-",)]:
+        assert run("network", "new", *line).out.startswith("p2pnode-key1:")
+    assert not (tmp_path / "-").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import Any
 
@@ -73,10 +74,12 @@ def put(
     say(f"stored by {counted(answer['stored'], 'peer')} in {counted(answer['rpcs'], 'request')}")
     if answer["stored"] == 0:
         say("no peer took it: only this node has it until others are there")
-    if name is not None and "author" in answer:
-        say(f"anywhere on the network:   p2pnode dht get {short_id(answer['author'])}/{name}")
-    else:
-        say(f"anywhere on the network:   p2pnode dht get {answer['key']}")
+    elif answer["rpcs"] == 0:
+        say("no peer was asked: only this node has it")
+    where = answer["key"] if name is None else f"{short_id(answer['author'])}/{name}"
+    if not where.isprintable():  # what a shell needs to spell it is not for a terminal
+        where = answer["key"]
+    say(f"anywhere on the network:   p2pnode dht get {shlex.quote(where)}")
 
 
 @dht.command(

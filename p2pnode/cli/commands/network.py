@@ -29,13 +29,13 @@ def network() -> None:
 @json_option
 @pass_session
 def new(session: Session, file: Path | None, as_json: bool) -> None:
-    """Generate a key and write it to FILE (0600, never over another), or to stdout."""
+    """Generate a key and write it to FILE (0600, never over another), or to stdout (also with `-`)."""
     import os
 
     from overlay.identity.network import format_psk, new_psk
 
     line = format_psk(new_psk(os.urandom))
-    if file is None:
+    if file is None or str(file) == "-":
         print_json({"v": 1, "key": line, "file": None}) if as_json else print(line)
         return
     from p2pnode.keyfile import write_secret
