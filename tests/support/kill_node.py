@@ -58,6 +58,8 @@ class Killed:
     unanswered: dict[str, set[str]] = attrs.field(factory=dict, init=False)
     acknowledged: int = attrs.field(default=0, init=False)
     last_reserved: int = attrs.field(default=0, init=False)
+    #: Of writers, which are threads.
+    failures: list[AssertionError] = attrs.field(factory=list, init=False)
     _count: int = attrs.field(default=0, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
@@ -99,7 +101,9 @@ class Killed:
         for writer in writers:
             writer.start()
         for number in range(self.chance.randint(0, 25)):
-            acknowledged.acquire(timeout=30)
+            assert acknowledged.acquire(timeout=30), "no put was acknowledged for 30 s"
+            if self.failures:
+                break
             if number % 5 == 0:
                 recorder.ping(node.address)
         # Somewhere within the next put or two.
@@ -110,9 +114,20 @@ class Killed:
         node.kill()
         for writer in writers:
             writer.join()
+        if self.failures:
+            raise self.failures[0]
         recorder.listen(0.001)
 
     def _write(
+        self, node: NodeProcess, offset_s: int, stop: threading.Event, acknowledged: threading.Semaphore
+    ) -> None:
+        try:
+            self._write_until(node, offset_s, stop, acknowledged)
+        except AssertionError as failure:
+            self.failures.append(failure)
+            acknowledged.release()
+
+    def _write_until(
         self, node: NodeProcess, offset_s: int, stop: threading.Event, acknowledged: threading.Semaphore
     ) -> None:
         while not stop.is_set():
