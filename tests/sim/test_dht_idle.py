@@ -67,19 +67,19 @@ def footprint(swarm: Swarm, node: int) -> dict[str, int]:
 
 
 def test_six_hours_leave_nothing_behind() -> None:
-    swarm = Swarm(6, seed=4, link=LOOPBACK, fake_keys=True)
-    for node in range(6):
+    swarm = Swarm(4, seed=4, link=LOOPBACK, fake_keys=True)
+    for node in range(4):
         swarm.command(node, "put", value=b"value %d" % node, name="x")
     swarm.run_for(30 * MINUTE)
-    before = [footprint(swarm, node) for node in range(6)]
+    before = [footprint(swarm, node) for node in range(4)]
     queue = len(swarm.engine._heap)
     swarm.run_for(6 * HOUR)
-    for node in range(6):
+    for node in range(4):
         after = footprint(swarm, node)
         assert after["waiting"] <= 8
         assert after["commands"] == after["lookups"] == after["in flight"] == 0
         assert after["tasks"] <= before[node]["tasks"] + 2
         assert after["timers"] <= before[node]["timers"] + 8
-        assert after["records"] == before[node]["records"] == 6
-        assert len(swarm.peer(node).endpoint.peers) == 5
+        assert after["records"] == before[node]["records"] == 4
+        assert len(swarm.peer(node).endpoint.peers) == 3
     assert len(swarm.engine._heap) <= queue + 60

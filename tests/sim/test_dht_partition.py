@@ -7,7 +7,7 @@ import pytest
 from overlay.limits import K
 from tests.support.swarm import LOOPBACK, Swarm, lan_address
 
-N = 30
+N = 24
 HALF = N // 2
 
 
@@ -19,7 +19,7 @@ def _whole(swarm: Swarm) -> bool:
 
 @pytest.mark.parametrize("minutes", [2, 20])
 def test_both_halves_are_one_network_again(minutes: int) -> None:
-    swarm = Swarm(N, seed=minutes, link=LOOPBACK, fake_keys=True)
+    swarm = Swarm(N, seed=minutes, link=LOOPBACK, lan=True, fake_keys=True)
     swarm.run_for(60)
     assert _whole(swarm)
     before = swarm.command(3, "put", value=b"before", name="shared")
@@ -56,7 +56,7 @@ def test_both_halves_are_one_network_again(minutes: int) -> None:
 
 def test_two_networks_become_one_by_a_place_to_join_that_was_not_there() -> None:
     """A node that found others is not alone and would not ask its seeds again; but they may be another network."""
-    swarm = Swarm(12, seed=6, link=LOOPBACK, fake_keys=True, join=False)
+    swarm = Swarm(12, seed=6, link=LOOPBACK, lan=True, fake_keys=True, join=False)
     swarm.partition(range(6))
     swarm.join(nodes=range(1, 6))
     swarm.join(through=6, nodes=range(7, 12))
@@ -71,7 +71,7 @@ def test_two_networks_become_one_by_a_place_to_join_that_was_not_there() -> None
 
 
 def test_a_node_whose_cable_was_out_is_back_within_30_s() -> None:
-    swarm = Swarm(N, seed=4, link=LOOPBACK, fake_keys=True)
+    swarm = Swarm(N, seed=4, link=LOOPBACK, lan=True, fake_keys=True)
     swarm.run_for(60)
     swarm.network.unplug(7)
     swarm.run_for(180)
@@ -85,7 +85,7 @@ def test_a_node_whose_cable_was_out_is_back_within_30_s() -> None:
 
 def test_a_node_that_moves_keeps_its_place() -> None:
     """Another address, the same key: contacts follow the key within seconds."""
-    swarm = Swarm(N, seed=5, link=LOOPBACK, fake_keys=True, lan=True)
+    swarm = Swarm(N, seed=5, link=LOOPBACK, lan=True, fake_keys=True)
     swarm.run_for(60)
     swarm.engine.move(7, [lan_address(150)])
     swarm.run_for(10)
