@@ -121,8 +121,13 @@ class DhtState:
     def radius(self, nodes: int) -> int | None:
         """Distance within which `nodes` other nodes are expected around a key; None: not known yet."""
         radius = self.size.radius(nodes)
+        if radius is None:
+            # Too few samples yet: who never joined anybody, since all joined through it, has none for minutes.
+            # Our own neighbours are all known.
+            near = self.table.closest(self.own_number, nodes)
+            return near[-1].number ^ self.own_number if len(near) == nodes else None
         # An estimate from when the network was small would make it too wide; the table knows better.
-        return None if radius is None else min(radius, (1 << 256) * nodes // max(nodes, len(self.table)))
+        return min(radius, (1 << 256) * nodes // max(nodes, len(self.table)))
 
     def nearer_than_us(self, contacts: Iterable[Contact], target: int) -> int:
         ours = self.own_number ^ target
