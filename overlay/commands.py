@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from overlay.dht.get import Blob, find_node, get
 from overlay.dht.own import PROVIDER
 from overlay.dht.providers import providers
-from overlay.dht.publish import publish_blob, publish_provider, publish_signed
+from overlay.dht.publish import Published, publish_blob, publish_provider, publish_signed
 from overlay.dht.put import Profile
 from overlay.dht.reach import ROLE_NAMES
 from overlay.errors import BadMessage, LocalError, NotFound, OverlayError, RemoteError, TimedOut
@@ -195,7 +195,11 @@ async def _put(peer: Peer, args: Args) -> Any:
     else:
         published = await publish_signed(peer.dht, peer.own, salt, value, ttl_s=ttl_s, profile=profile, cas=cas)
         kind = {"kind": "signed", "seq": published.seq, "author": format_id(peer.id)}
-    return {"key": published.key.hex(), **kind, "stored": published.stored, "rpcs": published.rpcs}
+    return {"key": published.key.hex(), **kind, **_holders(published)}
+
+
+def _holders(published: Published) -> dict[str, int]:
+    return {"stored": published.stored, "others": published.others, "rpcs": published.rpcs}
 
 
 async def _get(peer: Peer, args: Args) -> Any:
@@ -234,7 +238,7 @@ async def _lookup(peer: Peer, args: Args) -> Any:
 async def _provide(peer: Peer, args: Args) -> Any:
     key = _key(_arg(args, "key", str))
     published = await publish_provider(peer.dht, peer.own, key, ttl_s=_ttl(args))
-    return {"key": key.hex(), "stored": published.stored, "rpcs": published.rpcs}
+    return {"key": key.hex(), **_holders(published)}
 
 
 async def _providers(peer: Peer, args: Args) -> Any:

@@ -108,6 +108,8 @@ class Node:
                 "store_transactions": store.transactions,
                 "store_disk_bytes": store.disk_bytes,
             }
+            if self.bridge is not None:
+                value["counters"] |= {f"bridge_{name}": count for name, count in self.bridge.counters.items()}
         return value
 
     def subscribe(self, *, kept: int = EVENTS_KEPT) -> AbstractContextManager[Subscription]:

@@ -20,13 +20,14 @@ OURS = ("p2pnode", "overlay", "apps", "simulations")
 MAX_FILE = 16 * 1024 * 1024
 OLDER_FILES = 1
 _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
-_FORMAT = "%(asctime)s.%(msecs)03d %(levelname)-7s %(name)s: %(message)s"
+_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
 class _Lines(logging.Formatter):
-    """One line a message, in local time with offset; control characters cannot forge lines or reach a terminal."""
+    """One line a message, in local time; control characters cannot forge lines or reach a terminal."""
 
     default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03d"
 
     def format(self, record: logging.LogRecord) -> str:
         first, *rest = super().format(record).split("\n")

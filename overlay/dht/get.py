@@ -6,7 +6,7 @@ import attrs
 
 from overlay.dht.lookup import Collector, LookupResult, start_lookup
 from overlay.dht.state import DhtState
-from overlay.errors import BadMessage, NotFound
+from overlay.errors import BadMessage, NotFound, TimedOut
 from overlay.events import Equivocation
 from overlay.limits import AGREEING_HOLDERS, MAX_SEQ, PATHS
 from overlay.rpc.contact import Contact
@@ -110,6 +110,7 @@ async def get(
         except BadMessage:
             dht.store.remove(key)  # it was stored when this home belonged to another network
     rpcs = 0
+    answered: set[bytes] = set()
     if not collector.satisfied:
         target = int.from_bytes(key, "big")
         question = FindValue(key=key, families=dht.families)
@@ -118,12 +119,17 @@ async def get(
             dht, target, question, collector=collector, paths=paths, avoid=avoid, hedged=hedged
         ).run()  # fmt: skip
         rpcs += result.rpcs
+        answered.update(contact.key for contact in result.answered)
         if collector.best is None:
             retry = start_lookup(dht, target, question, collector=collector, paths=paths, avoid=result.answered)
             if retry.shortlist.paths and not retry.shortlist.finished():
-                rpcs += (await retry.run()).rpcs
+                again = await retry.run()
+                rpcs += again.rpcs
+                answered.update(contact.key for contact in again.answered)
     if collector.best is None:
-        raise NotFound(f"nobody of {rpcs} asked holds {key.hex()}")
+        if rpcs and not answered:
+            raise TimedOut(f"no peer answered ({rpcs} requests), so nobody could say whether {key.hex()} is there")
+        raise NotFound(f"none of the {len(answered)} peers that answered holds {key.hex()}")
     return Got(record=collector.best, holders=len(collector.holders), rpcs=rpcs)
 
 

@@ -9,7 +9,7 @@ from overlay.dht.own import PROVIDER, Own, OwnRecords
 from overlay.dht.providers import provide
 from overlay.dht.put import Outgoing, Places, Profile, PutResult, locate, put
 from overlay.dht.state import DhtState
-from overlay.errors import LimitError, LocalError, NotFound
+from overlay.errors import LimitError, LocalError, NotFound, TimedOut
 from overlay.limits import MAX_RECORD_TTL_MS, MAX_SALT, MAX_VALUE
 from overlay.runtime.group import together
 from overlay.runtime.ports import MS, SECOND, Failed
@@ -17,6 +17,8 @@ from overlay.wire.records import SignedRecord, blob_key, encode_record, signed_k
 
 #: How often an author publishes anew: half of its holders may leave meanwhile.
 REPUBLISH_NS = 3600 * SECOND
+#: The same while nobody takes it.
+_NOBODY_NS = 60 * SECOND
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Published:
     type: int
     seq: int | None
     stored: int
+    #: Of them, without ourselves. 0: it is published again as soon as somebody is there.
+    others: int
     rpcs: int
 
 
@@ -86,7 +90,7 @@ async def _before_signing(dht: DhtState, key: bytes, profile: Profile) -> tuple[
 async def _current_seq(dht: DhtState, key: bytes) -> int:
     try:
         record = (await get(dht, key)).record
-    except NotFound:
+    except (NotFound, TimedOut):
         return 0
     return record.seq if isinstance(record, SignedRecord) else 0
 
@@ -110,6 +114,8 @@ async def _publish_kept(
     kept = dht.loop.future()
     dht.journal.after_commit(kept.set)
     published = await _publish(dht, own, slot, cas=cas, places=places)
+    if not published.others:
+        own.postpone(slot, dht.loop.now.mono_ns)  # nobody is there yet: the next round with a peer publishes it
     outcome = await kept
     if isinstance(outcome, Failed):
         raise LocalError(f"could not write to the store: {outcome.message}")
@@ -126,7 +132,7 @@ async def _publish(
     expires_ms = min(_now_ms(dht, mine.seq) + MAX_RECORD_TTL_MS, mine.until_ms or 1 << 62)
     if mine.type == PROVIDER:
         stored, rpcs = await provide(dht, mine.value, seq=wall_ms, expires_ms=expires_ms)
-        return Published(key=mine.value, type=PROVIDER, seq=None, stored=stored, rpcs=rpcs)
+        return Published(key=mine.value, type=PROVIDER, seq=None, stored=stored, others=stored, rpcs=rpcs)
     inner = mine.value
     if mine.type == SIGNED:
         inner = encode_record(
@@ -141,7 +147,9 @@ async def _publish(
         # seq so far ahead of the clock that honest holders would refuse it.
         own.raise_seq(mine.salt, await _current_seq(dht, mine.key))
     seq = mine.seq if mine.type == SIGNED else None
-    return Published(key=mine.key, type=mine.type, seq=seq, stored=result.stored, rpcs=result.rpcs)
+    return Published(
+        key=mine.key, type=mine.type, seq=seq, stored=result.stored, others=result.others, rpcs=result.rpcs
+    )  # fmt: skip
 
 
 async def republish(dht: DhtState, own: OwnRecords) -> None:
@@ -153,9 +161,11 @@ async def republish(dht: DhtState, own: OwnRecords) -> None:
             continue
         own.postpone(slot, _next(dht, mine.until_ms))
         try:
-            await _publish(dht, own, slot)
+            published = await _publish(dht, own, slot)
         except LimitError:
             return  # busy; the rest stays due
+        if not published.others:
+            own.postpone(slot, dht.loop.now.mono_ns + _NOBODY_NS)
 
 
 def _now_ms(dht: DhtState, seq: int) -> int:

@@ -17,7 +17,7 @@ from overlay.dht.hold import accept_record
 from overlay.dht.lookup import LookupResult
 from overlay.dht.state import DhtState
 from overlay.dht.store import PutOutcome
-from overlay.errors import LimitError, NotFound
+from overlay.errors import LimitError, NotFound, TimedOut
 from overlay.limits import MAX_REGION_STORES, PATHS, REGION_NODES, K
 from overlay.rpc.contact import Contact
 from overlay.rpc.gather import ask_all
@@ -51,6 +51,8 @@ class PutResult:
     """`stored` counts the holders that confirmed, ourselves included."""
 
     stored: int = 0
+    #: Of them, without ourselves.
+    others: int = 0
     rpcs: int = 0
     #: A holder has a newer one; its seq.
     newest_seq: int | None = None
@@ -110,7 +112,7 @@ async def _two_lookups(dht: DhtState, target: int, radius: int | None) -> list[L
 async def _store_at(dht: DhtState, out: Outgoing, places: Places, result: PutResult) -> None:
     contacts = places.contacts
     result.rpcs += places.rpcs
-    result.stored = result.refused = result.cas_mismatch = 0
+    result.stored = result.others = result.refused = result.cas_mismatch = 0
     target = int.from_bytes(out.key, "big")
     saved = None
     if dht.nearer_than_us(contacts, target) < K and _hold(dht, out):
@@ -138,6 +140,7 @@ def _count(answer: Message | None, result: PutResult) -> None:
     match answer.status:
         case StoreStatus.STORED:
             result.stored += 1
+            result.others += 1
         case StoreStatus.OLDER:
             result.newest_seq = max(result.newest_seq or 0, answer.seq or 0)
         case StoreStatus.CAS_MISMATCH:
@@ -151,7 +154,7 @@ async def _reads_back(dht: DhtState, out: Outgoing, places: Places, result: PutR
     """Do others give it, or a newer one, to somebody who starts elsewhere? Our own copy says nothing about that."""
     try:
         got = await get(dht, out.key, avoid=places.answered[:PATHS], local=False)
-    except NotFound:
+    except (NotFound, TimedOut):
         return False
     except LimitError:
         return True  # busy: it is stored, and not checked

@@ -212,6 +212,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "seq?": _COUNT,
             "author?": _TEXT,
             "stored": _COUNT,
+            "others": _COUNT,
             "rpcs": _COUNT,
         },
         _passed_on("put"),
@@ -251,7 +252,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/dht/provide",
         "announce that this node has what the key names",
         (_KEY, _TTL),
-        {"key": KEY_SCHEMA, "stored": _COUNT, "rpcs": _COUNT},
+        {"key": KEY_SCHEMA, "stored": _COUNT, "others": _COUNT, "rpcs": _COUNT},
         _passed_on("provide"),
     ),
     Operation(

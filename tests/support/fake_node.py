@@ -126,11 +126,11 @@ class FakeNode:
         if salt is None:
             key = hashlib.sha256(b"p2pnode/blob/1" + value).hexdigest()
             self.records[key] = (value, None)
-            return {"key": key, "kind": "blob", "stored": 3, "rpcs": 9}
+            return {"key": key, "kind": "blob", "stored": 3, "others": 2, "rpcs": 9}
         key = hashlib.sha256(b"p2pnode/signed/1" + node_id_of(KEY) + salt).hexdigest()
         seq = (self.records[key][1] or 0) + 1 if key in self.records else 1
         self.records[key] = (value, seq)
-        return {"key": key, "kind": "signed", "seq": seq, "author": ID, "stored": 3, "rpcs": 9}
+        return {"key": key, "kind": "signed", "seq": seq, "author": ID, "stored": 3, "others": 2, "rpcs": 9}
 
     def _get(self, key: str | None = None, author: str | None = None, name: str | None = None) -> dict[str, Any]:
         if key is None:
@@ -147,7 +147,7 @@ class FakeNode:
 
     def _provide(self, key: str, ttl_s: int | None = None) -> dict[str, Any]:
         self.provided.setdefault(key, []).append(ID)
-        return {"key": key, "stored": 3, "rpcs": 6}
+        return {"key": key, "stored": 3, "others": 2, "rpcs": 6}
 
     def _providers(self, key: str) -> dict[str, Any]:
         found = [{"id": who, "address": "192.0.2.9:4433", "expires_s": 86400.0} for who in self.provided.get(key, [])]

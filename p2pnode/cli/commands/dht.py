@@ -72,10 +72,8 @@ def put(
         return
     print(answer["key"])
     say(f"stored by {counted(answer['stored'], 'peer')} in {counted(answer['rpcs'], 'request')}")
-    if answer["stored"] == 0:
-        say("no peer took it: only this node has it until others are there")
-    elif answer["rpcs"] == 0:
-        say("no peer was asked: only this node has it")
+    if answer["others"] == 0:
+        say("only this node has it; it is put again as soon as others are there")
     where = answer["key"] if name is None else f"{short_id(answer['author'])}/{name}"
     if not where.isprintable():  # what a shell needs to spell it is not for a terminal
         where = answer["key"]

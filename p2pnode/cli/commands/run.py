@@ -68,7 +68,7 @@ def run(
     Says on stderr what happens; a line with "ready" when it serves.
     """
     # From here to the loop, which takes signals itself, there is nothing to clean up.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _LEAVE:
         signal.signal(number, lambda *_: sys.exit(Exit.OK))
     from p2pnode import trace
     from p2pnode.config import load
@@ -104,7 +104,7 @@ async def _run(home: Home, config: Config, passphrase: str | None) -> int:
 
     began = trio.current_time()
     nodes: list[Node] = []
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(*_LEAVE) as signals:
         async with trio.open_nursery() as watching:
             watching.start_soon(_obey, signals, nodes, watching.cancel_scope)
             async with (
@@ -113,7 +113,9 @@ async def _run(home: Home, config: Config, passphrase: str | None) -> int:
             ):
                 await serving.start(serve, node, home.socket)
                 nodes.append(node)
-                await _greet(node, trio.current_time() - began)
+                alone = await _greet(node, trio.current_time() - began)
+                if alone:
+                    serving.start_soon(_tell_of_the_first, node, began)
                 await node.wait_stopped()
                 say("leaving")
                 serving.cancel_scope.cancel()
@@ -134,7 +136,23 @@ async def _obey(signals: AsyncIterable[int], nodes: list[Node], starting: trio.C
             starting.cancel()
 
 
-async def _greet(node: Node, seconds: float) -> None:
+async def _tell_of_the_first(node: Node, began: float) -> None:
+    """Who starts a node wants to know when it is alone no longer."""
+    import trio
+
+    from overlay.events import PeerSeen
+    from overlay.identity.node_id import format_id
+
+    with node.subscribe() as events:
+        async for event in events:
+            if isinstance(event, PeerSeen):
+                say(f"{'found':<13}  {short_id(format_id(event.id))} at {event.address}, after "
+                    f"{trio.current_time() - began:.1f} s; see p2pnode peers")  # fmt: skip
+                return
+
+
+async def _greet(node: Node, seconds: float) -> bool:
+    """Returns whether nobody is known yet."""
     status = await node.command("status")
     whose = "new identity" if node.is_new else "identity"
     say(f"{whose:<13}  {short_id(node.id)}-…   (key: {node.home.key})")
@@ -145,6 +163,7 @@ async def _greet(node: Node, seconds: float) -> None:
         say(f"{'bridge':<13}  udp {node.bridge.host}:{node.bridge.port}, for peers of the package kademlia")
     say(f"{'ready':<13}  in {seconds:.1f} s, {_company(node.config, status['peers'])}")
     say(f"{_where_else(node)}   p2pnode run {_settings_to_share(node.config)}--join {node.ticket}")
+    return not status["peers"]
 
 
 def _where_else(node: Node) -> str:
@@ -179,6 +198,10 @@ def _passphrase(home: Home) -> str | None:
     from p2pnode.keyfile import needs_passphrase
 
     return ask_passphrase() if needs_passphrase(home.key) else None
+
+
+#: A terminal that is closed leaves as cleanly as Ctrl-C.
+_LEAVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Counter:
