@@ -165,5 +165,5 @@ def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_file_of_another_user_is_not_our_bug() -> None:
-    failure = failure_of(PermissionError(13, "Permission denied", "/home/bob/node.toml"))
-    assert failure.facts == {"file": "/home/bob/node.toml", "reason": "Permission denied"}
+    failure = failure_of(PermissionError(13, "Permission denied", "/srv/bob/node.toml"))
+    assert failure.facts == {"file": "/srv/bob/node.toml", "reason": "Permission denied"}
