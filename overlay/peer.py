@@ -119,7 +119,7 @@ class Peer:
         self._run(now, lambda: self.loop.spawn_root(self._main(), name="peer"))
 
     def handle_datagram(self, now: Now, source: Address, data: bytes) -> None:
-        self.loop.now = now
+        self.loop.run(now)
         self.endpoint.handle(source, data)
         self._drain()
 
@@ -174,7 +174,7 @@ class Peer:
             await self.upkeep.run()
 
     def _run(self, now: Now, work: Callable[[], object]) -> None:
-        self.loop.now = now
+        self.loop.run(now)  # what was due before this input comes before it
         work()
         self._drain()
 

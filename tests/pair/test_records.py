@@ -12,9 +12,10 @@ from overlay.events import Equivocation
 from overlay.identity.keys import KeyPair, verify
 from overlay.identity.network import Network
 from overlay.identity.node_id import format_id, node_id_of
-from overlay.limits import MAX_OWN_RECORDS, MAX_VALUE, REPLY_CACHE_PER_PEER
+from overlay.limits import LOOKUP_DEADLINE_S, MAX_OWN_RECORDS, MAX_VALUE, REPLY_CACHE_PER_PEER
 from overlay.rpc.contact import ContactBook
-from overlay.runtime.ports import Failed, Ok
+from overlay.rpc.endpoint import Inbound
+from overlay.runtime.ports import SECOND, Failed, Ok
 from overlay.wire import messages as m
 from overlay.wire.records import blob_key, decode_provider, decode_record, encode_provider, encode_record, signed_key
 from overlay.wire.registry import RecordType
@@ -192,6 +193,23 @@ def test_the_address_of_a_provider_is_the_one_it_proved() -> None:
     assert store(link, stranger, m.Provide(bytes(32), inner)).status is m.StoreStatus.STORED
     [row] = link.command("a", "providers", {"key": bytes(32).hex()})["providers"]
     assert (row["id"], row["address"]) == (format_id(node_id_of(MALLORY.key)), str(ELSEWHERE))
+
+
+def test_pages_of_providers_have_an_end_however_late_each_comes() -> None:
+    link = pair().met()
+    asked: list[Inbound] = []
+    link.b.endpoint.serve(m.FindProviders.KIND, asked.append)
+    number = link.ask("a", "providers", {"key": bytes(32).hex()})
+    begun_ns = link.now.mono_ns
+    answered = 0
+    while ("a", number) not in link.results:
+        link.settle(3.5)
+        for inbound in asked[answered:]:
+            page = m.Providers(link.b.endpoint.token_for(inbound.contact), (), next=bytes((answered,)) * 8)
+            link.feed("b", lambda now, i=inbound, p=page: link.b.endpoint.reply(i, p))
+        answered = len(asked)
+        assert link.now.mono_ns - begun_ns <= (LOOKUP_DEADLINE_S + 10) * SECOND
+    assert isinstance(link.results["a", number], Ok)
 
 
 # --- replays ---------------------------------------------------------------------------------

@@ -482,6 +482,18 @@ def test_what_needs_a_token_gets_one_and_nothing_else(needs_token: m.Message) ->
     assert served[0].proven
 
 
+@pytest.mark.parametrize("token", [None, b"guessed!"])
+def test_who_is_proven_but_has_no_token_does_not_act(token: bytes | None) -> None:
+    """An answer may be 12 hours old; who has the address now may be somebody else, on the same key's old datagrams."""
+    b = bench()
+    served: list[Inbound] = []
+    b.endpoint.serve(Kind.STORE, served.append)
+    b.ask(m.Ping())
+    b.reply(PONG)
+    b.receive(b.datagram(m.Store(1, b"v", 60), token=token))
+    assert (served, b.envelopes()[-1].kind) == ([], Kind.RETRY)
+
+
 def test_a_late_answer_is_repeated_once_it_is_there() -> None:
     b = bench()
     served: list[Inbound] = []
@@ -495,6 +507,19 @@ def test_a_late_answer_is_repeated_once_it_is_there() -> None:
     b.receive(data)
     assert len(served) == 1
     assert b.sent == [b.sent[0]] * 2
+
+
+def test_after_half_a_minute_the_answer_is_forgotten_and_the_request_is_stale() -> None:
+    b = bench()
+    served: list[Inbound] = []
+    b.endpoint.serve(Kind.STORE, served.append)
+    data = b.datagram(m.Store(1, b"v", 60), token=b.endpoint.token_for(b.contact))
+    b.receive(data)
+    b.endpoint.reply(served[0], m.Stored(m.StoreStatus.STORED))
+    b.run_for(31)
+    b.receive(data)
+    assert (len(served), len(b.sent), len(b.endpoint._replies)) == (1, 1, 0)
+    assert b.count("dropped: stale") == 1
 
 
 def test_a_private_network_seals_what_it_sends_and_drops_what_is_not_sealed() -> None:
