@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from overlay.dht.lookup import start_lookup
-from overlay.limits import PADDED_FIND, PROBES_PER_GROUP, PROBES_PER_S, TRIES, K
+from overlay.identity.node_id import node_id_of
+from overlay.limits import LOOKUP_DEADLINE_S, PADDED_FIND, PROBES_PER_GROUP, PROBES_PER_S, TRIES, K
 from overlay.runtime.address import Address, parse_address
+from overlay.runtime.ports import SECOND
 from overlay.wire import messages as m
 from tests.support.pair import B, Pair, Stranger, keys_of, messages, opened, pair
 
@@ -119,6 +121,35 @@ def test_strangers_who_ask_are_pinged_once_a_second_each_and_so_many_in_all() ->
                 isinstance(x, m.Ping) for x in messages(stranger.send(stranger.datagram(m.Ping(), padded=True)))
             )
     assert sent == PROBES_PER_S
+
+
+@pytest.mark.parametrize("name", ["lookup", "get", "providers"])
+def test_a_lookup_that_is_led_on_slowly_ends_at_its_deadline(name: str) -> None:
+    """Each of many answers after a second and names one who is a little nearer."""
+    link = pair().met()
+    asked = link.ask("a", name, {"key": TARGET.hex()})
+    begun_ns, seen = link.now.mono_ns, len(link.sent) - 1
+    chain = sorted((keys_of(5000 + i) for i in range(150)), key=lambda keys: node_id_of(keys.key), reverse=True)
+    places = {Address(bytes((10, 0, 2, i)), 4433): i for i in range(len(chain))}
+    while ("a", asked) not in link.results:
+        assert link.now.mono_ns - begun_ns <= 2 * (LOOKUP_DEADLINE_S + 1) * SECOND
+        for one in link.sent[seen:]:
+            place = places.get(one.to, -1 if one.to == B else None)
+            if place is None or place + 1 == len(chain) or one.side != "a":
+                continue
+            liar = Stranger(link, keys=chain[place] if place >= 0 else keys_of(2), address=one.to, stamp=1 << 50)
+            following = chain[place + 1].key + Address(bytes((10, 0, 2, place + 1)), 4433).packed
+            envelope, question = opened(one.data)
+            if isinstance(question, m.Ping):
+                continue
+            reply = m.Nodes(bytes(8), 1, following, b"")
+            link.inject("a", one.to, liar.datagram(reply, to="a", request_id=envelope.request_id))
+        link.wire.clear()
+        seen = len(link.sent)
+        link.advance(0.4)
+    lookups = 2 if name == "get" else 1  # and its retry
+    assert link.now.mono_ns - begun_ns <= lookups * (LOOKUP_DEADLINE_S + 1) * SECOND
+    assert link.now.mono_ns - begun_ns >= (LOOKUP_DEADLINE_S - 1) * SECOND, "or this shows nothing"
 
 
 def test_a_lookup_from_an_empty_table_ends_at_once() -> None:

@@ -200,16 +200,15 @@ def test_pages_of_providers_have_an_end_however_late_each_comes() -> None:
     asked: list[Inbound] = []
     link.b.endpoint.serve(m.FindProviders.KIND, asked.append)
     number = link.ask("a", "providers", {"key": bytes(32).hex()})
-    begun_ns = link.now.mono_ns
-    answered = 0
+    begun_ns, answered = link.now.mono_ns, 0
     while ("a", number) not in link.results:
-        link.settle(3.5)
+        link.settle(2.5 if answered else 0)  # each just before it is given up
         for inbound in asked[answered:]:
+            answered += 1
             page = m.Providers(link.b.endpoint.token_for(inbound.contact), (), next=bytes((answered,)) * 8)
             link.feed("b", lambda now, i=inbound, p=page: link.b.endpoint.reply(i, p))
-        answered = len(asked)
-        assert link.now.mono_ns - begun_ns <= (LOOKUP_DEADLINE_S + 10) * SECOND
-    assert isinstance(link.results["a", number], Ok)
+    assert answered >= 5
+    assert link.now.mono_ns - begun_ns <= (LOOKUP_DEADLINE_S + 3) * SECOND
 
 
 # --- replays ---------------------------------------------------------------------------------

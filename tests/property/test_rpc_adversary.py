@@ -168,7 +168,7 @@ def test_who_lists_what_is_not_ours_without_end_is_left(monkeypatch: pytest.Monk
     arena = Arena(make_peer(1), 1, Style(silent=0, honest=100, slow_ms=100))
     arena.command("join", JOIN, within_s=8 * LOOKUP_DEADLINE_S)
     arena.run_for(650)
-    assert 0 < arena.asked[Kind.FIND_KEYS] <= 3 * 5
+    assert 0 < arena.asked[Kind.FIND_KEYS] <= 3 * 5 * 4, "tries and a RETRY included"
 
 
 def test_a_victim_named_by_everybody_gets_little_of_it() -> None:
