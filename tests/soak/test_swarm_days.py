@@ -35,7 +35,7 @@ def _churn(swarm: Swarm, rng: Rng, hours: int, *, authors: int, share: int = 10)
 
 def test_three_days_under_churn_lose_nothing() -> None:
     """10 % an hour: after three days hardly any first holder lives."""
-    swarm = Swarm(30, seed=1, link=LOOPBACK, lan=True, fake_keys=True)
+    swarm = Swarm(25, seed=1, link=LOOPBACK, lan=True, fake_keys=True)
     swarm.run_for(60)
     found = _churn(swarm, Rng(1), 72, authors=5)
     assert min(found) == 1.0, found
