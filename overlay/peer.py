@@ -14,6 +14,7 @@ from overlay import commands
 from overlay.app import App, Apps
 from overlay.dht.bucket import Entry
 from overlay.dht.diversity import Diversity
+from overlay.dht.claim import claim
 from overlay.dht.get import find_node
 from overlay.dht.own import OwnRecords
 from overlay.dht.reach import Reach
@@ -80,6 +81,7 @@ class Peer:
         book: ContactBook | None = None,
         diversity: Diversity | None = None,
     ) -> None:
+        claim(storage, network)
         self.loop = Loop()
         self._outbox: list[Effect] = []
         self._last_id = 0

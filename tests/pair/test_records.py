@@ -8,6 +8,7 @@ from hashlib import sha256
 import pytest
 
 from overlay.dht.held import NO_DIGEST, Held
+from overlay.errors import LocalError
 from overlay.events import Equivocation
 from overlay.identity.keys import KeyPair, verify
 from overlay.identity.network import Network
@@ -446,6 +447,16 @@ def test_what_the_disk_holds_of_another_network_is_not_ours() -> None:
     link.a.dht.store.put_provider(provider, ELSEWHERE, wall_ms=now)
     assert link.fails("a", "get", {"key": key_of(keys_of(5)).hex()}).code == "not_found"
     assert link.command("a", "providers", {"key": bytes(32).hex()})["providers"] == []
+
+
+@pytest.mark.parametrize("other", [Network("other", puzzle_bits=0), Network("pair", puzzle_bits=0, psk=bytes(32))])
+def test_a_home_of_one_network_is_not_taken_into_another(other: Network) -> None:
+    """Its records would be published there, on a public network those of a private one."""
+    link = pair().met()
+    link.command("a", "put", {"value": b"secret"})
+    with pytest.raises(LocalError, match=r"this home belongs to network 'pair'.*--home"):
+        make_peer(1, network=other, storage=link.a.journal.storage, life=1)
+    make_peer(1, storage=link.a.journal.storage, life=2)
 
 
 def test_an_author_has_his_share(monkeypatch: pytest.MonkeyPatch) -> None:
