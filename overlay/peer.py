@@ -13,8 +13,8 @@ from typing import Any
 from overlay import commands
 from overlay.app import App, Apps
 from overlay.dht.bucket import Entry
-from overlay.dht.diversity import Diversity
 from overlay.dht.claim import claim
+from overlay.dht.diversity import Diversity
 from overlay.dht.get import find_node
 from overlay.dht.own import OwnRecords
 from overlay.dht.reach import Reach
