@@ -89,12 +89,12 @@ def _swarm(seed: int) -> Swarm:
 
 
 def test_a_killed_process_keeps_what_it_acknowledged() -> None:
-    _life(_swarm(1), 1, 120, power_loss=False)
+    _life(_swarm(1), 1, 80, power_loss=False)
 
 
 @pytest.mark.parametrize("set_back", [False, True], ids=["clock right", "clock a day back"])
 def test_no_power_loss_makes_a_peer_contradict_itself(set_back: bool) -> None:
-    _life(_swarm(2), 2, 120, power_loss=True, set_back=set_back)
+    _life(_swarm(2), 2, 80, power_loss=True, set_back=set_back)
 
 
 def test_what_one_half_forgets_the_other_half_knows() -> None:
