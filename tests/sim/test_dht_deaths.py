@@ -45,7 +45,8 @@ def _after_a_third_died(link: Link, *, seed: int) -> Times:
     keys = [
         put["key"]
         for put in swarm.commands(
-            (number % N, "put", {"value": b"value %d" % number, "profile": PROFILES[number % 2]}) for number in range(VALUES)
+            (number % N, "put", {"value": b"value %d" % number, "profile": PROFILES[number % 2]})
+            for number in range(VALUES)
         )
     ]
     for node in rng.sample(range(1, N), N * 3 // 10):
