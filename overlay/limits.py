@@ -69,7 +69,7 @@ MAX_ADDRESSES_PER_KEY = 3
 MAX_CANDIDATES_PER_GROUP = 3
 #: RPCs of one lookup.
 MAX_LOOKUP_RPCS = 512
-MAX_LOOKUPS = 256  # at once; more wait
+MAX_LOOKUPS = 256  # at once; more are refused
 LOOKUP_DEADLINE_S = 20
 REPLACEMENTS = 10  # per bucket; geth 10
 ANCHORS = 8  # contacts kept over restarts
