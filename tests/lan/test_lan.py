@@ -194,11 +194,17 @@ async def test_hostile_listings_neither_harm_nor_hide(tmp_path: Path) -> None:
                 lambda: lan.run(2, sys.executable, str(FLOOD), status["network_id"][:16])
             )
             assert done.returncode == 0, done.stderr
-            await until(lambda: a.status()["counters"]["lan_known"] > 20, within_s=HEALED_S, what="the flood is heard")
+            # How many of a flood are known and how many dropped is a matter of luck; that it was heard is not.
+            await until(lambda: _names_heard(a) > 1000, within_s=HEALED_S, what="the flood is heard")
             assert a.status()["counters"]["lan_known"] <= MAX_KNOWN
             async with lan.node(1) as b:
                 await met(a, b, within_s=HEALED_S)
                 assert a.peers() == {b.id}
+
+
+def _names_heard(node: HostNode) -> int:
+    counters = node.status()["counters"]
+    return counters["lan_known"] + counters["lan_dropped"]
 
 
 FLOOD = Path(__file__).parent / "flood.py"
