@@ -26,8 +26,10 @@ from overlay.runtime.address import Address
 from overlay.runtime.loop import Loop, Timer
 from overlay.runtime.ports import MS, SECOND, Entropy
 from overlay.trust.policy import Observation, Policy, Verdict
+from overlay.wire.decode import decode_body
 from overlay.wire.envelope import Envelope, check_envelope, encode_envelope, peek_envelope
-from overlay.wire.messages import Keys, Message, Nodes, Ping, Pong, Providers, Retry, Value, decode_body, padded_body
+from overlay.wire.messages import Keys, Message, Nodes, Ping, Pong, Providers, Retry, Value
+from overlay.wire.padding import padded_body
 from overlay.wire.registry import Kind
 from overlay.wire.seal import open_sealed, seal
 

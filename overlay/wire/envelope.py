@@ -45,7 +45,7 @@ class Envelope:
     to: bytes | None
     #: 8 bytes that the receiver gave to the sender's address.
     token: bytes | None
-    #: Decode it with messages.decode_body.
+    #: Decode it with decode.decode_body.
     body: list[Any]
 
 

@@ -1,21 +1,15 @@
-"""The bodies of messages: one class a kind, from and to the array in an envelope.
+"""The bodies of messages: one class a kind, and the array in an envelope that it becomes.
 
-A body may be longer than its class knows: unknown trailing items are ignored, so that later
-versions can append. What a class does know is checked here, so that nobody checks it again.
+decode.py reads and checks them, padding.py makes requests as long as what they may bring about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import attrs
 
-from overlay.errors import BadMessage
-from overlay.limits import KEYS_PER_PAGE, MAX_APP_BODY, PADDED_FIND, PADDED_PING, PROVIDERS_PER_PAGE, K
-from overlay.runtime.address import Address, unpack_address
-from overlay.wire import cbor, cose, fields
 from overlay.wire.registry import AppStatus as AppStatus
 from overlay.wire.registry import Kind
 from overlay.wire.registry import RecordType as RecordType
@@ -76,7 +70,7 @@ class Nodes:
     KIND: ClassVar[Kind] = Kind.NODES
     token: bytes
     role: int
-    #: n x 38 and m x 50 bytes, n + m <= 20: see `iter_packed`.
+    #: n x 38 and m x 50 bytes, n + m <= 20: see `split_packed`.
     v4: bytes
     v6: bytes
 
@@ -260,16 +254,6 @@ Message = (
 )
 
 
-def decode_body(kind: Kind, body: list[Any]) -> Message:
-    """The body of an envelope; BadMessage if it breaks a rule of its kind or the kind is reserved."""
-    decode = _DECODERS.get(kind)
-    if decode is None:
-        raise BadMessage(f"kind {int(kind)} is reserved")
-    if len(body) < kind.min_items:
-        raise BadMessage(f"the body of {kind.name} is too short")
-    return decode(body)
-
-
 def split_packed(v4: bytes, v6: bytes) -> Iterator[bytes]:
     """The 38 or 50 bytes of each contact in NODES, IPv4 first."""
     for packed, size in ((v4, PACKED_V4), (v6, PACKED_V6)):
@@ -277,125 +261,5 @@ def split_packed(v4: bytes, v6: bytes) -> Iterator[bytes]:
             yield packed[at : at + size]
 
 
-def iter_packed(v4: bytes, v6: bytes) -> Iterator[tuple[bytes, Address]]:
-    """(key, address) of each contact in NODES, IPv4 first; which of them may be used, the caller says.
-
-    An IPv4 address that was mapped into IPv6 comes out as IPv4.
-    """
-    for packed, size in ((v4, PACKED_V4), (v6, PACKED_V6)):
-        for at in range(0, len(packed), size):
-            yield packed[at : at + 32], _address(packed[at + 32 : at + size])
-
-
-#: The same peers are named again and again; classifying an address costs 3 us.
-_address = lru_cache(maxsize=8192)(unpack_address)
-
-
-# --- padding ---------------------------------------------------------------------------------
-
-#: An envelope's payload before the body: array, kind, request id, stamp of full length.
-_PAYLOAD_FRONT = 1 + 1 + 9 + 9
-_PADDED_SIZE: dict[Kind, int] = {
-    Kind.PING: PADDED_PING,
-    Kind.FIND_NODE: PADDED_FIND,
-    Kind.FIND_VALUE: PADDED_FIND,
-    Kind.FIND_PROVIDERS: PADDED_FIND,
-    Kind.FIND_KEYS: PADDED_FIND,
-    # A RETRY must not be longer than what it answers.
-    Kind.STORE: PADDED_PING,
-    Kind.APP_REQUEST: PADDED_PING,
-    Kind.DIALBACK: PADDED_PING,
-}
-
-
-def padded_body(message: Message, to: bytes | None) -> list[Any]:
-    """The body of a request without token, so long that its datagram (before sealing) has the size
-    above; other kinds, and what is longer already, stay as they are.
-
-    Exact for stamps of 2**32 and more, which wall-clock milliseconds are since February 1970;
-    a smaller stamp makes the datagram up to 8 bytes shorter, never longer.
-    """
-    body = message.encode_body()
-    size = _PADDED_SIZE.get(message.KIND)
-    if size is None:
-        return body
-    front = _PAYLOAD_FRONT + (1 if to is None else 9) + 1  # ... to, token null
-    unpadded = cose.size_of(front + len(cbor.encode(body)))
-    if unpadded >= size:
-        return body
-    # Heads of 3 bytes instead of 2 for what is long: count down from the most that may fit.
-    zeros = size - unpadded - 1
-    while zeros and cose.size_of(front + len(cbor.encode([*body, bytes(zeros)]))) > size:
-        zeros -= 1
-    return [*body, bytes(zeros)]
-
-
 def _with_padding(body: list[Any], padding: bytes | None) -> list[Any]:
     return body if padding is None else [*body, padding]
-
-
-# --- decoding ----------------------------------------------------------------------------------
-
-
-def _decode_nodes(body: list[Any]) -> Nodes:
-    v4, v6 = fields.raw(body[2]), fields.raw(body[3])
-    if len(v4) % PACKED_V4 or len(v6) % PACKED_V6:
-        raise BadMessage("NODES holds a part of a contact")
-    if len(v4) // PACKED_V4 + len(v6) // PACKED_V6 > K:
-        raise BadMessage(f"NODES holds more than {K} contacts")
-    return Nodes(fields.token(body[0]), fields.role(body[1]), v4, v6)
-
-
-def _decode_keys(body: list[Any]) -> Keys:
-    packed = fields.raw(body[1], most=32 * KEYS_PER_PAGE)
-    if len(packed) % 32:
-        raise BadMessage("KEYS holds a part of a key")
-    return Keys(fields.token(body[0]), packed)
-
-
-def _decode_providers(body: list[Any]) -> Providers:
-    listed = body[1]
-    if type(listed) is not list or len(listed) > PROVIDERS_PER_PAGE:
-        raise BadMessage(f"PROVIDERS holds at most {PROVIDERS_PER_PAGE} providers")
-    for pair in listed:
-        if type(pair) is not list or len(pair) != 2:
-            raise BadMessage("a provider is a record and an address")
-    providers = tuple((fields.inner(record), fields.address(address)) for record, address in listed)
-    return Providers(fields.token(body[0]), providers, next=fields.cursor(body[2]))
-
-
-_DECODERS: dict[Kind, Callable[[list[Any]], Message]] = {
-    Kind.PING: lambda body: Ping(padding=fields.padding(body, 0)),
-    Kind.PONG: lambda body: Pong(fields.token(body[0]), fields.address(body[1]), fields.role(body[2])),
-    Kind.RETRY: lambda body: Retry(fields.token(body[0])),
-    Kind.FIND_NODE: lambda body: FindNode(
-        fields.key(body[0]), fields.between(body[1], V4, V4 | V6), padding=fields.padding(body, 2)
-    ),
-    Kind.NODES: _decode_nodes,
-    Kind.FIND_VALUE: lambda body: FindValue(
-        fields.key(body[0]), fields.between(body[1], V4, V4 | V6), padding=fields.padding(body, 2)
-    ),
-    Kind.VALUE: lambda body: Value(
-        fields.token(body[0]), record_type := fields.record_type(body[1]), fields.record(record_type, body[2]),
-        fields.ttl_s(body[3]),
-    ),
-    Kind.STORE: lambda body: Store(
-        record_type := fields.record_type(body[0]), fields.record(record_type, body[1]), fields.ttl_s(body[2]),
-        cas=fields.optional_uint(body[3]),
-    ),
-    Kind.STORED: lambda body: Stored(fields.store_status(body[0]), seq=fields.optional_uint(body[1])),
-    Kind.PROVIDE: lambda body: Provide(fields.key(body[0]), fields.inner(body[1])),
-    Kind.FIND_PROVIDERS: lambda body: FindProviders(
-        fields.key(body[0]), after=fields.cursor(body[1]), padding=fields.padding(body, 2)
-    ),
-    Kind.PROVIDERS: _decode_providers,
-    Kind.APP_REQUEST: lambda body: AppRequest(fields.app_name(body[0]), fields.raw(body[1], most=MAX_APP_BODY)),
-    Kind.APP_REPLY: lambda body: AppReply(fields.app_status(body[0]), body=fields.raw(body[1], most=MAX_APP_BODY)),
-    Kind.DIALBACK: lambda body: DialBack(address=None if body[0] is None else fields.address(body[0])),
-    Kind.FIND_KEYS: lambda body: FindKeys(
-        fields.key(body[0]), fields.between(body[1], 0, 256),
-        after=None if body[2] is None else fields.key(body[2]), padding=fields.padding(body, 3),
-    ),
-    Kind.KEYS: _decode_keys,
-    Kind.LEAVE: lambda body: Leave(),
-}  # fmt: skip

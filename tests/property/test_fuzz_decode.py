@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from overlay.errors import BadMessage
 from overlay.wire import cbor
-from overlay.wire import messages as m
+from overlay.wire.decode import decode_body
 from overlay.wire.registry import Kind
 from tests.support.fuzz_targets import OTHERS, TARGETS, readers
 
@@ -90,7 +90,7 @@ def test_a_good_body_with_one_item_replaced_is_a_message_or_bad(
     kind: Kind, index: int, item: Any, shorter: bool
 ) -> None:
     try:
-        message = m.decode_body(kind, mutated(GOOD_BODIES.get(kind, []), index, item, shorter))
+        message = decode_body(kind, mutated(GOOD_BODIES.get(kind, []), index, item, shorter))
     except BadMessage:
         return
     assert message.KIND is kind

@@ -14,6 +14,7 @@ from overlay.identity.network import Network
 from overlay.runtime.address import Address
 from overlay.wire import cbor, cose
 from overlay.wire import messages as m
+from overlay.wire.decode import decode_body
 from overlay.wire.envelope import Envelope, decode_envelope, encode_envelope, peek_envelope
 from overlay.wire.records import (
     ProviderRecord,
@@ -26,6 +27,7 @@ from overlay.wire.records import (
 from overlay.wire.registry import Kind
 from overlay.wire.seal import open_sealed, seal
 from overlay.wire.ticket import Ticket, make_ticket, parse_ticket
+from tests.support.dht import named_in
 
 PAIR = KeyPair.from_seed(bytes(range(32)))
 NETWORK = Network.default()
@@ -108,7 +110,7 @@ def test_an_envelope_and_its_message_are_read_back(envelope: Envelope) -> None:
 
     assert decoded == envelope
     assert decoded.kind is not None
-    message = m.decode_body(decoded.kind, decoded.body)
+    message = decode_body(decoded.kind, decoded.body)
     assert message.encode_body() == envelope.body
     assert message.KIND is envelope.kind
 
@@ -117,9 +119,9 @@ def test_an_envelope_and_its_message_are_read_back(envelope: Envelope) -> None:
 def test_trailing_items_do_not_change_a_message(message: m.Message, trailing: list[Any]) -> None:
     if getattr(message, "padding", b"") is None:
         trailing = [b"", *trailing]
-        message = m.decode_body(message.KIND, [*message.encode_body(), b""])
+        message = decode_body(message.KIND, [*message.encode_body(), b""])
 
-    assert m.decode_body(message.KIND, [*message.encode_body(), *trailing]) == message
+    assert decode_body(message.KIND, [*message.encode_body(), *trailing]) == message
 
 
 def accept_all(key: bytes, data: bytes, signature: bytes) -> bool:
@@ -144,7 +146,7 @@ def test_what_a_hostile_peer_signs_is_a_message_in_its_one_form_or_bad(envelope:
     signed = cose.sign1(PAIR, b"", changed)
     try:
         read = peek_envelope(signed)
-        message = m.decode_body(read.kind, read.body) if read.kind else None
+        message = decode_body(read.kind, read.body) if read.kind else None
     except BadMessage:
         return
     number = cbor.decode(changed)[0]
@@ -152,7 +154,7 @@ def test_what_a_hostile_peer_signs_is_a_message_in_its_one_form_or_bad(envelope:
     if message is not None:
         body = message.encode_body()
         assert read.body[: len(body)] == body
-        assert m.decode_body(message.KIND, body) == message
+        assert decode_body(message.KIND, body) == message
 
 
 def damage(good: bytes, data: st.DataObject) -> bytes:
@@ -186,16 +188,16 @@ ITEMS = st.recursive(
 @given(st.sampled_from(Kind), st.lists(ITEMS, max_size=5))
 def test_any_body_is_a_message_or_bad(kind: Kind, body: list[Any]) -> None:
     try:
-        message = m.decode_body(kind, body)
+        message = decode_body(kind, body)
     except BadMessage:
         return
     assert message.KIND is kind
-    assert m.decode_body(kind, message.encode_body()) == message
+    assert decode_body(kind, message.encode_body()) == message
 
 
 @given(st.integers(0, 20).flatmap(lambda n: fixed(38 * n)), st.integers(0, 20).flatmap(lambda n: fixed(50 * n)))
 def test_every_packed_contact_is_yielded(v4: bytes, v6: bytes) -> None:
-    contacts = list(m.iter_packed(v4, v6))
+    contacts = named_in(v4, v6)
 
     assert [key for key, _ in contacts] == [
         packed[at : at + 32] for packed, size in ((v4, 38), (v6, 50)) for at in range(0, len(packed), size)

@@ -6,8 +6,10 @@ from overlay.events import RoleChanged
 from overlay.identity.network import Network as Realm
 from overlay.runtime.address import Address, Scope
 from overlay.runtime.ports import Interface, SendDatagram
+from overlay.wire.decode import decode_body
 from overlay.wire.envelope import peek_envelope
-from overlay.wire.messages import Nodes, decode_body, iter_packed
+from overlay.wire.messages import Nodes
+from tests.support.dht import named_in
 from tests.support.swarm import LOOPBACK, PORT, Swarm, internet_address
 
 PUZZLE = Realm("swarm", puzzle_bits=4)
@@ -89,7 +91,7 @@ def test_private_addresses_do_not_reach_the_internet() -> None:
             if isinstance(message, Nodes):
                 leaks.extend(
                     f"{address} to {effect.to}"
-                    for _, address in iter_packed(message.v4, message.v6)
+                    for _, address in named_in(message.v4, message.v6)
                     if address.scope is not Scope.GLOBAL
                 )
         perform(host, effect)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Contacts at chosen places of the id space, and a storage in memory."""
+"""Contacts at chosen places of the id space, those in a NODES, and a storage in memory."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 
 from overlay.dht.distance import BITS, random_number
-from overlay.rpc.contact import Contact
+from overlay.rpc.contact import Contact, ContactBook
 from overlay.runtime.address import Address, parse_address
 from overlay.runtime.chance import Rng
+from overlay.wire.messages import split_packed
 
 
 def contact(number: int, *, address: Address | str = "10.0.0.1:4433", key: bytes | None = None) -> Contact:
@@ -42,6 +43,12 @@ def subnet(n: int, *, seed: int = 2, prefix: str = "50.1.2") -> list[Contact]:
     """n contacts with random ids in one global /24."""
     rng = Rng(seed)
     return [contact(random_number(rng), address=f"{prefix}.{1 + i % 250}:{4433 + i // 250}") for i in range(n)]
+
+
+def named_in(v4: bytes, v6: bytes) -> list[tuple[bytes, Address]]:
+    """(key, address) of each contact in the two lists of a NODES, as a peer reads them."""
+    book = ContactBook()
+    return [(found.key, found.address) for found in map(book.unpacked, split_packed(v4, v6))]
 
 
 class MemoryStorage:

@@ -31,6 +31,7 @@ from overlay.runtime.chance import Rng
 from overlay.runtime.ports import MS, SECOND, Commit, Interface, Now, Ok, Sync
 from overlay.wire import cbor, cose
 from overlay.wire import messages as m
+from overlay.wire.decode import decode_body
 from overlay.wire.envelope import decode_envelope, peek_envelope
 from overlay.wire.records import decode_provider, decode_record
 from overlay.wire.registry import Kind
@@ -42,11 +43,12 @@ from p2pnode.paths import HomeError
 from p2pnode.transport.listing import Listings
 from p2pnode.transport.seeds import parse_seed
 from simulations.storage import MemoryStorage
+from tests.support.dht import named_in
 from tests.vectors import cases
 from tests.vectors.text import names, read_vector
 
 #: A name that promises to read something of a stranger.
-READS = re.compile(r"(decode|parse|open|peek|unpack|iter_packed)(_|\d|$)")
+READS = re.compile(r"(decode|parse|open|peek|unpack|split_packed)(_|\d|$)")
 #: Functions of such a name that read nothing of a stranger, and why.
 OTHERS = {
     "p2pnode.node.open_node": "opens what the user names",
@@ -107,10 +109,10 @@ def _body(data: bytes) -> None:
     body = cbor.decode(data[1:])
     kind = tuple(Kind)[data[0] % len(Kind)] if data else None
     if kind is not None and type(body) is list:
-        message = m.decode_body(kind, body)
+        message = decode_body(kind, body)
         cbor.encode(message.encode_body())
         if isinstance(message, m.Nodes):
-            list(m.iter_packed(message.v4, message.v6))
+            named_in(message.v4, message.v6)
 
 
 def _record(data: bytes) -> None:
@@ -128,7 +130,7 @@ def _envelope(data: bytes) -> None:
     envelope = peek_envelope(data)
     assert decode_envelope(data, _NETWORK, accept_all) == envelope
     if envelope.kind is not None:
-        m.decode_body(envelope.kind, envelope.body)
+        decode_body(envelope.kind, envelope.body)
     decode_envelope(data, _NETWORK, verify)
 
 
@@ -233,7 +235,7 @@ TARGETS: dict[str, Target] = {
     # The same behind a signature: what is inside is reached with each input.
     "payload": Target(_bad(lambda data: _envelope(signed_by_nobody(data[:1000]))), (), _payloads()),
     "body": Target(
-        _bad(_body), ("overlay.wire.messages.decode_body", "overlay.wire.messages.iter_packed"), _bodies()
+        _bad(_body), ("overlay.wire.decode.decode_body", "overlay.wire.messages.split_packed"), _bodies()
     ),
     "record": Target(_bad(_record), ("overlay.wire.records.decode_record",), (cases.RECORD,)),
     "record-items": Target(

@@ -16,8 +16,10 @@ from overlay.rpc.contact import ContactBook
 from overlay.runtime.address import Address, parse_address
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import Entropy, Failed, Interface, Outcome, Storage
+from overlay.wire.decode import decode_body
 from overlay.wire.envelope import Envelope, decode_envelope, encode_envelope
-from overlay.wire.messages import Message, decode_body, padded_body
+from overlay.wire.messages import Message
+from overlay.wire.padding import padded_body
 from overlay.wire.seal import open_sealed, seal
 from simulations.engine import WALL_START_MS
 from simulations.storage import MemoryStorage

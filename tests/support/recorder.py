@@ -13,7 +13,8 @@ import time
 from overlay.identity.keys import KeyPair, verify
 from overlay.identity.network import Network
 from overlay.wire.envelope import Envelope, decode_envelope, encode_envelope
-from overlay.wire.messages import Message, Ping, padded_body
+from overlay.wire.messages import Message, Ping
+from overlay.wire.padding import padded_body
 
 #: As a node repeats a request of which it knows nothing (limits.INITIAL_RTO_MS), but at once sooner.
 _AGAIN_S = 0.25

@@ -7,8 +7,9 @@ from typing import Any
 import attrs
 
 from overlay.runtime.ports import SendDatagram
+from overlay.wire.decode import decode_body
 from overlay.wire.envelope import peek_envelope
-from overlay.wire.messages import Store, Stored, StoreStatus, decode_body
+from overlay.wire.messages import Store, Stored, StoreStatus
 from overlay.wire.records import blob_key, decode_record
 from simulations.fake_keys import fake_verify
 from tests.support.swarm import Swarm

@@ -12,7 +12,9 @@ from overlay.identity.network import Context, Network
 from overlay.limits import MAX_PLAIN_DATAGRAM, SEAL_OVERHEAD
 from overlay.wire import cbor, cose
 from overlay.wire import messages as m
+from overlay.wire.decode import decode_body
 from overlay.wire.envelope import Envelope, check_envelope, decode_envelope, encode_envelope, peek_envelope
+from overlay.wire.padding import padded_body
 from overlay.wire.registry import Kind
 from overlay.wire.seal import open_sealed, seal
 
@@ -138,27 +140,27 @@ PADDED += [(m.DialBack(), 360), (m.AppRequest("chat", b"hello"), 360)]
 @pytest.mark.parametrize("to", [None, b"O" * 8])
 def test_a_padded_request_has_exactly_its_size(message: m.Message, size: int, to: bytes | None) -> None:
     for stamp in (2**32, NOW_MS, 2**64 - 1):
-        body = m.padded_body(message, to)
+        body = padded_body(message, to)
         data = encode_envelope(PAIR, NETWORK, message.KIND, b"R" * 8, stamp, to, None, body)
 
         assert len(data) == size
         assert peek_envelope(data).body[:-1] == message.encode_body()
-        assert m.decode_body(message.KIND, peek_envelope(data).body)
+        assert decode_body(message.KIND, peek_envelope(data).body)
 
 
 def test_with_a_small_stamp_it_is_shorter_and_never_longer() -> None:
-    data = encode_envelope(PAIR, NETWORK, Kind.PING, b"R" * 8, 0, None, None, m.padded_body(m.Ping(), None))
+    data = encode_envelope(PAIR, NETWORK, Kind.PING, b"R" * 8, 0, None, None, padded_body(m.Ping(), None))
 
     assert len(data) == 360 - 8
 
 
 def test_other_kinds_are_not_padded() -> None:
-    assert m.padded_body(m.Leave(), None) == []
-    assert m.padded_body(m.Retry(TOKEN), None) == [TOKEN]
+    assert padded_body(m.Leave(), None) == []
+    assert padded_body(m.Retry(TOKEN), None) == [TOKEN]
 
 
 def test_what_is_longer_already_stays_as_it_is() -> None:
-    assert m.padded_body(m.AppRequest("chat", bytes(900)), None) == ["chat", bytes(900)]
+    assert padded_body(m.AppRequest("chat", bytes(900)), None) == ["chat", bytes(900)]
 
 
 def test_a_pong_is_never_longer_than_the_ping_that_asked_for_it() -> None:
@@ -172,7 +174,7 @@ def test_a_retry_is_never_longer_than_any_request_that_needs_a_token() -> None:
     requests += [m.FindProviders(bytes(32)), m.FindKeys(bytes(32), 0), m.AppRequest("x", b""), m.DialBack()]
     requests += [m.Store(1, b"", 0), m.Provide(bytes(32), bytes(164))]
     for request in requests:
-        assert len(encode(request, token=None, body=m.padded_body(request, b"O" * 8))) >= retry
+        assert len(encode(request, token=None, body=padded_body(request, b"O" * 8))) >= retry
 
 
 def test_a_sealed_datagram_is_read_back() -> None:

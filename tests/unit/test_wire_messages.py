@@ -9,7 +9,9 @@ import pytest
 from overlay.errors import BadMessage
 from overlay.runtime.address import parse_address
 from overlay.wire import messages as m
+from overlay.wire.decode import decode_body
 from overlay.wire.registry import Kind
+from tests.support.dht import named_in
 
 T = bytes(8)
 KEY = bytes(range(32))
@@ -85,7 +87,7 @@ BAD: list[tuple[Kind, list[Any]]] = [
 @pytest.mark.parametrize(("kind", "body"), BAD)
 def test_a_body_that_breaks_a_rule_is_refused(kind: Kind, body: list[Any]) -> None:
     with pytest.raises(BadMessage):
-        m.decode_body(kind, body)
+        decode_body(kind, body)
 
 
 GOOD: list[m.Message] = [
@@ -114,15 +116,15 @@ GOOD: list[m.Message] = [
 def test_what_a_later_version_appends_is_ignored(message: m.Message) -> None:
     body = message.encode_body()
     if hasattr(message, "padding"):
-        assert m.decode_body(message.KIND, [*body, b"pad"]).encode_body() == [*body, b"pad"]
+        assert decode_body(message.KIND, [*body, b"pad"]).encode_body() == [*body, b"pad"]
         body = [*body, b"pad"]
 
-    assert m.decode_body(message.KIND, [*body, 1, ["later"]]).encode_body() == body
+    assert decode_body(message.KIND, [*body, 1, ["later"]]).encode_body() == body
 
 
 def test_numbers_become_members_of_their_enums() -> None:
-    stored = m.decode_body(Kind.STORED, [0, None])
-    pong = m.decode_body(Kind.PONG, [T, V4.packed, 1])
+    stored = decode_body(Kind.STORED, [0, None])
+    pong = decode_body(Kind.PONG, [T, V4.packed, 1])
 
     assert isinstance(stored, m.Stored)
     assert stored.status is m.StoreStatus.STORED
@@ -135,13 +137,13 @@ def test_contacts_are_read_in_order_and_none_is_skipped() -> None:
     v4 = KEY + V4.packed + KEY[::-1] + nowhere.packed
     v6 = KEY + V6.packed
 
-    assert list(m.iter_packed(v4, v6)) == [(KEY, V4), (KEY[::-1], nowhere), (KEY, V6)]
+    assert named_in(v4, v6) == [(KEY, V4), (KEY[::-1], nowhere), (KEY, V6)]
 
 
 def test_a_mapped_address_comes_out_as_ipv4() -> None:
     mapped = bytes(10) + b"\xff\xff" + V4.packed
 
-    assert list(m.iter_packed(b"", KEY + mapped)) == [(KEY, V4)]
+    assert named_in(b"", KEY + mapped) == [(KEY, V4)]
 
 
 def test_every_kind_is_reserved_or_has_a_body() -> None:

@@ -10,8 +10,8 @@ from overlay.identity.keys import verify
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
 from overlay.wire import cbor
+from overlay.wire.decode import decode_body
 from overlay.wire.envelope import decode_envelope
-from overlay.wire.messages import decode_body
 from overlay.wire.records import blob_key, decode_provider, decode_record
 from overlay.wire.registry import Kind
 from overlay.wire.seal import open_sealed

@@ -12,7 +12,8 @@ from overlay.identity.network import Network, format_psk
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.wire import cbor, cose
 from overlay.wire.envelope import encode_envelope
-from overlay.wire.messages import Message, padded_body
+from overlay.wire.messages import Message
+from overlay.wire.padding import padded_body
 from overlay.wire.records import blob_key, signed_key
 from overlay.wire.seal import seal
 from overlay.wire.ticket import make_ticket

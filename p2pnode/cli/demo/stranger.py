@@ -18,8 +18,10 @@ from overlay.errors import BadMessage
 from overlay.identity.keys import KeyPair, verify
 from overlay.identity.network import Network
 from overlay.runtime.address import Address
+from overlay.wire.decode import decode_body
 from overlay.wire.envelope import TO_BYTES, Envelope, decode_envelope, encode_envelope
-from overlay.wire.messages import Ping, Pong, Store, Stored, decode_body, padded_body
+from overlay.wire.messages import Ping, Pong, Store, Stored
+from overlay.wire.padding import padded_body
 from overlay.wire.records import encode_record
 from overlay.wire.registry import Kind, RecordType, StoreStatus
 
