@@ -7,17 +7,18 @@ Ids in answers are in text form, keys are 64 hex digits.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from overlay.dht.get import Blob, find_node, get
+from overlay.arguments import Args, UsageError, arg, id_of, key_of, optional, salt_of, ttl_of
+from overlay.dht.get import BLOB, SIGNED, Blob, find_node, get
 from overlay.dht.own import PROVIDER
 from overlay.dht.providers import providers
-from overlay.dht.publish import Published, publish_blob, publish_provider, publish_signed
+from overlay.dht.publish import Published, publish_blob, publish_provider, publish_signed, withdraw
 from overlay.dht.put import Profile
 from overlay.dht.reach import ROLE_NAMES
-from overlay.errors import BadMessage, LocalError, NotFound, OverlayError, RemoteError, TimedOut
-from overlay.identity.node_id import format_id, id_prefix_matches, is_id_prefix, node_id_of, parse_id
-from overlay.limits import MAX_RECORD_TTL_MS, MAX_SALT, PATHS
+from overlay.errors import BadMessage, Conflict, LocalError, NotFound, OverlayError, RemoteError, TimedOut
+from overlay.identity.node_id import format_id, node_id_of, parse_id
+from overlay.limits import PATHS
 from overlay.rpc.contact import Contact
 from overlay.rpc.peers import PeerState
 from overlay.runtime.address import Address, parse_address
@@ -28,14 +29,8 @@ from overlay.wire.records import signed_key
 if TYPE_CHECKING:
     from overlay.peer import Peer
 
-T = TypeVar("T")
-Args = dict[str, Any]
 #: A peer counts as there if it answered within this.
 _PRESENT_NS = 300 * SECOND
-
-
-class UsageError(LocalError):
-    """The command was asked in a way that cannot be answered."""
 
 
 async def run(peer: Peer, name: str, args: Args) -> Outcome:
@@ -53,70 +48,10 @@ async def run(peer: Peer, name: str, args: Args) -> Outcome:
         return Failed("timed_out", str(error))
     except (BadMessage, RemoteError) as error:
         return Failed("not_verified", str(error))
+    except Conflict as error:
+        return Failed("failed", str(error), error.facts)
     except OverlayError as error:
         return Failed("failed", str(error))
-
-
-def _arg(args: Args, name: str, kind: type[T]) -> T:
-    value = _optional(args, name, kind)
-    if value is None:
-        raise UsageError(f"{name} is missing")
-    return value
-
-
-def _optional(args: Args, name: str, kind: type[T]) -> T | None:
-    value = args.get(name)
-    if value is not None and (not isinstance(value, kind) or isinstance(value, bool) != (kind is bool)):
-        raise UsageError(f"{name}: expected {kind.__name__}, got {type(value).__name__}")
-    return value
-
-
-def _key(text: str) -> bytes:
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) != 32:
-        raise UsageError(f"not a key: {text!r} (expected 64 hex digits)")
-    return key
-
-
-def _node_id(peer: Peer, text: str) -> bytes:
-    """A whole id, a public key as 64 hex digits, or a prefix that only one known peer has."""
-    if len(text) == 64 and all(c in "0123456789abcdefABCDEF" for c in text):
-        return node_id_of(bytes.fromhex(text))
-    try:
-        return parse_id(text)
-    except LocalError as error:
-        if not is_id_prefix(text):
-            raise UsageError(str(error)) from None
-        ids = {contact.id: None for contact in (*peer.table.contacts(), *peer.endpoint.peers.contacts())}
-        ids[peer.id] = None
-        matches = [node_id for node_id in ids if id_prefix_matches(text, node_id)]
-        if len(matches) == 1:
-            return matches[0]
-        if matches:
-            raise UsageError(f"{text!r} begins the ids of {len(matches)} known peers; type more of it") from None
-        raise NotFound(f"no known peer has an id that begins with {text!r}; type the whole id") from None
-
-
-def _salt(args: Args) -> bytes | None:
-    name, salt = _optional(args, "name", str), _optional(args, "salt", bytes)
-    if name is not None:
-        try:
-            salt = name.encode()
-        except UnicodeEncodeError:  # half of a surrogate pair: JSON and argv can hold one
-            raise UsageError("the name is not Unicode text; give it as bytes (salt)") from None
-    if salt is not None and len(salt) > MAX_SALT:
-        raise UsageError(f"the name has {len(salt)} bytes, at most {MAX_SALT} are allowed")
-    return salt
-
-
-def _ttl(args: Args) -> int | None:
-    ttl_s = _optional(args, "ttl_s", int)
-    if ttl_s is not None and not 1 <= ttl_s <= MAX_RECORD_TTL_MS // 1000:
-        raise UsageError(f"ttl: {ttl_s} s is not in 1..{MAX_RECORD_TTL_MS // 1000}; without it the record is kept")
-    return ttl_s
 
 
 async def _status(peer: Peer, args: Args) -> Any:
@@ -161,14 +96,14 @@ def _ms(ns: int) -> float | None:
 
 
 async def _ping(peer: Peer, args: Args) -> Any:
-    text = _arg(args, "peer", str)
+    text = arg(args, "peer", str)
     to: Contact | Address
     try:
         to = parse_address(text)
     except LocalError:
         if ":" in text:
             raise UsageError(f"not an address: {text!r} (expected 192.0.2.7:4433 or [2001:db8::1]:4433)") from None
-        node_id = _node_id(peer, text)
+        node_id = id_of(peer, text)
         if node_id == peer.id:
             raise UsageError("that is this node itself") from None
         to = await peer.locate(node_id)
@@ -179,14 +114,14 @@ async def _ping(peer: Peer, args: Args) -> Any:
 
 
 async def _put(peer: Peer, args: Args) -> Any:
-    value = _arg(args, "value", bytes)
-    ttl_s = _ttl(args)
+    value = arg(args, "value", bytes)
+    ttl_s = ttl_of(args)
     try:
-        profile = Profile(_optional(args, "profile", str) or "secure")
+        profile = Profile(optional(args, "profile", str) or "secure")
     except ValueError:
         raise UsageError("profile: expected secure or cheap") from None
-    salt = _salt(args)
-    cas = _optional(args, "cas", int)
+    salt = salt_of(args)
+    cas = optional(args, "cas", int)
     if salt is None:
         if cas is not None:
             raise UsageError("cas: only a record with a name has versions")
@@ -203,17 +138,17 @@ def _holders(published: Published) -> dict[str, int]:
 
 
 async def _get(peer: Peer, args: Args) -> Any:
-    text, author = _optional(args, "key", str), _optional(args, "author", str)
+    text, author = optional(args, "key", str), optional(args, "author", str)
     if author is not None:
-        salt = _salt(args)
+        salt = salt_of(args)
         if salt is None:
             raise UsageError("name is missing")
-        key = signed_key(_node_id(peer, author), salt)
+        key = signed_key(id_of(peer, author), salt)
     elif text is not None:
-        key = _key(text)
+        key = key_of(text)
     else:
         raise UsageError("key is missing")
-    paths = _optional(args, "paths", int)
+    paths = optional(args, "paths", int)
     got = await get(peer.dht, key, paths=min(max(paths or PATHS, 1), PATHS))
     answer: dict[str, Any] = {"key": key.hex(), "value": got.record.value}
     if isinstance(got.record, Blob):
@@ -224,25 +159,25 @@ async def _get(peer: Peer, args: Args) -> Any:
 
 
 async def _lookup(peer: Peer, args: Args) -> Any:
-    text = _arg(args, "key", str)
+    text = arg(args, "key", str)
     try:
-        target = _key(text)
+        target = key_of(text)
     except UsageError:
-        target = _node_id(peer, text)
-    paths = _optional(args, "paths", int)
+        target = id_of(peer, text)
+    paths = optional(args, "paths", int)
     result = await find_node(peer.dht, int.from_bytes(target, "big"), paths=min(max(paths or PATHS, 1), PATHS))
     closest = [format_id(contact.id) for contact in result.closest]
     return {"closest": closest, "rpcs": result.rpcs, "hops": result.hops, "paths": result.paths}
 
 
 async def _provide(peer: Peer, args: Args) -> Any:
-    key = _key(_arg(args, "key", str))
-    published = await publish_provider(peer.dht, peer.own, key, ttl_s=_ttl(args))
+    key = key_of(arg(args, "key", str))
+    published = await publish_provider(peer.dht, peer.own, key, ttl_s=ttl_of(args))
     return {"key": key.hex(), **_holders(published)}
 
 
 async def _providers(peer: Peer, args: Args) -> Any:
-    key = _key(_arg(args, "key", str))
+    key = key_of(arg(args, "key", str))
     found, rpcs = await providers(peer.dht, key)
     wall_ms = peer.loop.now.wall_ms
     rows = [
@@ -282,26 +217,42 @@ async def _table(peer: Peer, args: Args) -> Any:
 
 async def _join(peer: Peer, args: Args) -> Any:
     wanted: list[tuple[Address, bytes | None]] = []
-    for item in _arg(args, "addresses", list):
+    for item in arg(args, "addresses", list):
         try:
             node_id = parse_id(item["id"]) if item.get("id") else None
             wanted.append((parse_address(item["address"]), node_id))
         except (LocalError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"addresses: {error}") from None
-    keep = _optional(args, "keep", bool)
+    keep = optional(args, "keep", bool)
     return {"joined": await peer.upkeep.join(wanted, keep=keep is not False)}
 
 
 async def _own(peer: Peer, args: Args) -> Any:
     wall_ms = peer.loop.now.wall_ms
+    with_values = optional(args, "values", bool)
     return [
         {
-            "key": (own.value if own.type == PROVIDER else own.key).hex(),
-            "name": own.salt.decode(errors="replace") or None, "seq": own.seq or None,
-            "expires_s": None if own.until_ms is None else max(0, own.until_ms - wall_ms) // 1000,
-        }
+            "key": (own.value if own.type == PROVIDER else own.key).hex(), "kind": _KINDS[own.type],
+            "name": own.salt if own.type == SIGNED else None, "seq": own.seq or None,
+            "expires_s": None if own.until_ms is None else (own.until_ms - wall_ms) // 1000,
+        } | ({"value": own.value} if with_values else {})
         for own in peer.own
+        if own.until_ms is None or own.until_ms > wall_ms
     ]  # fmt: skip
+
+
+_KINDS = {BLOB: "blob", SIGNED: "signed", PROVIDER: "provider"}
+
+
+async def _forget(peer: Peer, args: Args) -> Any:
+    text, salt = optional(args, "key", str), salt_of(args)
+    if (text is None) == (salt is None):
+        raise UsageError("give a key or a name, one of them")
+    key = key_of(text) if text is not None else signed_key(peer.id, salt or b"")
+    withdrawn = await withdraw(peer.dht, peer.own, key)
+    if not withdrawn:
+        raise NotFound(f"this node publishes nothing under {key.hex()}")
+    return {"key": key.hex(), "withdrawn": [_KINDS[own.type] for own in withdrawn]}
 
 
 async def _leave(peer: Peer, args: Args) -> Any:
@@ -310,5 +261,6 @@ async def _leave(peer: Peer, args: Args) -> Any:
 
 _COMMANDS: dict[str, Callable[[Peer, Args], Awaitable[Any]]] = {
     "status": _status, "peers": _peers, "ping": _ping, "put": _put, "get": _get, "lookup": _lookup,
-    "provide": _provide, "providers": _providers, "table": _table, "join": _join, "own": _own, "leave": _leave,
+    "provide": _provide, "providers": _providers, "table": _table, "join": _join, "own": _own,
+    "forget": _forget, "leave": _leave,
 }  # fmt: skip

@@ -20,6 +20,16 @@ class LimitError(LocalError):
     """A bound of overlay/limits.py was reached; try again later or ask for less."""
 
 
+class Conflict(LocalError):
+    """A compare-and-swap met another version than it expected."""
+
+    def __init__(self, key: bytes, *, expected: int, found: int) -> None:
+        super().__init__(f"the record has seq {found}, not {expected}: read it again and decide")
+        self.facts = {
+            "expected seq": str(expected), "found seq": str(found), "read it": f"p2pnode dht get {key.hex()}",
+        }  # fmt: skip
+
+
 class RemoteError(OverlayError):
     """A peer broke the protocol."""
 

@@ -26,7 +26,7 @@ from overlay.runtime.address import Address
 from overlay.runtime.ports import (
     Commit,
     Compute,
-    Effect,
+    Core,
     Failed,
     Interface,
     Now,
@@ -51,29 +51,16 @@ EVENTS_KEPT = 256
 class CommandFailed(Exception):
     """A command of the core ended without a value."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, facts: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         #: A key of overlay.runtime.ports.CODES.
         self.code = code
         self.message = message
+        self.facts = dict(facts or {})
 
 
 class NodeCrashed(Exception):
     """The core raised, and the node ends. The cause is what it raised: a bug, or a disk that cannot be read."""
-
-
-class PeerCore(Protocol):
-    """What the driver needs of overlay.peer.Peer."""
-
-    def start(self, now: Now, /) -> None: ...
-    def handle_datagram(self, now: Now, source: Address, data: bytes, /) -> None: ...
-    def handle_timer(self, now: Now, /) -> None: ...
-    def handle_command(self, now: Now, id: int, name: str, args: dict[str, Any], /) -> None: ...
-    def handle_cancel(self, now: Now, id: int, /) -> None: ...
-    def handle_done(self, now: Now, id: int, outcome: Outcome, /) -> None: ...
-    def handle_network(self, now: Now, interfaces: tuple[Interface, ...], /) -> None: ...
-    def next_deadline(self) -> int | None: ...
-    def outbox(self) -> list[Effect]: ...
 
 
 class Datagrams(Protocol):
@@ -142,7 +129,7 @@ class _Waiter:
 class Driver:
     """`await nursery.start(driver.run)`, then `await driver.command(...)`, until the scope of `run` is cancelled."""
 
-    peer: PeerCore
+    peer: Core
     datagrams: Datagrams
     store: Durable
     clock: Callable[[], Now] = attrs.field(default=system_now, kw_only=True)
@@ -201,8 +188,8 @@ class Driver:
         match waiter.outcome:
             case Ok(value):
                 return value
-            case Failed(code, message):
-                raise CommandFailed(code, message)
+            case Failed(code, message, facts):
+                raise CommandFailed(code, message, facts)
             case None:
                 raise CommandFailed("failed", "the node stopped before it had an answer")
 

@@ -56,6 +56,8 @@ class OwnRecords:
                 yield own
 
     def get(self, key: bytes) -> Own | None:
+        if key not in self._due:
+            return None
         raw = self._journal.storage.get(_OWN + key)
         if raw is None:
             return None
@@ -68,14 +70,31 @@ class OwnRecords:
     def remember(self, own: Own, due_ns: int) -> None:
         """Raises LimitError at the cap: forget one first."""
         if own.key not in self._due and len(self._due) >= MAX_OWN_RECORDS:
-            raise LimitError(f"this node publishes {MAX_OWN_RECORDS} records already; let some expire (put --ttl)")
+            raise LimitError(f"this node publishes {MAX_OWN_RECORDS} records already; withdraw one (dht forget)")
         fields = [own.type, own.value, own.salt, own.seq, own.until_ms, str(own.profile)]
         self._journal.storage.put(_OWN + own.key, cbor.encode(fields))
         self._due[own.key] = due_ns
 
     def forget(self, key: bytes) -> None:
-        if self._due.pop(key, None) is not None:
+        """Raises LimitError if the disk takes nothing: it stays in the list then."""
+        if key in self._due:
             self._journal.storage.delete(_OWN + key)
+            del self._due[key]
+
+    def undo(self, mine: Own, before: Own | None, due_ns: int) -> None:
+        """What was remembered is to be as if it never was: whoever asked for it is told that it failed.
+
+        Not if another publication has replaced it since.
+        """
+        if self.get(mine.key) != mine:
+            return
+        try:
+            if before is None:
+                self.forget(mine.key)
+            else:
+                self.remember(before, due_ns)
+        except LimitError:  # the disk takes nothing: at least this life does not publish it
+            self._due.pop(mine.key, None)
 
     def postpone(self, key: bytes, due_ns: int) -> None:
         if key in self._due:

@@ -56,7 +56,9 @@ class PutResult:
     rpcs: int = 0
     #: A holder has a newer one; its seq.
     newest_seq: int | None = None
-    cas_mismatch: int = 0
+    #: Others who have another version than `cas` says, and the seq that we hold if we are such a holder.
+    mismatched: list[Contact] = attrs.Factory(list)
+    held_seq: int | None = None
     refused: int = 0
 
 
@@ -112,10 +114,11 @@ async def _two_lookups(dht: DhtState, target: int, radius: int | None) -> list[L
 async def _store_at(dht: DhtState, out: Outgoing, places: Places, result: PutResult) -> None:
     contacts = places.contacts
     result.rpcs += places.rpcs
-    result.stored = result.others = result.refused = result.cas_mismatch = 0
+    result.stored = result.others = result.refused = 0
+    result.mismatched, result.held_seq = [], None
     target = int.from_bytes(out.key, "big")
     saved = None
-    if dht.nearer_than_us(contacts, target) < K and _hold(dht, out):
+    if dht.nearer_than_us(contacts, target) < K and _hold(dht, out, result):
         saved = dht.loop.future()
         dht.journal.after_commit(saved.set)  # our copy counts as others' do: once it is on disk
     # Our own place among the k closest is ours: the k-th other peer is not asked for it.
@@ -123,18 +126,23 @@ async def _store_at(dht: DhtState, out: Outgoing, places: Places, result: PutRes
     message = Store(type=out.type, inner=out.inner, ttl_s=out.ttl_s, cas=out.cas)
     answers = await ask_all(dht.endpoint, contacts[:room], lambda _: message)
     result.rpcs += len(answers)
-    for answer in answers.values():
-        _count(answer, result)
+    for contact, answer in answers.items():
+        _count(contact, answer, result)
     if saved is not None and not isinstance(await saved, Failed):
         result.stored += 1
 
 
-def _hold(dht: DhtState, out: Outgoing) -> bool:
-    accepted = accept_record(dht, out.type, out.inner, out.ttl_s, cas=out.cas, storer=None)
+def _hold(dht: DhtState, out: Outgoing, result: PutResult) -> bool:
+    try:
+        accepted = accept_record(dht, out.type, out.inner, out.ttl_s, cas=out.cas, storer=None)
+    except LimitError:
+        return False  # our disk takes nothing: the copies of others count
+    if accepted.outcome is PutOutcome.CAS_MISMATCH:
+        result.held_seq = accepted.seq
     return accepted.outcome is PutOutcome.STORED
 
 
-def _count(answer: Message | None, result: PutResult) -> None:
+def _count(contact: Contact, answer: Message | None, result: PutResult) -> None:
     if not isinstance(answer, Stored):
         return
     match answer.status:
@@ -144,7 +152,7 @@ def _count(answer: Message | None, result: PutResult) -> None:
         case StoreStatus.OLDER:
             result.newest_seq = max(result.newest_seq or 0, answer.seq or 0)
         case StoreStatus.CAS_MISMATCH:
-            result.cas_mismatch += 1
+            result.mismatched.append(contact)
             result.newest_seq = max(result.newest_seq or 0, answer.seq or 0)
         case _:
             result.refused += 1

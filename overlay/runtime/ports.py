@@ -1,12 +1,12 @@
 """The ports of the core: time and chance in, storage beside, effects out.
 
-A shell (p2pnode.driver, simulations.engine) calls the `handle_*` methods of a Peer with
+A shell (p2pnode.driver, simulations.engine) calls the `handle_*` methods of a Core with
 the values below, then drains `outbox()`. It must do what each effect says and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -69,6 +69,8 @@ class Failed:
 
     code: str
     message: str
+    #: Label and text, for people and programs.
+    facts: Mapping[str, str] = attrs.field(factory=dict)
 
 
 #: Codes of a failed command and the exit code of the CLI (docs: interface).
@@ -131,3 +133,22 @@ class Report:
 
 
 Effect = SendDatagram | Commit | Sync | Compute | Operate | Result | Report
+
+
+class Core(Protocol):
+    """What a shell needs of overlay.peer.Peer."""
+
+    def start(self, now: Now, /) -> None: ...
+    def handle_datagram(self, now: Now, source: Address, data: bytes, /) -> None: ...
+    def handle_timer(self, now: Now, /) -> None: ...
+    def handle_command(self, now: Now, id: int, name: str, args: dict[str, Any], /) -> None: ...
+    def handle_cancel(self, now: Now, id: int, /) -> None: ...
+    def handle_done(self, now: Now, id: int, outcome: Outcome, /) -> None: ...
+    def handle_network(self, now: Now, interfaces: tuple[Interface, ...], /) -> None: ...
+    def next_deadline(self) -> int | None:
+        """Monotonic time in ns at which `handle_timer` is wanted; asked anew after every input."""
+        ...
+
+    def outbox(self) -> list[Effect]:
+        """The effects since the last call, in order."""
+        ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -51,8 +51,10 @@ def answer(value: dict[str, Any], *, status: int = 200) -> Response:
     return Response(body + "\n", status, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def refusal(code: str, message: str, *, status: int | None = None) -> Response:
-    error = {"code": code, "message": message, "facts": {}}
+def refusal(
+    code: str, message: str, *, facts: Mapping[str, str] | None = None, status: int | None = None
+) -> Response:
+    error = {"code": code, "message": message, "facts": dict(facts or {})}
     return answer({"error": error}, status=status or _STATUS.get(code, 500))
 
 
@@ -64,7 +66,7 @@ def _route(view: NodeView, operation: Operation) -> Route:
         except BadArgument as error:
             return refusal("usage", str(error))
         except CommandFailed as error:
-            return refusal(error.code, error.message)
+            return refusal(error.code, error.message, facts=error.facts)
         except ClientDisconnect:
             return refusal("failed", "the client went away in its request")  # nobody reads it
 

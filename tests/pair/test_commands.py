@@ -24,7 +24,7 @@ VALUES = st.one_of(
         ]
     ),
 )  # fmt: skip
-NAMES = ["peer", "value", "name", "salt", "ttl_s", "profile", "cas", "key", "author", "paths", "addresses", "keep"]
+NAMES = ["peer", "value", "name", "salt", "ttl_s", "profile", "cas", "key", "author", "paths", "addresses", "keep", "values"]
 
 
 @pytest.fixture(scope="module")
