@@ -43,7 +43,7 @@ async def run(peer: Peer, name: str, args: Args) -> Outcome:
     except UsageError as error:
         return Failed("usage", str(error))
     except NotFound as error:
-        return Failed("not_found", str(error))
+        return Failed("not_found", str(error), _LOOK.get(name, {}))
     except TimedOut as error:
         return Failed("timed_out", str(error))
     except (BadMessage, RemoteError) as error:
@@ -242,6 +242,10 @@ async def _own(peer: Peer, args: Args) -> Any:
 
 
 _KINDS = {BLOB: "blob", SIGNED: "signed", PROVIDER: "provider"}
+
+
+#: What to type when nothing was found; where it is missing, the caller knows.
+_LOOK = {"forget": {"what is there": "p2pnode dht own"}}
 
 
 async def _forget(peer: Peer, args: Args) -> Any:

@@ -97,6 +97,7 @@ async def _stop(view: NodeView, _args: Arguments) -> Answer:
 #: Keys that are left out rather than null.
 _OPTIONAL = frozenset({"author", "seq"})
 
+_KINDS = ("blob", "signed", "provider")
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _SECONDS: Schema = {"type": "number"}
@@ -289,11 +290,27 @@ OPERATIONS: tuple[Operation, ...] = (
         {
             "records": _list_of(
                 key=KEY_SCHEMA,
-                name={"type": ["string", "null"]},
+                kind={"type": "string", "enum": list(_KINDS)},
+                name={
+                    "anyOf": [*VALUE_SCHEMA["anyOf"], {"type": "null"}],
+                    "description": "the salt of a signed record",
+                },
                 seq={"type": ["integer", "null"]},
                 expires_s=_SECONDS_OR_NULL,
             )
         },
         _listed("own", "records"),
+    ),
+    Operation(
+        "POST",
+        "/v1/dht/forget",
+        "publish a record or an announcement no longer; copies live until they expire",
+        (
+            Parameter("key", Kind.KEY, "what was put or provided"),
+            Parameter("name", Kind.TEXT, "this node's name for it, in place of the key"),
+            Parameter("salt", Kind.VALUE, "the name as bytes"),
+        ),
+        {"key": KEY_SCHEMA, "withdrawn": {"type": "array", "items": {"type": "string", "enum": list(_KINDS)}}},
+        _passed_on("forget"),
     ),
 )

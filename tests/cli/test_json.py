@@ -29,6 +29,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "dht-providers": ("dht", "providers", KEY),
     "dht-table": ("dht", "table"),
     "dht-own": ("dht", "own"),
+    "dht-forget": ("dht", "forget", "known"),
     "error-not-found": ("dht", "get", f"{ID}/nothing"),
     "error-usage": ("dht", "get", "xyz"),
 }
@@ -43,6 +44,27 @@ def test_json(run: Run, node: FakeNode, name: str) -> None:
     golden.check(f"json-{name}", f"exit {ran.code}\n{text}")
     assert ran.err == ""
     assert all(line["v"] == 1 for line in ran.lines)
+
+
+def test_name_that_is_not_text_is_base64(run: Run, node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"key": KEY, "kind": "signed", "name": b"\xff\x00", "seq": 1, "expires_s": None}
+    monkeypatch.setattr(FakeNode, "_own", lambda _: [own])
+    assert run("dht", "own", "--json").json["records"] == [own | {"name": {"base64": "/wA="}}]
+    assert "base64:/wA=" in run("dht", "own").out
+
+
+def test_what_is_not_there_cannot_be_forgotten(run: Run, node: FakeNode) -> None:
+    ran = run("dht", "forget", "nothing")
+    assert ran.code == 4
+    assert "publishes nothing under" in ran.err
+    assert run("dht", "forget", "n" * 33).code == 2
+
+
+def test_lost_swap_names_both_versions(run: Run, node: FakeNode) -> None:
+    facts = {"expected seq": "3", "found seq": "4", "read it": f"p2pnode dht get {KEY}"}
+    node.fails["put"] = ("failed", "the record has seq 4, not 3: read it again and decide", facts)
+    ran = run("dht", "put", "x", "--name", "n", "--cas", "3", "--json")
+    assert (ran.code, ran.json["error"]["facts"]) == (1, facts)
 
 
 def test_contract_of_status(run: Run, node: FakeNode) -> None:

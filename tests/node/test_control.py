@@ -208,6 +208,17 @@ async def test_requests_at_once_have_a_bound(tmp_path: Path, monkeypatch: pytest
         it.node.hold["peers"].set()
 
 
+async def test_body_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_REQUESTS", 1)
+    monkeypatch.setattr(limits, "BODY_S", 0.05)
+    async with served(tmp_path) as it:
+        with trio.fail_after(30):
+            begun = b"POST /v1/dht/get HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"
+            assert (await it.raw(begun)).startswith(b"HTTP/1.1 408")
+        assert (await it.call("GET", "/v1/status"))["v"] == 1
+        assert [name for name, _ in it.node.asked] == ["status"]
+
+
 # --- events ---------------------------------------------------------------------------------
 
 
@@ -304,6 +315,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "/v1/dht/lookup": {"key": "ab" * 32},
     "/v1/dht/provide": {"key": "ab" * 32},
     "/v1/dht/providers": {"key": "ab" * 32},
+    "/v1/dht/forget": {"name": "greeting"},
 }
 
 

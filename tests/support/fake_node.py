@@ -12,6 +12,7 @@ import trio
 
 from overlay.events import Event
 from overlay.identity.node_id import format_id, node_id_of
+from overlay.wire.records import signed_key
 from p2pnode.driver import CommandFailed, Subscription
 
 KEY = bytes(range(32))
@@ -25,7 +26,7 @@ class FakeNode:
 
     records: dict[str, tuple[bytes, int | None]] = attrs.Factory(dict)
     provided: dict[str, list[str]] = attrs.Factory(dict)
-    fails: dict[str, tuple[str, str]] = attrs.Factory(dict)
+    fails: dict[str, tuple[Any, ...]] = attrs.Factory(dict)
     hold: dict[str, trio.Event] = attrs.Factory(dict)
     #: Commands in the order they came.
     asked: list[tuple[str, dict[str, Any]]] = attrs.Factory(list)
@@ -162,9 +163,19 @@ class FakeNode:
 
     def _own(self) -> list[dict[str, Any]]:
         return [
-            {"key": key, "name": seq and "greeting", "seq": seq, "expires_s": 86400.0 if seq else None}
+            {
+                "key": key, "kind": "signed" if seq else "blob", "name": b"greeting" if seq else None, "seq": seq,
+                "expires_s": 86400.0 if seq else None,
+            }
             for key, (_, seq) in self.records.items()
-        ]
+        ]  # fmt: skip
+
+    def _forget(self, key: str = "", name: str = "", salt: bytes = b"") -> dict[str, Any]:
+        key = key or signed_key(node_id_of(KEY), name.encode() or salt).hex()
+        if key not in self.records:
+            raise CommandFailed("not_found", f"this node publishes nothing under {key}")
+        _, seq = self.records.pop(key)
+        return {"key": key, "withdrawn": ["signed" if seq else "blob"]}
 
     def _join(self, addresses: list[dict[str, Any]]) -> dict[str, Any]:
         return {"joined": len(addresses)}

@@ -219,5 +219,30 @@ def own(session: Session, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    rows = [(r["key"][:16] + "…", r["name"], r["seq"], duration(r["expires_s"])) for r in answer["records"]]
-    print_table(("KEY", "NAME", "VERSION", "EXPIRES IN"), rows, right=("VERSION",))
+    rows = [
+        (r["key"][:16] + "…", r["kind"], _name(r["name"]), r["seq"], duration(r["expires_s"]))
+        for r in answer["records"]
+    ]
+    print_table(("KEY", "KIND", "NAME", "VERSION", "EXPIRES IN"), rows, right=("VERSION",))
+
+
+def _name(name: str | dict[str, str] | None) -> str | None:
+    return f"base64:{name['base64']}" if isinstance(name, dict) else name
+
+
+@dht.command(epilog=examples("p2pnode dht forget greeting", "p2pnode dht forget KEY"))
+@click.argument("what", metavar="KEY|NAME")
+@json_option
+@pass_session
+def forget(session: Session, what: str, as_json: bool) -> None:
+    """Publish a record or an announcement no longer.
+
+    Copies live until they expire, a day at most; what is named can be replaced at once: dht put - --name NAME.
+    """
+    body = {"key": what.lower()} if arguments.is_key(what) else {"name": arguments.record_name(what)}
+    answer = session.node().call("POST", "/v1/dht/forget", body)
+    if as_json:
+        print_json(answer)
+        return
+    say(f"withdrawn: {', '.join(answer['withdrawn'])} {answer['key']}")
+    say("copies of it live until they expire, a day at most")
