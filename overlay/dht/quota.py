@@ -74,9 +74,6 @@ class Quota:
         if owner.group:
             _discard(self._groups, owner.group, item)
 
-    def nearest_first(self) -> list[int]:
-        return list(self._all)
-
 
 def _holds(items: list[int], item: int) -> bool:
     at = bisect_left(items, item)

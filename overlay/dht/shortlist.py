@@ -203,10 +203,6 @@ class Shortlist:
         """Who named it first; None for a seed."""
         return self._by_contact[contact].referrer
 
-    def state_of(self, contact: Contact) -> State | None:
-        candidate = self._by_contact.get(contact)
-        return None if candidate is None else candidate.state
-
     @property
     def paths(self) -> int:
         """Paths that there are seeds for."""

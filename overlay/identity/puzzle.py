@@ -10,7 +10,7 @@ import hashlib
 
 import attrs
 
-from overlay.errors import LimitError, LocalError
+from overlay.errors import LocalError
 from overlay.identity.keys import SEED_BYTES, KeyPair
 from overlay.identity.node_id import node_id_of
 from overlay.limits import MAX_PUZZLE_BITS
@@ -53,12 +53,3 @@ class KeySearch:
             if solves(node_id_of(pair.key), self.bits):
                 return pair
         return None
-
-
-def find_key(bits: int, entropy: Entropy, *, max_tries: int) -> KeyPair:
-    """The whole search at once, for tests and small puzzles; LimitError after `max_tries`."""
-    search = KeySearch(bits, entropy)
-    found = search.step(max_tries)
-    if found is None:
-        raise LimitError(f"no key with {bits} bits in {max_tries} tries ({search.expected} expected)")
-    return found

@@ -73,10 +73,3 @@ def check1(data: bytes, aad: bytes, verify: Verifier) -> None:
     signed = b"".join((_SIG_STRUCTURE, data[2:_KEY_END], bstr(aad), data[_PAYLOAD_AT:-_TAIL]))
     if not verify(data[len(_FRONT) : _KEY_END], signed, data[-64:]):
         raise BadMessage("the signature is not valid")
-
-
-def open1(data: bytes, aad: bytes, verify: Verifier) -> tuple[bytes, bytes]:
-    """(key, payload) of a message whose signature is valid."""
-    parsed = parse1(data)
-    check1(data, aad, verify)
-    return parsed

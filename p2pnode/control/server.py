@@ -23,7 +23,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from starlette.types import ASGIApp
 
-from p2pnode.api import addressable
+from p2pnode.api import Client, addressable
 from p2pnode.control import limits
 from p2pnode.control.routes import build_app
 from p2pnode.control.view import NodeView
@@ -85,14 +85,9 @@ def bind(path: Path) -> socket.socket:
 
 
 def _remove_stale(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)
-        try:
-            with addressable(path) as address:
-                probe.connect(address)
-        except OSError:
-            path.unlink()
-            return
+    if not Client(path).is_alive():
+        path.unlink()
+        return
     facts = {"socket": str(path), "stop it": f"p2pnode --home '{path.parent}' stop"}
     raise Fail("somebody serves on the control socket of this home already", facts=facts)
 

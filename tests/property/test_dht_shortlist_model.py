@@ -12,7 +12,7 @@ from overlay.dht.diversity import Diversity
 from overlay.dht.shortlist import Shortlist
 from overlay.rpc.contact import Contact
 from overlay.runtime.chance import Rng
-from tests.support.dht import contact, internet, lan
+from tests.support.dht import contact, internet, lan, state_of
 
 K = 5
 
@@ -70,7 +70,7 @@ class Run:
                 self.flying.append(c)
                 slots: dict[int, int] = {}
                 for other in self.flying:
-                    if shortlist.state_of(other) is State.ASKED:
+                    if state_of(shortlist, other) is State.ASKED:
                         path = shortlist.path_of(other)
                         slots[path] = slots.get(path, 0) + 1
                 assert max(slots.values()) <= self.slots
@@ -79,7 +79,7 @@ class Run:
             assert self.flying, "not finished, and nothing to wait for"
             c = self.rng.choice(self.flying)
             if c in self.net.dead:
-                match shortlist.state_of(c):
+                match state_of(shortlist, c):
                     case State.ASKED if self.rng.below(2):
                         shortlist.on_slow(c)
                     case State.LATE:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 
+from overlay.dht.candidate import State
 from overlay.dht.distance import BITS, random_number
+from overlay.dht.shortlist import Shortlist
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.runtime.address import Address, parse_address
 from overlay.runtime.chance import Rng
@@ -49,6 +51,11 @@ def named_in(v4: bytes, v6: bytes) -> list[tuple[bytes, Address]]:
     """(key, address) of each contact in the two lists of a NODES, as a peer reads them."""
     book = ContactBook()
     return [(found.key, found.address) for found in map(book.unpacked, split_packed(v4, v6))]
+
+
+def state_of(shortlist: Shortlist, contact: Contact) -> State:
+    """What became of one of its candidates so far."""
+    return shortlist._by_contact[contact].state
 
 
 class MemoryStorage:

@@ -8,7 +8,7 @@ from overlay.dht.candidate import State
 from overlay.dht.diversity import Diversity
 from overlay.dht.shortlist import Shortlist
 from overlay.rpc.contact import Contact
-from tests.support.dht import contact, lan, subnet
+from tests.support.dht import contact, lan, state_of, subnet
 
 
 def near(*numbers: int) -> list[Contact]:
@@ -84,7 +84,7 @@ def test_a_late_one_is_not_waited_for_and_others_are_asked_instead() -> None:
     s.on_reply(a, [])  # after all
     assert s.closest_answered(2) == [a, b]
     s.on_failed(a)
-    assert s.state_of(a) is State.ANSWERED
+    assert state_of(s, a) is State.ANSWERED
 
 
 def test_who_is_in_flight_beyond_the_k_nearest_is_not_waited_for() -> None:

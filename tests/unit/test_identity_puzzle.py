@@ -6,9 +6,9 @@ import hashlib
 
 import pytest
 
-from overlay.errors import LimitError, LocalError
+from overlay.errors import LocalError
 from overlay.identity.node_id import node_id_of
-from overlay.identity.puzzle import KeySearch, find_key, solves
+from overlay.identity.puzzle import KeySearch, solves
 from overlay.runtime.chance import Rng
 
 
@@ -39,14 +39,17 @@ def test_a_search_goes_on_where_it_stopped() -> None:
 
 
 def test_a_found_key_solves_the_puzzle() -> None:
-    pair = find_key(6, Rng(2).bytes, max_tries=10_000)
+    pair = KeySearch(6, Rng(2).bytes).step(10_000)
 
+    assert pair is not None
     assert solves(node_id_of(pair.key), 6)
 
 
 def test_a_search_ends() -> None:
-    with pytest.raises(LimitError, match="no key with 32 bits in 5 tries"):
-        find_key(32, Rng(3).bytes, max_tries=5)
+    search = KeySearch(32, Rng(3).bytes)
+
+    assert search.step(5) is None
+    assert search.tries == 5
 
 
 @pytest.mark.parametrize("bits", [-1, 33])
