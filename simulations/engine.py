@@ -20,6 +20,7 @@ from overlay.runtime.ports import (
     MS,
     Commit,
     Compute,
+    Core,
     Effect,
     Failed,
     Interface,
@@ -32,11 +33,11 @@ from overlay.runtime.ports import (
     SendDatagram,
     Sync,
 )
-from simulations.host import WORKERS, Delays, Host, MakePeer, OnResult, Peer, seed_of
+from simulations.host import WORKERS, Delays, Host, MakePeer, OnResult, seed_of
 from simulations.network import Network
 from simulations.storage import MemoryStorage
 
-__all__ = ["Delays", "Engine", "MakePeer", "Peer"]
+__all__ = ["Delays", "Engine", "MakePeer"]
 
 #: 2026-01-01 00:00 UTC in ms: where virtual wall clocks begin.
 WALL_START_MS: Final = 1_767_225_600_000
@@ -148,7 +149,7 @@ class Engine:
     def alive(self, node: int) -> bool:
         return self._hosts[node].peer is not None
 
-    def peer(self, node: int) -> Peer:
+    def peer(self, node: int) -> Core:
         """The core itself, for looking only."""
         peer = self._hosts[node].peer
         if peer is None:

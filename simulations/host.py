@@ -4,35 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 
-from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import MS, Effect, Entropy, Interface, Now, Outcome, Storage
+from overlay.runtime.ports import MS, Core, Entropy, Interface, Outcome, Storage
 from simulations.storage import MemoryStorage
 
 #: Threads that a node would have for Compute.
 WORKERS: Final = 2
 
 
-class Peer(Protocol):
-    """What the engine needs of overlay.peer.Peer."""
-
-    def start(self, now: Now, /) -> None: ...
-    def handle_datagram(self, now: Now, source: Address, data: bytes, /) -> None: ...
-    def handle_timer(self, now: Now, /) -> None: ...
-    def handle_command(self, now: Now, id: int, name: str, args: dict[str, Any], /) -> None: ...
-    def handle_cancel(self, now: Now, id: int, /) -> None: ...
-    def handle_done(self, now: Now, id: int, outcome: Outcome, /) -> None: ...
-    def handle_network(self, now: Now, interfaces: tuple[Interface, ...], /) -> None: ...
-    def next_deadline(self) -> int | None: ...
-    def outbox(self) -> list[Effect]: ...
-
-
 #: (index, storage, rng, entropy) -> a fresh core; called again at every restart.
-MakePeer = Callable[[int, Storage, Rng, Entropy], Peer]
+MakePeer = Callable[[int, Storage, Rng, Entropy], Core]
 OnResult = Callable[[Outcome], object]
 
 
@@ -60,7 +45,7 @@ class Host:
     interfaces: tuple[Interface, ...]
     #: Added to the common wall clock.
     skew_ms: int = 0
-    peer: Peer | None = None
+    peer: Core | None = None
     #: Counts starts and ends; what an earlier life left in the heap is void.
     life: int = 0
     #: Counts the events that this node caused.

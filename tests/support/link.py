@@ -19,6 +19,7 @@ from overlay.runtime.ports import (
     SECOND,
     Commit,
     Compute,
+    Core,
     Failed,
     Interface,
     Now,
@@ -30,7 +31,7 @@ from overlay.runtime.ports import (
     SendDatagram,
     Sync,
 )
-from simulations.engine import WALL_START_MS, Peer
+from simulations.engine import WALL_START_MS
 
 ADDRESSES = {"a": Address(bytes((10, 0, 0, 1)), 4433), "b": Address(bytes((10, 0, 0, 2)), 4433)}
 
@@ -53,8 +54,8 @@ class Link:
     `unanswered`, as Compute and Operate always do.
     """
 
-    a: Peer
-    b: Peer
+    a: Core
+    b: Core
     wire: list[InFlight] = attrs.field(factory=list, init=False)
     #: Everything that was ever sent, also what was dropped.
     sent: list[InFlight] = attrs.field(factory=list, init=False)
@@ -73,7 +74,7 @@ class Link:
             self.feed(side, peer.start)
             self.feed(side, peer.handle_network, (Interface(self.addresses[side].ip, 24),))
 
-    def peer(self, side: str) -> Peer:
+    def peer(self, side: str) -> Core:
         return {"a": self.a, "b": self.b}[side]
 
     # --- the wire ---

@@ -11,12 +11,12 @@ from overlay.identity.keys import KeyPair, verify
 from overlay.identity.network import Network as Realm
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.identity.puzzle import solves
-from overlay.peer import Peer as RealPeer
+from overlay.peer import Peer
 from overlay.rpc.contact import ContactBook
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import MS, SECOND, Entropy, Failed, Interface, Outcome, Storage
-from simulations.engine import Engine, MakePeer, Peer
+from overlay.runtime.ports import MS, SECOND, Core, Entropy, Failed, Interface, Outcome, Storage
+from simulations.engine import Engine, MakePeer
 from simulations.fake_keys import FakeKeyPair, fake_verify
 from simulations.network import INTERNET, Link, Network
 
@@ -188,9 +188,9 @@ class Swarm:
             raise TimeoutError(f"no result within {within_s} virtual s: {', '.join(missing[:5])}")
         return [done[number] for number in range(len(asked))]
 
-    def _real_peer(self, index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Peer:
+    def _real_peer(self, index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Core:
         keys = self.keys(index)
-        return RealPeer(
+        return Peer(
             network=self.realm, keys=FakeKeyPair(keys.key) if self._fake_keys else keys, storage=storage, rng=rng,
             entropy=entropy, verifier=fake_verify if self._fake_keys else verify, book=self._book,
         )  # fmt: skip
