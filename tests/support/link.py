@@ -133,16 +133,20 @@ class Link:
         return self._last_id
 
     def command(self, side: str, name: str, args: dict[str, Any] | None = None, *, seconds: float = 60) -> Any:
-        """Give a command and deliver everything until its value is there, in steps of 10 ms."""
+        """Give a command that must go well; its value."""
+        outcome = self.outcome(side, name, args, seconds=seconds)
+        assert not isinstance(outcome, Failed), outcome
+        return outcome.value
+
+    def outcome(self, side: str, name: str, args: dict[str, Any] | None = None, *, seconds: float = 60) -> Outcome:
+        """Give a command and deliver everything until it has ended, in steps of 10 ms."""
         asked = self.ask(side, name, args)
         for _ in range(round(seconds * 100)):
             self.deliver_all()
             if (side, asked) in self.results:
                 break
             self.advance(0.01)
-        outcome = self.results[side, asked]
-        assert not isinstance(outcome, Failed), outcome
-        return outcome.value
+        return self.results[side, asked]
 
     def feed(self, side: str, handle: Callable[..., None], *args: Any) -> None:
         """One input to one peer, then its effects."""

@@ -15,7 +15,7 @@ from overlay.peer import Peer
 from overlay.rpc.contact import ContactBook
 from overlay.runtime.address import Address, parse_address
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import Entropy, Failed, Interface, Outcome, Storage
+from overlay.runtime.ports import Entropy, Failed, Interface, Storage
 from overlay.wire.decode import decode_body
 from overlay.wire.envelope import Envelope, decode_envelope, encode_envelope
 from overlay.wire.messages import Message
@@ -87,15 +87,6 @@ class Pair(Link):
         outcome = self.outcome(side, name, args, seconds=seconds)
         assert isinstance(outcome, Failed), outcome
         return outcome
-
-    def outcome(self, side: str, name: str, args: dict[str, object] | None = None, *, seconds: float = 60) -> Outcome:
-        asked = self.ask(side, name, args)
-        for _ in range(round(seconds * 100)):
-            self.deliver_all()
-            if (side, asked) in self.results:
-                break
-            self.advance(0.01)
-        return self.results[side, asked]
 
     def replace(self, side: str, peer: Peer) -> None:
         """Another life of a side, or another peer in its place, is started at its address."""
