@@ -33,6 +33,7 @@ from overlay.runtime.ports import (
     SendDatagram,
     Sync,
 )
+from simulations.datagrams import REQUESTS, kind_of
 from simulations.host import WORKERS, Delays, Host, MakePeer, OnResult, seed_of
 from simulations.network import Network
 from simulations.storage import MemoryStorage
@@ -80,6 +81,8 @@ class Engine:
         self._functions = functions if functions is not None else {}
         self._operations = operations if operations is not None else {}
         self._on_report = on_report
+        #: Datagrams that were sent, by kind (overlay.wire.registry).
+        self.kinds: dict[int, int] = {}
         self._trace = blake2b(digest_size=16) if traced else None
         self._hosts: list[Host] = []
         #: (time, source, counter, handler, host, life, a, b).
@@ -149,6 +152,10 @@ class Engine:
     def alive(self, node: int) -> bool:
         return self._hosts[node].peer is not None
 
+    def life(self, node: int) -> int:
+        """Counts its starts and ends."""
+        return self._hosts[node].life
+
     def peer(self, node: int) -> Core:
         """The core itself, for looking only."""
         peer = self._hosts[node].peer
@@ -158,6 +165,11 @@ class Engine:
 
     def storage(self, node: int) -> MemoryStorage:
         return self._hosts[node].storage
+
+    @property
+    def requests(self) -> int:
+        """Requests that were sent, repetitions included."""
+        return sum(count for kind, count in self.kinds.items() if kind in REQUESTS)
 
     def now_of(self, node: int) -> Now:
         return Now(self.now_ns, WALL_START_MS + self.now_ns // MS + self._hosts[node].skew_ms)
@@ -263,6 +275,8 @@ class Engine:
         delays = self._delays
         match effect:
             case SendDatagram(to, data):
+                kind = kind_of(data)
+                self.kinds[kind] = self.kinds.get(kind, 0) + 1
                 for arrival in self.network.send(host.index, to, len(data), host.rng):
                     at_ns, target = self.now_ns + arrival.delay_ns, self._hosts[arrival.node]
                     # Any life: a datagram does not know that the process behind the port is another.

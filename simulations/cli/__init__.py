@@ -1,0 +1,20 @@
+"""`p2pnode swarm ...`: simulate many peers. Plugged in by the entry point group `p2pnode.commands`.
+
+Command modules import what they need when they run: `p2pnode swarm --help` must be quick.
+"""
+
+from __future__ import annotations
+
+import click
+
+from simulations.cli.catalogue import list_scenarios, show
+from simulations.cli.run import run
+
+
+@click.group()
+def swarm() -> None:
+    """Simulate many peers: the code that `p2pnode run` runs, in virtual time, the same at every run of a seed."""
+
+
+for _command in (run, list_scenarios, show):
+    swarm.add_command(_command)

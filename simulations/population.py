@@ -1,0 +1,110 @@
+"""Who the nodes of a swarm are: their keys, their addresses, and the peers that run on them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from overlay.app import App
+from overlay.identity.keys import KeyPair, verify
+from overlay.identity.network import Network as Realm
+from overlay.identity.node_id import format_id, node_id_of
+from overlay.identity.puzzle import solves
+from overlay.peer import Peer
+from overlay.rpc.contact import ContactBook
+from overlay.runtime.address import Address
+from overlay.runtime.chance import Rng
+from overlay.runtime.ports import Entropy, Interface, Storage
+from simulations.fake_keys import FakeKeyPair, fake_verify
+from simulations.host import seed_of
+
+PORT = 4433
+
+
+class Codec(enum.Enum):
+    """How much of the real work of a datagram is done. Decisions are the same at every rung."""
+
+    #: As `fast`, and a datagram that nobody changed is not decoded again.
+    OBJECTS = "objects"
+    #: Real bytes, signatures by a fast hash.
+    FAST = "fast"
+    #: Real bytes and real Ed25519.
+    REAL = "real"
+
+
+def internet_address(index: int) -> Address:
+    """Global addresses in different /24, and in different /16 as far as possible (80 x 256 of them)."""
+    return Address(bytes((20 + index % 80, index // 80 % 256, index // 20_480 % 256, 7)), PORT)
+
+
+def lan_address(index: int) -> Address:
+    """One network 10.0.0.0/8."""
+    return Address(bytes((10, index // 50_000, index // 200 % 250, 1 + index % 200)), PORT)
+
+
+@attrs.define(slots=True)
+class Population:
+    """Keys by seed and index, so that node 7 of seed 1 is the same in every scenario."""
+
+    seed: int
+    realm: Realm
+    codec: Codec
+    lan: bool = False
+    #: Makes the applications of one node; called at every start of it.
+    apps: Callable[[int], Sequence[App]] = lambda index: ()
+    #: Keys of these must fail the puzzle.
+    clients: frozenset[int] = frozenset()
+    #: The peers of a swarm share the objects of their contacts.
+    book: ContactBook = attrs.Factory(ContactBook)
+    _keys: dict[int, KeyPair] = attrs.Factory(dict)
+    _numbers: dict[int, int] = attrs.Factory(dict)
+
+    def address(self, index: int) -> Address:
+        return lan_address(index) if self.lan else internet_address(index)
+
+    def nowhere(self, index: int) -> Address:
+        """An address of the same sort at which no node is."""
+        address = self.address(index)
+        return Address(address.ip, PORT + 1 + index % 1000)
+
+    def interfaces(self, index: int) -> tuple[Interface, ...] | None:
+        return (Interface(self.address(index).ip, 8),) if self.lan else None
+
+    def keys(self, index: int) -> KeyPair:
+        keys = self._keys.get(index)
+        if keys is None:
+            rng = Rng(seed_of(self.seed, "keys", index))
+            while True:
+                keys = KeyPair.from_seed(rng.bytes(32))
+                if solves(node_id_of(keys.key), self.realm.puzzle_bits) is (index not in self.clients):
+                    break
+            self._keys[index] = keys
+        return keys
+
+    def set_keys(self, index: int, keys: KeyPair) -> None:
+        """For who chooses its id: a Sybil with a ground key."""
+        self._keys[index] = keys
+        self._numbers.pop(index, None)
+
+    def id(self, index: int) -> bytes:
+        return node_id_of(self.keys(index).key)
+
+    def number(self, index: int) -> int:
+        """The id as a number."""
+        found = self._numbers.get(index)
+        if found is None:
+            found = self._numbers[index] = int.from_bytes(self.id(index), "big")
+        return found
+
+    def id_text(self, index: int) -> str:
+        return format_id(self.id(index))
+
+    def peer(self, index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Peer:
+        keys = self.keys(index)
+        real = self.codec is Codec.REAL
+        return Peer(
+            network=self.realm, keys=keys if real else FakeKeyPair(keys.key), storage=storage, rng=rng,
+            entropy=entropy, verifier=verify if real else fake_verify, book=self.book, apps=self.apps(index),
+        )  # fmt: skip

@@ -1,0 +1,129 @@
+"""A scenario: what a swarm consists of, what happens to it, and what is claimed of it.
+
+Written as TOML; docs/simulator.md describes every key. Times are virtual seconds from the start, shares are 0 to 1.
+`simulations.spec` reads files; the values here are what they become.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import attrs
+
+from simulations.bounds import between, not_negative, one_of, positive, share
+from simulations.plugins import Registry
+
+#: More would not fit into the memory of the machines this is made for.
+MAX_NODES = 200_000
+
+
+
+class Swarm(Protocol):
+    """What parts of a scenario get: `simulations.swarm.Swarm`, which imports this module."""
+
+
+class Part(Protocol):
+    """One entry of `timeline`, `workload` or `adversaries`, or `churn`: an attrs class whose fields are its keys."""
+
+    def begin(self, swarm: Any) -> None:
+        """Called once before the run; puts what it does on the swarm's clock (`swarm.at`, `swarm.every`)."""
+
+
+CHURN: Registry[Part] = Registry(
+    "a churn model",
+    "model",
+    {
+        "exponential": "simulations.churn:Exponential",
+        "weibull": "simulations.churn:Weibull",
+        "pareto": "simulations.churn:Pareto",
+    },
+)
+ACTIONS: Registry[Part] = Registry(
+    "an action",
+    "action",
+    {
+        "partition": "simulations.timeline:Partition",
+        "heal": "simulations.timeline:Heal",
+        "kill": "simulations.timeline:Kill",
+        "join": "simulations.timeline:Join",
+        "link": "simulations.timeline:SetLink",
+    },
+)
+WORKLOADS: Registry[Part] = Registry(
+    "a workload",
+    "kind",
+    {
+        "lookup": "simulations.workload:Lookups",
+        "put-get": "simulations.workload:PutGet",
+    },
+)
+ADVERSARIES: Registry[Part] = Registry(
+    "an adversary",
+    "kind",
+    {
+        "colluding-routers": "simulations.adversaries.routers:ColludingRouters",
+    },
+)
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Population:
+    """Who takes part."""
+
+    nodes: int = attrs.field(default=100, validator=between(2, MAX_NODES))
+    #: "internet": global addresses, each in a /24 of its own; "lan": one private network.
+    place: str = attrs.field(default="internet", validator=one_of("internet", "lan"))
+    #: The nodes start within this time, one after the other, and join through one of the first.
+    arrive_s: float = attrs.field(default=20.0, validator=not_negative)
+    #: Nodes through which the others join: always honest, the first to start.
+    bootstraps: int = attrs.field(default=3, validator=positive)
+    #: Bits of the puzzle of this network; keys that solve it are looked for, so keep it small.
+    puzzle_bits: int = attrs.field(default=0, validator=between(0, 12))
+    #: Applications that every honest node runs: `package.module:Class`.
+    apps: tuple[str, ...] = ()
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class LinkSpec:
+    """What lies between two nodes; a profile, and what differs from it."""
+
+    profile: str = attrs.field(default="wan", validator=one_of("loopback", "lan", "wan"))
+    #: One way, the least and the most.
+    latency_ms: tuple[float, float] | None = None
+    loss: float = attrs.field(default=0.0, validator=share)
+    duplicate: float = attrs.field(default=0.0, validator=share)
+    reorder: float = attrs.field(default=0.0, validator=share)
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Claim:
+    """Must hold at the end: a measure and its bounds."""
+
+    measure: str
+    at_least: float | None = None
+    at_most: float | None = None
+    name: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if self.at_least is None and self.at_most is None:
+            raise ValueError("a claim needs at_least or at_most")
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Scenario:
+    """A whole scenario, checked."""
+
+    name: str
+    description: str = ""
+    duration_s: float = attrs.field(default=300.0, validator=positive)
+    #: How often population, memory and traffic are sampled for plots.
+    sample_s: float = attrs.field(default=5.0, validator=positive)
+    population: Population = Population()
+    link: LinkSpec = LinkSpec()
+    churn: Part | None = None
+    timeline: tuple[Part, ...] = ()
+    workload: tuple[Part, ...] = ()
+    adversaries: tuple[Part, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    #: Invariants that do not apply here, by name; all others are checked while it runs.
+    without: tuple[str, ...] = ()

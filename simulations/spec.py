@@ -1,0 +1,209 @@
+"""Reads scenario files: TOML in, checked values out, every error with its path.
+
+    scenario colluding.toml: workload[0].rate: expected a number, found 'fast'
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import attrs
+
+from simulations.plugins import Registry, UnknownPlugin
+from simulations.scenario import ACTIONS, ADVERSARIES, CHURN, WORKLOADS, Part, Scenario
+
+_REGISTRIES: dict[str, Registry[Part]] = {
+    "churn": CHURN,
+    "timeline": ACTIONS,
+    "workload": WORKLOADS,
+    "adversaries": ADVERSARIES,
+}
+#: A scenario is text that a person wrote.
+MAX_FILE = 1 << 20
+
+
+class BadScenario(ValueError):
+    """What is wrong with a scenario, with the path of the key."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(f"{path}: {what}" if path else what)
+        self.path = path
+        self.what = what
+
+
+def shipped() -> list[str]:
+    """Names of the scenarios that come with this package."""
+    folder = resources.files("simulations") / "scenarios"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def text_of(name: str) -> str:
+    """The TOML of a shipped scenario, or of a file. BadScenario if there is none."""
+    if name in shipped():
+        return (resources.files("simulations") / "scenarios" / f"{name}.toml").read_text(encoding="utf-8")
+    file = Path(name)
+    if not file.is_file():
+        close = difflib.get_close_matches(name, shipped(), n=1)
+        hint = f"did you mean {close[0]}?" if close else f"shipped: {', '.join(shipped())}"
+        raise BadScenario("", f"no scenario and no file of the name {name!r}; {hint}")
+    if file.stat().st_size > MAX_FILE:
+        raise BadScenario("", f"{name} is larger than {MAX_FILE} bytes")
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadScenario("", f"{name} is not UTF-8 text") from None
+
+
+def read(name: str) -> tuple[str, dict[str, Any]]:
+    """(name without folder and suffix, table). BadScenario if there is none or it is no TOML."""
+    try:
+        return Path(name).stem, tomllib.loads(text_of(name))
+    except tomllib.TOMLDecodeError as error:
+        raise BadScenario("", f"not TOML: {error}") from None
+
+
+def override(table: dict[str, Any], setting: str) -> None:
+    """`population.nodes=500`, as typed after --set: the value is TOML, or else text. A list without an
+    index means every entry of it."""
+    path, equals, text = setting.partition("=")
+    if not equals or not path.strip():
+        raise BadScenario(setting, "expected key=value, as in population.nodes=500")
+    try:
+        value = tomllib.loads(f"x = {text.strip()}")["x"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    _put(table, path.strip().split("."), value, path.strip())
+
+
+def scenario_of(name: str, table: Mapping[str, Any]) -> Scenario:
+    """The scenario that a table describes, BadScenario with the path of the first key that is wrong."""
+    return _build(Scenario, {"name": name, **table}, "")  # type: ignore[no-any-return]
+
+
+def load(name: str, settings: tuple[str, ...] = ()) -> Scenario:
+    """A shipped scenario or a file, with what --set says put in."""
+    name, table = read(name)
+    for setting in settings:
+        override(table, setting)
+    return scenario_of(name, table)
+
+
+# --- inside -------------------------------------------------------------------------------
+
+
+def _put(table: Any, keys: list[str], value: Any, path: str) -> None:
+    key, *rest = keys
+    if isinstance(table, list):
+        if key.isdecimal():
+            if int(key) >= len(table):
+                raise BadScenario(path, f"there is no entry {key}, only {len(table)}")
+            _put(table[int(key)], rest, value, path)
+            return
+        if not table:
+            raise BadScenario(path, "the list is empty")
+        for entry in table:
+            _put(entry, keys, value, path)
+    elif not isinstance(table, dict):
+        raise BadScenario(path, "goes below a value that is no table")
+    elif rest:
+        _put(table.setdefault(key, {}), rest, value, path)
+    else:
+        table[key] = value
+
+
+def _build(cls: type, table: Any, path: str) -> Any:
+    """An attrs class from a table whose keys are its fields."""
+    if not isinstance(table, dict):
+        raise BadScenario(path, f"expected a table, found {table!r}")
+    fields = {field.name: field for field in attrs.fields(cls) if field.init}
+    for key in table:
+        if key not in fields:
+            close = difflib.get_close_matches(key, fields, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(fields)}"
+            raise BadScenario(_below(path, key), f"unknown key; {hint}")
+    for field in fields.values():
+        if field.default is attrs.NOTHING and field.name not in table:
+            raise BadScenario(_below(path, field.name), "is missing")
+    hints = get_type_hints(cls)
+    values = {key: _value(key, hints[key], table[key], _below(path, key)) for key in table}
+    try:
+        return cls(**values)
+    except (ValueError, TypeError) as error:
+        raise BadScenario(_blamed(path, error), _message(error)) from None
+
+
+def _value(key: str, hint: Any, value: Any, path: str) -> Any:
+    registry = _REGISTRIES.get(key) if "." not in path else None
+    if registry is not None:
+        if key == "churn":
+            return _part(registry, value, path)
+        if not isinstance(value, list):
+            raise BadScenario(path, f"expected a list of tables ([[{path}]]), found {value!r}")
+        return tuple(_part(registry, entry, f"{path}[{i}]") for i, entry in enumerate(value))
+    return _typed(hint, value, path)
+
+
+def _part(registry: Registry[Part], table: Any, path: str) -> Part:
+    if not isinstance(table, dict):
+        raise BadScenario(path, f"expected a table, found {table!r}")
+    name = table.get(registry.key)
+    if not isinstance(name, str):
+        raise BadScenario(f"{path}.{registry.key}", f"is missing: the name of {registry.noun}")
+    try:
+        cls = registry.find(name)
+    except UnknownPlugin as error:
+        raise BadScenario(f"{path}.{registry.key}", str(error)) from None
+    return _build(cls, {key: value for key, value in table.items() if key != registry.key}, path)  # type: ignore[no-any-return]
+
+
+def _typed(hint: Any, value: Any, path: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        [kind] = [arg for arg in args if arg is not type(None)]
+        return _typed(kind, value, path)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise BadScenario(path, f"expected a list, found {value!r}")
+        if args[-1] is Ellipsis:
+            return tuple(_typed(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+        if len(value) != len(args):
+            raise BadScenario(path, f"expected {len(args)} values, found {len(value)}")
+        return tuple(_typed(arg, item, f"{path}[{i}]") for i, (arg, item) in enumerate(zip(args, value, strict=True)))
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise BadScenario(path, f"expected a table, found {value!r}")
+        return {key: _typed(args[1], item, _below(path, key)) for key, item in value.items()}
+    if attrs.has(hint):
+        return _build(hint, value, path)
+    if hint is Any:
+        return value
+    if hint is float and type(value) in (int, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise BadScenario(path, f"expected a number, found {value}")
+        return float(value)
+    if type(value) is not hint:
+        raise BadScenario(path, f"expected {_NOUNS.get(hint, hint.__name__)}, found {value!r}")
+    return value
+
+
+_NOUNS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+def _below(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _blamed(path: str, error: Exception) -> str:
+    """The bounds (simulations.bounds) name the attribute in their second argument."""
+    named = [argument.name for argument in error.args[1:] if isinstance(argument, attrs.Attribute)]
+    return _below(path, named[0]) if named else path
+
+
+def _message(error: Exception) -> str:
+    return str(error.args[0]) if error.args else str(error)

@@ -1,0 +1,267 @@
+"""A swarm: a scenario brought to life, node by node, and run to its end in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import attrs
+
+from overlay.app import App
+from overlay.events import Event
+from overlay.identity.network import Network as Realm
+from overlay.runtime.chance import Rng
+from overlay.runtime.ports import MS, SECOND, Core, Entropy, Ok, Outcome, Storage
+from simulations.engine import Engine, OnReport
+from simulations.host import MakePeer, seed_of
+from simulations.invariants import Broken, Invariant, checked
+from simulations.links import link_of
+from simulations.measures import Measures
+from simulations.network import Network
+from simulations.outcome import Verdict, judge
+from simulations.population import Codec, Population
+from simulations.scenario import Scenario
+
+#: Pauses before a node that reached nobody tries to join again, as a real one does.
+_JOIN_AGAIN_S = (2, 5, 10, 30)
+#: What is under way at the end may take this long to end: every lookup has a deadline far below it.
+_GRACE_S = 120
+
+
+@attrs.frozen(slots=True)
+class RunEnd:
+    """How a run ended."""
+
+    scenario: str
+    seed: int
+    nodes: int
+    virtual_s: float
+    wall_s: float
+    events: int
+    rpcs: int
+    trace_hash: str
+    verdicts: tuple[Verdict, ...]
+    broken: tuple[Broken, ...]
+    measures: dict[str, float]
+    interrupted: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return all(verdict.ok for verdict in self.verdicts) and not self.broken and not self.interrupted
+
+
+class Swarm:
+    """`Swarm(scenario, seed=1).run()`. Parts of the scenario use the methods below to do their work."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        seed: int = 0,
+        codec: Codec = Codec.FAST,
+        apps: Callable[[int], Sequence[App]] | None = None,
+        on_report: OnReport | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.measures = Measures()
+        #: Node -> name of the adversary that it is; all others are honest.
+        self.adversaries: dict[int, str] = {}
+        self.population = Population(
+            seed, Realm("swarm", puzzle_bits=scenario.population.puzzle_bits), codec,
+            lan=scenario.population.place == "lan", apps=apps if apps is not None else lambda index: (),
+        )  # fmt: skip
+        self.network = Network(link_of(scenario.link))
+        self.engine = Engine(
+            self._make_peer, seed=seed, network=self.network, on_report=self._on_report, traced=True
+        )
+        self.watchers: list[OnReport] = [on_report] if on_report is not None else []
+        self._makers: dict[int, MakePeer] = {}
+        #: Commands of the workload that have not ended.
+        self.under_way = 0
+        self._invariants: list[Invariant] = checked(self)
+        self.broken: list[Broken] = []
+        for _ in range(scenario.population.nodes):
+            self.add()
+        for part in (*scenario.adversaries, *([scenario.churn] if scenario.churn else ()), *scenario.timeline,
+                     *scenario.workload):  # fmt: skip
+            part.begin(self)
+        self._arrive()
+        self.every(scenario.sample_s, self._sample)
+
+    # --- for parts: nodes -------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.engine)
+
+    def rng(self, *purpose: object) -> Rng:
+        """A generator of its own for each purpose: one more part of a scenario does not move the others."""
+        return Rng(seed_of(self.seed, *purpose))
+
+    def add(self, *, make_peer: MakePeer | None = None) -> int:
+        """One more node, switched off; its index."""
+        index = len(self.engine)
+        if make_peer is not None:
+            self._makers[index] = make_peer
+        return self.engine.add([self.population.address(index)], interfaces=self.population.interfaces(index))
+
+    def corrupt(self, node: int, name: str, make_peer: MakePeer) -> None:
+        """From its next start on the node is an adversary of that name."""
+        self.adversaries[node] = name
+        self._makers[node] = make_peer
+
+    @property
+    def corruptible(self) -> list[int]:
+        """Nodes that are honest so far and not those through which others join."""
+        first = self.scenario.population.bootstraps
+        return [node for node in range(first, len(self)) if node not in self.adversaries]
+
+    def honest(self) -> list[int]:
+        """Honest nodes that are switched on."""
+        return [node for node in range(len(self)) if self.engine.alive(node) and node not in self.adversaries]
+
+    def start(self, node: int) -> None:
+        """Switch it on and have it join."""
+        self.engine.start(node)
+        self._join(node, 0)
+
+    def kill(self, node: int, *, power_loss: bool = False) -> None:
+        self.engine.kill(node, power_loss=power_loss)
+
+    def mark(self, text: str) -> None:
+        """Note on every plot: this happened now."""
+        self.measures.mark(self.engine.now_ns, text)
+
+    def id_text(self, node: int) -> str:
+        return self.population.id_text(node)
+
+    def number(self, node: int) -> int:
+        """Its id as a number, for XOR distances."""
+        return self.population.number(node)
+
+    # --- for parts: time --------------------------------------------------------------------
+
+    @property
+    def now_s(self) -> float:
+        return self.engine.now_ns / SECOND
+
+    @property
+    def end_ns(self) -> int:
+        return round(self.scenario.duration_s * SECOND)
+
+    def at(self, seconds: float, fn: Callable[[], object]) -> None:
+        """Call `fn()` at that virtual time; not at all if it is after the end."""
+        at_ns = round(seconds * SECOND)
+        if at_ns <= self.end_ns:
+            self.engine.call_at(at_ns, fn)
+
+    def after(self, ns: int, fn: Callable[[], object]) -> None:
+        at_ns = self.engine.now_ns + ns
+        if at_ns <= self.end_ns:
+            self.engine.call_at(at_ns, fn)
+
+    def every(self, seconds: float, fn: Callable[[], object], *, begin_s: float = 0.0) -> None:
+        """Call `fn()` again and again."""
+        step_ns = round(seconds * SECOND)
+
+        def again() -> None:
+            fn()
+            self.after(step_ns, again)
+
+        self.at(begin_s, again)
+
+    # --- for parts: commands ----------------------------------------------------------------
+
+    def ask(self, node: int, name: str, args: dict[str, Any], on_end: Callable[[Outcome, int], object]) -> None:
+        """Give a node a command; `on_end(outcome, ns it took)`. The run does not end before it has."""
+        began_ns = self.engine.now_ns
+        self.under_way += 1
+
+        def ended(outcome: Outcome) -> None:
+            self.under_way -= 1
+            on_end(outcome, self.engine.now_ns - began_ns)
+
+        self.engine.command(node, name, args, ended)
+
+    # --- the run ----------------------------------------------------------------------------
+
+    def run(self, on_progress: Callable[[float], object] | None = None) -> RunEnd:
+        """To the end of the scenario; Ctrl-C ends it early, and says so. `on_progress(virtual s)` is called often."""
+        begin = perf_counter()
+        interrupted = False
+        try:
+            self.run_until(self.end_ns, on_progress)
+            self.engine.run_while(lambda: self.under_way > 0, until_ns=self.end_ns + _GRACE_S * SECOND)
+        except KeyboardInterrupt:
+            interrupted = True
+        for invariant in self._invariants:
+            self.broken += invariant.at_end(self)
+        self.measures.counts["unfinished"] = self.under_way
+        figures = self.figures()
+        return RunEnd(
+            self.scenario.name, self.seed, len(self), round(self.now_s, 3), round(perf_counter() - begin, 3),
+            self.engine.events, self.engine.requests, self.engine.trace(), judge(self.scenario.claims, figures),
+            tuple(self.broken), figures, interrupted,
+        )  # fmt: skip
+
+    def run_until(self, time_ns: int, on_progress: Callable[[float], object] | None = None) -> None:
+        """In steps of a tenth of a virtual second, so that a bar can move."""
+        while self.engine.now_ns < time_ns:
+            self.engine.run_until(min(time_ns, self.engine.now_ns + 100 * MS))
+            if on_progress is not None:
+                on_progress(self.now_s)
+
+    def figures(self) -> dict[str, float]:
+        network = self.network
+        out = self.measures.figures()
+        out |= {"datagrams": network.sent, "bytes": network.sent_bytes, "rpcs": self.engine.requests}
+        out |= {f"lost_{reason}": count for reason, count in sorted(network.lost.items())}
+        return out
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _make_peer(self, index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Core:
+        return self._makers.get(index, self.population.peer)(index, storage, rng, entropy)
+
+    def _arrive(self) -> None:
+        """The first ones at once, the others one after the other."""
+        spec = self.scenario.population
+        others = max(1, spec.nodes - spec.bootstraps)
+        for node in range(spec.nodes):
+            late = max(0, node - spec.bootstraps + 1)
+            self.at(spec.arrive_s * late / others, lambda node=node: self._arrived(node))  # type: ignore[misc]
+
+    def _arrived(self, node: int) -> None:
+        if not self.engine.alive(node):
+            self.start(node)
+
+    def _join(self, node: int, tries: int) -> None:
+        """Through those who were there first; again if nobody answers, as p2pnode does with its seeds."""
+        seeds = [seed for seed in range(self.scenario.population.bootstraps) if seed != node]
+        life = self.engine.life(node)
+        args = {"addresses": [{"address": str(self.population.address(seed)), "id": None} for seed in seeds]}
+
+        def ended(outcome: Outcome) -> None:
+            joined = isinstance(outcome, Ok) and outcome.value["joined"]
+            if joined or not self.engine.alive(node) or self.engine.life(node) != life:
+                return
+            pause = _JOIN_AGAIN_S[min(tries, len(_JOIN_AGAIN_S) - 1)]
+            self.after(pause * SECOND, lambda: self._rejoin(node, life, tries + 1))
+
+        self.engine.command(node, "join", args, ended)
+
+    def _rejoin(self, node: int, life: int, tries: int) -> None:
+        if self.engine.alive(node) and self.engine.life(node) == life:
+            self._join(node, tries)
+
+    def _on_report(self, node: int, at_ns: int, event: Event) -> None:
+        for watcher in self.watchers:
+            watcher(node, at_ns, event)
+
+    def _sample(self) -> None:
+        now_ns = self.engine.now_ns
+        self.measures.sample("alive", now_ns, sum(map(self.engine.alive, range(len(self)))))
+        self.measures.sample("sent", now_ns, self.network.sent)
+        for invariant in self._invariants:
+            self.broken += invariant.sample(self)
