@@ -1,9 +1,6 @@
-"""Contacts at chosen places of the id space, those in a NODES, and a storage in memory."""
+"""Contacts at chosen places of the id space, those in a NODES, and how a lookup sees them."""
 
 from __future__ import annotations
-
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
 
 from overlay.dht.candidate import State
 from overlay.dht.distance import BITS, random_number
@@ -56,31 +53,3 @@ def named_in(v4: bytes, v6: bytes) -> list[tuple[bytes, Address]]:
 def state_of(shortlist: Shortlist, contact: Contact) -> State:
     """What became of one of its candidates so far."""
     return shortlist._by_contact[contact].state
-
-
-class MemoryStorage:
-    """The `Storage` port in a dict and a sorted list."""
-
-    def __init__(self) -> None:
-        self.rows: dict[bytes, bytes] = {}
-        self._keys: list[bytes] = []
-
-    def get(self, key: bytes) -> bytes | None:
-        return self.rows.get(key)
-
-    def put(self, key: bytes, value: bytes) -> None:
-        if key not in self.rows:
-            insort(self._keys, key)
-        self.rows[key] = value
-
-    def delete(self, key: bytes) -> None:
-        if self.rows.pop(key, None) is not None:
-            del self._keys[bisect_left(self._keys, key)]
-
-    def scan(self, prefix: bytes, *, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        at = max(bisect_left(self._keys, prefix), bisect_right(self._keys, after))
-        for key in self._keys[at:]:
-            if not key.startswith(prefix):
-                return
-            if key in self.rows:
-                yield key, self.rows[key]

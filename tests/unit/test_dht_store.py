@@ -14,7 +14,7 @@ from overlay.limits import MAX_PROVIDERS_PER_KEY, MAX_RECORD_TTL_MS
 from overlay.runtime.address import parse_address
 from overlay.runtime.chance import Rng
 from overlay.wire.records import ProviderRecord, SignedRecord, blob_key
-from tests.support.dht import MemoryStorage
+from simulations.storage import MemoryStorage
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000
@@ -22,7 +22,7 @@ ADDRESS = parse_address("10.0.0.1:4433")
 
 
 def store(storage: MemoryStorage | None = None, **limits: int) -> RecordStore:
-    return RecordStore(storage or MemoryStorage(), 0, secret=b"s" * 16, **limits)
+    return RecordStore(MemoryStorage() if storage is None else storage, 0, secret=b"s" * 16, **limits)
 
 
 def put(s: RecordStore, value: bytes, *, now: int = NOW, ttl_s: int = 3600, author: bytes = bytes(32)) -> bytes:
@@ -86,7 +86,7 @@ def test_a_clock_that_was_a_year_ahead_leaves_nothing_for_a_year() -> None:
     again = store(storage)
     assert again.expire(NOW + 24 * HOUR) == 2
     assert len(again) == again.provider_count == 0
-    assert list(storage.rows) == [b"shelf-secret"]
+    assert [at for at, _ in storage.scan(b"")] == [b"shelf-secret"]
 
 
 def test_expiry_does_a_bounded_amount_of_work_at_a_time() -> None:
@@ -115,7 +115,7 @@ def test_rows_of_another_version_are_dropped_at_start() -> None:
     s = store(storage)
     assert s.keys_near(bytes(32), 0, limit=9) == [key]
     assert s.provider_count == 0
-    assert sum(at.startswith((b"rec/", b"prv/")) for at in storage.rows) == 1
+    assert sum(at.startswith((b"rec/", b"prv/")) for at, _ in storage.scan(b"")) == 1
 
 
 def test_lowered_limits_keep_the_nearest_at_the_next_start() -> None:
