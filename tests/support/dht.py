@@ -52,4 +52,4 @@ def named_in(v4: bytes, v6: bytes) -> list[tuple[bytes, Address]]:
 
 def state_of(shortlist: Shortlist, contact: Contact) -> State:
     """What became of one of its candidates so far."""
-    return shortlist._by_contact[contact].state
+    return shortlist._pool.by_contact[contact].state
