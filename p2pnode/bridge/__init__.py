@@ -2,10 +2,11 @@
 
 The package's wire protocol has no author, no version, no proof of address and no bound, so all of
 that is added here, at the edge: what a foreign peer stores becomes a record signed by this node,
-and nothing of the foreign side reaches the core but `put`, `get`, `provide` and `providers`.
+and nothing of the foreign side reaches the core but `put`, `get`, `forget`, `provide` and `providers`.
 
     values.py    a foreign value as the bytes of a record (and of blobs, if it is long)
     gateway.py   foreign key -> our records and back; quotas, rates, caches
+    ledger.py    what the node publishes for the bridge, remembered over restarts and withdrawn
     contacts.py  the foreign peers that are known, bounded and exact
     meter.py     token buckets
     protocol.py  the package's protocol behind a guard

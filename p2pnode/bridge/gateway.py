@@ -18,6 +18,7 @@ import trio
 
 from overlay.errors import BadMessage
 from p2pnode.bridge import values
+from p2pnode.bridge.ledger import Kept, Ledger
 from p2pnode.bridge.limits import (
     ANSWER_S,
     CACHE_S,
@@ -26,10 +27,7 @@ from p2pnode.bridge.limits import (
     KEEP_S,
     MAX_AT_ONCE,
     MAX_AUTHORS,
-    MAX_BYTES,
     MAX_CACHED,
-    MAX_KEYS,
-    MAX_RECORDS,
     MAX_WAITING,
     RECORD_TTL_S,
     RENEW_CHECK_S,
@@ -45,19 +43,6 @@ class Command(Protocol):
     """A node's commands. A failed one raises an exception that has a `code` (p2pnode.driver.CommandFailed)."""
 
     async def __call__(self, name: str, /, **args: Any) -> Any: ...
-
-
-@attrs.define(slots=True)
-class Kept:
-    """A foreign key whose record this node signs."""
-
-    packed: bytes
-    #: Own records of the node that it takes: signed record, provider, chunks.
-    records: int
-    #: When a foreign peer stored it last, and when we signed it last.
-    stored: float
-    published: float
-    seq: int = 0
 
 
 @attrs.define(slots=True)
@@ -99,9 +84,7 @@ class Gateway:
         #: Id text of this node.
         self._node = node
         self._counters = counters
-        self._kept: dict[bytes, Kept] = {}
-        self._bytes = 0
-        self._records = 0
+        self._ledger = Ledger()
         self._turns: dict[bytes, _Turn] = {}
         self._finding: dict[bytes, _Finding] = {}
         self._cache: OrderedDict[bytes, tuple[float, bytes | None]] = OrderedDict()
@@ -112,11 +95,19 @@ class Gateway:
 
     @property
     def kept_keys(self) -> int:
-        return len(self._kept)
+        return len(self._ledger)
 
     @property
     def kept_bytes(self) -> int:
-        return self._bytes
+        return self._ledger.size
+
+    async def recall(self) -> None:
+        """Keep on with the keys of an earlier life: the node's own records tell which. Call it first."""
+        try:
+            self._ledger.recall(await self._run("own", values=True), trio.current_time())
+        except _Unanswered:
+            return
+        self._count("recalled", len(self._ledger))
 
     async def store(self, key: bytes, value: Value) -> bool:
         """Publish `value` under the foreign 20-byte `key`. False if it was refused or did not get out in time."""
@@ -149,7 +140,7 @@ class Gateway:
         if finding is None:
             if self._waiting >= MAX_WAITING or not self._find_rate.take():
                 self._count("refused_busy")
-                kept = self._kept.get(key)
+                kept = self._ledger.get(key)
                 return self._unpack(kept.packed if kept else None)
             finding = self._finding[key] = _Finding()
             self._waiting += 1
@@ -168,11 +159,13 @@ class Gateway:
     async def upkeep(self) -> None:
         """Forget what nobody stored for a week; renew what would expire. Runs for ever."""
         while True:
+            await self._tidy()
             await trio.sleep(RENEW_CHECK_S)
             now = trio.current_time()
-            for key in [key for key, kept in self._kept.items() if now - kept.stored > KEEP_S]:
-                self._forget(key)
-            due = [key for key, kept in self._kept.items() if now - kept.published > RENEW_S]
+            for key, kept in self._ledger:
+                if now - kept.stored > KEEP_S:
+                    self._ledger.drop(key)
+            due = [key for key, kept in self._ledger if now - kept.published > RENEW_S]
             async with trio.open_nursery() as nursery:
                 for key in due[:MAX_AT_ONCE]:
                     nursery.start_soon(self._renew, key)
@@ -184,12 +177,12 @@ class Gateway:
         try:
             with trio.move_on_after(ANSWER_S):
                 async with turn.lock, self._slots:
-                    kept = self._kept.get(key)
+                    kept = self._ledger.get(key)
                     newest = await self._newest(key)
                     if kept is None or newest is None:
                         return
                     if newest.claim.author != self._node:
-                        self._forget(key)
+                        self._ledger.drop(key)
                         self._count("overtaken")
                     elif await self._publish(key, kept):
                         kept.published = trio.current_time()
@@ -200,7 +193,7 @@ class Gateway:
                 del self._turns[key]
 
     async def _store(self, key: bytes, packed: bytes) -> bool:
-        kept = self._kept.get(key)
+        kept = self._ledger.get(key)
         if kept is not None and kept.packed == packed:
             newest = await self._newest(key)
             if newest is not None and newest.packed == packed:
@@ -208,25 +201,27 @@ class Gateway:
                 kept.stored = trio.current_time()
                 self._count("unchanged")
                 return True
-        records = 2 if values.is_inline(packed) else 2 + len(values.chunks_of(packed))
-        if not self._has_room(kept, len(packed), records):
+        fresh = Kept(packed, stored=0, published=0)
+        if not self._ledger.has_room(key, fresh):
             return self._refuse("refused_quota")
         await trio.sleep(self._store_rate.reserve())
-        now = trio.current_time()
-        fresh = Kept(packed, records, stored=now, published=now)
-        if not await self._publish(key, fresh):
+        fresh.stored = fresh.published = trio.current_time()
+        try:
+            published = await self._publish(key, fresh)
+        finally:  # room is taken after the fact, by at most MAX_AT_ONCE values at once: that much over the quota
+            if fresh.seq:
+                self._ledger.keep(key, fresh)
+            else:
+                self._ledger.loosen(fresh.chunks)
+        await self._tidy()
+        if not published:
             return self._refuse("store_failed")
-        # Room is taken after the fact, by at most MAX_AT_ONCE values at once: that much over the quota.
-        self._forget(key)
-        self._kept[key] = fresh
-        self._bytes += len(packed)
-        self._records += records
         self._remember(key, packed)
         self._count("stored")
         return True
 
     async def _publish(self, key: bytes, kept: Kept) -> bool:
-        record = await self._record(kept.packed)
+        record = await self._record(kept)
         if record is None:
             return False
         try:
@@ -237,23 +232,31 @@ class Gateway:
             return False
         return True
 
-    async def _record(self, packed: bytes) -> bytes | None:
-        """Value of the signed record; None if a piece of a long value could not be stored."""
-        if values.is_inline(packed):
-            return values.inline_record(packed)
-        chunks = values.chunks_of(packed)
-        names: list[str | None] = [None] * len(chunks)
-        async with trio.open_nursery() as nursery:
-            for index, chunk in enumerate(chunks):
-                nursery.start_soon(self._put_chunk, chunk, names, index)
-        stored = tuple(name for name in names if name is not None)
-        return values.manifest_record(values.Manifest(len(packed), stored)) if len(stored) == len(chunks) else None
+    async def _tidy(self) -> None:
+        """Have the node forget what no key needs any more."""
+        for loose in self._ledger.take_loose():
+            try:
+                await self._run("forget", **{loose.argument: loose.value})
+                self._count("withdrawn")
+            except _Unanswered as failure:
+                if failure.code != "not_found":  # there it has expired
+                    self._ledger.put_back(loose)
 
-    async def _put_chunk(self, chunk: bytes, names: list[str | None], index: int) -> None:
+    async def _record(self, kept: Kept) -> bytes | None:
+        """Value of the signed record; None if a piece of a long value could not be stored."""
+        if not kept.chunks:
+            return values.inline_record(kept.packed)
+        failed: list[bytes] = []
+        async with trio.open_nursery() as nursery:
+            for chunk in values.chunks_of(kept.packed):
+                nursery.start_soon(self._put_chunk, chunk, failed)
+        return None if failed else values.manifest_record(values.Manifest(len(kept.packed), kept.chunks))
+
+    async def _put_chunk(self, chunk: bytes, failed: list[bytes]) -> None:
         try:
-            names[index] = (await self._run("put", value=chunk, ttl_s=RECORD_TTL_S, profile="cheap"))["key"]
+            await self._run("put", value=chunk, ttl_s=RECORD_TTL_S, profile="cheap")
         except _Unanswered:
-            pass
+            failed.append(chunk)
 
     async def _find(self, key: bytes) -> bytes | None:
         found: bytes | None = None
@@ -264,7 +267,7 @@ class Gateway:
         if scope.cancelled_caught:
             self._count("find_timed_out")
         if found is None:
-            kept = self._kept.get(key)
+            kept = self._ledger.get(key)
             found = kept.packed if kept else None
         self._count("found" if found is not None else "not_found")
         return found
@@ -272,7 +275,7 @@ class Gateway:
     async def _newest(self, key: bytes) -> _Newest | None:
         """Of all bridges that are said to hold it, and this one."""
         claims: list[_Claim] = []
-        kept = self._kept.get(key)
+        kept = self._ledger.get(key)
         if kept is not None:
             claims.append(_Claim(kept.seq, self._node, kept.packed))
         try:
@@ -311,10 +314,7 @@ class Gateway:
         async with trio.open_nursery() as nursery:
             for index, name in enumerate(held.keys):
                 nursery.start_soon(self._get_chunk, name, pieces, index)
-        packed = b"".join(pieces)
-        if len(packed) != held.length:
-            raise BadMessage(f"a value of {len(packed)} bytes that was said to have {held.length}")
-        return packed
+        return values.join(held, pieces)
 
     async def _get_chunk(self, name: str, pieces: list[bytes], index: int) -> None:
         try:
@@ -334,18 +334,6 @@ class Gateway:
                 self._count("overlay_failed")
             raise _Unanswered(code) from None
 
-    def _has_room(self, old: Kept | None, size: int, records: int) -> bool:
-        keys = len(self._kept) + (old is None)
-        size += self._bytes - (len(old.packed) if old else 0)
-        records += self._records - (old.records if old else 0)
-        return keys <= MAX_KEYS and size <= MAX_BYTES and records <= MAX_RECORDS
-
-    def _forget(self, key: bytes) -> None:
-        kept = self._kept.pop(key, None)
-        if kept is not None:
-            self._bytes -= len(kept.packed)
-            self._records -= kept.records
-
     def _remember(self, key: bytes, packed: bytes | None) -> None:
         self._cache[key] = (trio.current_time(), packed)
         self._cache.move_to_end(key)
@@ -359,9 +347,14 @@ class Gateway:
         self._count(reason)
         return False
 
-    def _count(self, what: str) -> None:
-        self._counters[what] = self._counters.get(what, 0) + 1
+    def _count(self, what: str, by: int = 1) -> None:
+        if by:
+            self._counters[what] = self._counters.get(what, 0) + by
 
 
 class _Unanswered(Exception):
     """A command failed as commands may (nobody has it, nobody answers)."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code

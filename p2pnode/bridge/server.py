@@ -60,7 +60,7 @@ async def serve_bridge(
 ) -> None:
     """Serve peers of the `kademlia` package on UDP `host`:`port` (0 picks one) until cancelled.
 
-    `command` runs commands of this node: status, put, get, provide, providers. `task_status` gives
+    `command` runs commands of this node: status, own, put, get, forget, provide, providers. `task_status` gives
     the Bridge once it listens. Raises OSError if the address cannot be had.
     """
     warning = exposure(host)
@@ -71,6 +71,7 @@ async def serve_bridge(
     node = (await command("status"))["id"]
     counters: dict[str, int] = {}
     gateway = Gateway(command, node, counters)
+    await gateway.recall()
     sock = _bind(host, port)  # here, because the loop below would wrap its error in two groups
     async with trio_asyncio.open_loop() as loop:
         # trio-asyncio's own handler raises, which ends the bridge; a foreign datagram must not be able to.

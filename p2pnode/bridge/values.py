@@ -2,6 +2,7 @@
 
     record value = 0x00 value in msgpack                          up to 831 bytes of msgpack
                  | 0x01 length (2 bytes) chunk keys (n x 32)      longer: the chunks are blobs
+    blob value   = 0xff "kad1" piece of the msgpack
 
 msgpack is what the foreign wire carries, so every value that can be set there survives exactly.
 Blobs name themselves by their hash; the length guards against a manifest that expands.
@@ -10,6 +11,7 @@ Blobs name themselves by their hash; the length guards against a manifest that e
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -26,8 +28,10 @@ VALUE_TYPES = (int, float, bool, str, bytes)
 _INLINE = b"\x00"
 _MANIFEST = b"\x01"
 _HASH = 32
-#: 0xff begins no UTF-8 text, so no foreign key can name a record that a user named.
-_SALT_PREFIX = b"\xffkad1"
+#: 0xff begins no UTF-8 text, so no foreign key can name a record that a user named; and chunks have it so that
+#: no foreign value is a blob of the user's.
+_MARK = b"\xffkad1"
+_PIECE = MAX_VALUE - len(_MARK)
 
 
 @attrs.frozen(slots=True)
@@ -40,7 +44,12 @@ class Manifest:
 
 def salt_of(key: bytes) -> bytes:
     """Salt (25 bytes) of the signed record for a foreign 20-byte key."""
-    return _SALT_PREFIX + key
+    return _MARK + key
+
+
+def key_of(salt: bytes) -> bytes | None:
+    """The inverse; None if the record is not of a bridge."""
+    return salt[len(_MARK) :] if salt.startswith(_MARK) and len(salt) == len(_MARK) + FOREIGN_KEY else None
 
 
 def meeting_key(key: bytes) -> str:
@@ -92,8 +101,20 @@ def inline_record(packed: bytes) -> bytes:
 
 
 def chunks_of(packed: bytes) -> list[bytes]:
-    """Pieces that each fit into a blob: 10 for 8 kB."""
-    return [packed[i : i + MAX_VALUE] for i in range(0, len(packed), MAX_VALUE)]
+    """The blobs of a long value: 10 for 8 kB."""
+    return [_MARK + packed[i : i + _PIECE] for i in range(0, len(packed), _PIECE)]
+
+
+def is_chunk(blob: bytes) -> bool:
+    return blob.startswith(_MARK)
+
+
+def join(manifest: Manifest, chunks: Sequence[bytes]) -> bytes:
+    """Raises BadMessage if they are not the blobs of this value."""
+    packed = b"".join(chunk[len(_MARK) :] for chunk in chunks if is_chunk(chunk))
+    if len(packed) != manifest.length:
+        raise BadMessage(f"a value of {len(packed)} bytes that was said to have {manifest.length}")
+    return packed
 
 
 def manifest_record(manifest: Manifest) -> bytes:
@@ -108,6 +129,6 @@ def decode_record(value: bytes) -> bytes | Manifest:
     if kind != _MANIFEST or len(rest) < 2:
         raise BadMessage("not a record of a bridge")
     length, names = int.from_bytes(rest[:2], "big"), rest[2:]
-    if length > MAX_FOREIGN_VALUE or len(names) != -(-length // MAX_VALUE) * _HASH:
+    if length > MAX_FOREIGN_VALUE or len(names) != -(-length // _PIECE) * _HASH:
         raise BadMessage(f"a manifest of {length} bytes in {len(names)} bytes of names")
     return Manifest(length, tuple(names[i : i + _HASH].hex() for i in range(0, len(names), _HASH)))

@@ -6,7 +6,7 @@ import hashlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 import trio
@@ -33,6 +33,8 @@ class Overlay:
     blobs: dict[str, bytes] = attrs.Factory(dict)
     signed: dict[tuple[str, bytes], tuple[int, bytes]] = attrs.Factory(dict)
     providers: dict[str, list[str]] = attrs.Factory(dict)
+    #: By node: what it publishes, (kind, key or salt) -> row of the command `own`.
+    lists: dict[str, dict[tuple[str, str | bytes], dict[str, Any]]] = attrs.Factory(dict)
     #: Names of the commands that were run.
     ran: list[str] = attrs.Factory(list)
     #: Every command fails with this.
@@ -44,6 +46,8 @@ class Overlay:
     def node(self, name: str) -> Callable[..., Awaitable[Any]]:
         commands = {
             "status": self._status,
+            "own": self._own,
+            "forget": self._forget,
             "put": self._put,
             "get": self._get,
             "provide": self._provide,
@@ -69,11 +73,30 @@ class Overlay:
         if salt is None:
             key = hashlib.sha256(b"p2pnode/blob/1" + value).hexdigest()
             self.blobs[key] = value
+            self._list(node, "blob", key, key, value, ttl_s)
             return {"key": key, "kind": "blob", "stored": 20, "rpcs": 40}
         assert len(salt) <= MAX_SALT
         self.seq += 1
         self.signed[node, salt] = (self.seq, value)
+        self._list(node, "signed", salt, "", value, ttl_s)
         return {"key": "", "kind": "signed", "author": node, "seq": self.seq, "stored": 20, "rpcs": 40}
+
+    def _list(self, node: str, kind: str, at: str | bytes, key: str, value: bytes, ttl_s: int) -> None:
+        salt = at if kind == "signed" else None
+        row = {"key": key, "kind": kind, "name": salt, "seq": self.seq, "expires_s": ttl_s, "value": value}
+        self.lists.setdefault(node, {})[kind, at] = row
+
+    def _own(self, node: str, *, values: bool) -> Any:
+        return list(self.lists.get(node, {}).values())
+
+    def _forget(self, node: str, *, key: str = "", salt: bytes = b"") -> Any:
+        rows = self.lists.get(node, {})
+        gone = [at for at in rows if at in (("signed", salt), ("blob", key), ("provider", key))]
+        if not gone:
+            raise NotThere("this node publishes nothing there")
+        for at in gone:
+            del rows[at]
+        return {"key": key, "withdrawn": [kind for kind, _ in gone]}
 
     def _get(self, node: str, *, key: str = "", author: str = "", salt: bytes = b"") -> Any:
         try:
@@ -88,11 +111,19 @@ class Overlay:
         held = self.providers.setdefault(key, [])
         if node not in held:
             held.append(node)
+        self._list(node, "provider", key, key, b"", ttl_s)
         return {"key": key, "stored": 20, "rpcs": 40}
 
     def _providers(self, node: str, *, key: str) -> Any:
         found = [{"id": each, "address": "", "expires_s": 60.0} for each in self.providers.get(key, [])]
         return {"key": key, "providers": found, "rpcs": 9}
+
+
+class Listening(Protocol):
+    """A bridge, wherever it runs."""
+
+    @property
+    def port(self) -> int: ...
 
 
 class Foreign:
@@ -116,7 +147,7 @@ class Foreign:
 
 
 @asynccontextmanager
-async def foreign_peers(bridge: Bridge, count: int) -> AsyncIterator[list[Foreign]]:
+async def foreign_peers(bridge: Listening, count: int) -> AsyncIterator[list[Foreign]]:
     """`count` peers that know each other through `bridge` alone."""
     peers = [Foreign(Server()) for _ in range(count)]
     async with trio_asyncio.open_loop():

@@ -36,7 +36,8 @@ def test_every_value_survives_packing(value: values.Value) -> None:
     assert packed is not None
     back = values.unpack_value(packed)
     assert (type(back), back) == (type(value), value)
-    assert b"".join(values.chunks_of(packed)) == packed
+    assert values.join(values.Manifest(len(packed), ()), values.chunks_of(packed)) == packed
+    assert all(len(chunk) <= MAX_VALUE for chunk in values.chunks_of(packed))
     if values.is_inline(packed):
         record = values.inline_record(packed)
         assert len(record) <= MAX_VALUE
@@ -124,7 +125,7 @@ async def test_a_hundred_providers_cost_eight_gets() -> None:
 
 
 async def test_the_quota_of_keys_refuses_new_ones_and_updates_old_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("p2pnode.bridge.gateway.MAX_KEYS", 3)
+    monkeypatch.setattr("p2pnode.bridge.ledger.MAX_KEYS", 3)
     overlay = Overlay()
     ours, counters = gateway(overlay)
     stored = [await ours.store(bytes([i]) * 20, i) for i in range(5)]
@@ -135,7 +136,7 @@ async def test_the_quota_of_keys_refuses_new_ones_and_updates_old_ones(monkeypat
 
 
 async def test_the_quota_of_bytes_counts_what_is_replaced_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("p2pnode.bridge.gateway.MAX_BYTES", 5000)
+    monkeypatch.setattr("p2pnode.bridge.ledger.MAX_BYTES", 5000)
     ours, counters = gateway(Overlay())
     assert await ours.store(KEY, b"a" * 4000)
     assert await ours.store(KEY, b"b" * 4500)
@@ -236,14 +237,16 @@ async def test_stores_beyond_the_rate_wait(autojump_clock: trio.testing.MockCloc
 async def test_a_week_later_a_key_gives_its_room_back(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
-    ours, counters = gateway(Overlay())
+    overlay = Overlay()
+    ours, counters = gateway(overlay)
     nursery.start_soon(ours.upkeep)
     assert await ours.store(KEY, 1)
     await trio.sleep(limits.KEEP_S - 1)
     assert ours.kept_keys == 1
     assert counters["renewed"] == 13  # every half day
     await trio.sleep(2 * limits.RENEW_CHECK_S)
-    assert (ours.kept_keys, ours.kept_bytes, ours._records) == (0, 0, 0)
+    assert (ours.kept_keys, ours.kept_bytes, ours._ledger.records) == (0, 0, 0)
+    assert overlay.lists == {"left": {}}, "and the node publishes nothing of it"
 
 
 async def test_a_key_that_another_bridge_has_overwritten_is_not_renewed(
@@ -257,6 +260,8 @@ async def test_a_key_that_another_bridge_has_overwritten_is_not_renewed(
     await trio.sleep(limits.RENEW_S + 2 * limits.RENEW_CHECK_S)
     assert counters["overtaken"] == 1
     assert ours.kept_keys == 0
+    await trio.sleep(limits.RENEW_CHECK_S)
+    assert overlay.lists["left"] == {}
     assert await ours.find(KEY) == "new"
 
 
@@ -272,6 +277,106 @@ async def test_the_cache_of_misses_is_bounded_and_short(autojump_clock: trio.tes
         await ours.find(i.to_bytes(20, "big"))
         await trio.sleep(0.01)
     assert len(ours._cache) == limits.MAX_CACHED
+
+
+# --- what the node publishes -----------------------------------------------------------------
+
+
+LONG = b"".join(i.to_bytes(2, "big") for i in range(4000))
+
+
+async def test_after_a_restart_a_bridge_has_its_keys_and_its_quota() -> None:
+    overlay = Overlay()
+    before, _ = gateway(overlay)
+    assert await before.store(KEY, LONG)
+    assert await before.store(b"o" * 20, "short")
+
+    after, counters = gateway(overlay)
+    await after.recall()
+
+    assert (after.kept_keys, after.kept_bytes) == (2, before.kept_bytes)
+    assert after._ledger.records == before._ledger.records == 14
+    assert counters == {"recalled": 2}
+    overlay.failure = Broken("nobody answers")
+    assert await after.find(KEY) == LONG
+    assert await after.find(b"o" * 20) == "short"
+
+
+async def test_after_a_restart_keys_are_renewed_when_they_are_due(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    overlay = Overlay()
+    assert await gateway(overlay)[0].store(KEY, 1)
+    for row in overlay.lists["left"].values():
+        row["expires_s"] = limits.RENEW_S - 10  # it was signed a little more than half a day ago
+    after, counters = gateway(overlay)
+    await after.recall()
+    nursery.start_soon(after.upkeep)
+    await trio.sleep(2 * limits.RENEW_CHECK_S)
+    assert counters["renewed"] == 1
+
+
+@pytest.mark.parametrize("missing", ["blob", "provider"])
+async def test_what_an_earlier_life_left_incomplete_is_withdrawn(missing: str) -> None:
+    overlay = Overlay()
+    assert await gateway(overlay)[0].store(KEY, LONG)
+    rows = overlay.lists["left"]
+    del rows[next(at for at in rows if at[0] == missing)]
+
+    after, _ = gateway(overlay)
+    await after.recall()
+    await after._tidy()
+
+    assert after.kept_keys == 0
+    assert rows == {}
+
+
+async def test_what_the_owner_of_the_node_published_stays() -> None:
+    overlay = Overlay()
+    node = overlay.node("left")
+    await node("put", value=LONG[:800], ttl_s=60, profile="cheap")
+    await node("put", value=b"mine", salt=b"name", ttl_s=60, profile="cheap")
+    await node("provide", key="ab" * 32, ttl_s=60)
+    mine = dict(overlay.lists["left"])
+    ours, _ = gateway(overlay)
+    assert await ours.store(KEY, LONG)
+    ours._ledger.drop(KEY)
+    await ours._tidy()
+    after, _ = gateway(overlay)
+    await after.recall()
+    await after._tidy()
+    assert overlay.lists["left"] == mine
+
+
+async def test_pieces_of_a_value_that_was_replaced_are_withdrawn_unless_another_has_them() -> None:
+    overlay = Overlay()
+    ours, _ = gateway(overlay)
+    assert await ours.store(KEY, LONG)
+    assert await ours.store(b"o" * 20, LONG)
+    assert await ours.store(KEY, "short")
+    assert sorted(kind for kind, _ in overlay.lists["left"]) == ["blob"] * 10 + ["provider"] * 2 + ["signed"] * 2
+    assert await ours.store(b"o" * 20, "short")
+    assert sorted(kind for kind, _ in overlay.lists["left"]) == ["provider"] * 2 + ["signed"] * 2
+
+
+async def test_pieces_of_a_value_that_did_not_get_out_count_until_they_are_withdrawn(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    overlay = Overlay()
+    ours, _ = gateway(overlay)
+    node = ours._command
+
+    async def signs_nothing(name: str, /, **args: object) -> object:
+        if name == "put" and "salt" in args:
+            await trio.sleep_forever()
+        return await node(name, **args)
+
+    ours._command = signs_nothing
+    assert not await ours.store(KEY, LONG)
+    assert len(overlay.lists["left"]) == ours._ledger.records == 10
+    await ours._tidy()
+    assert overlay.lists["left"] == {}
+    assert ours._ledger.records == 0
 
 
 # --- token buckets ---------------------------------------------------------------------------
