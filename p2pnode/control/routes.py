@@ -51,9 +51,7 @@ def answer(value: dict[str, Any], *, status: int = 200) -> Response:
     return Response(body + "\n", status, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def refusal(
-    code: str, message: str, *, facts: Mapping[str, str] | None = None, status: int | None = None
-) -> Response:
+def refusal(code: str, message: str, *, facts: Mapping[str, str] | None = None, status: int | None = None) -> Response:
     error = {"code": code, "message": message, "facts": dict(facts or {})}
     return answer({"error": error}, status=status or _STATUS.get(code, 500))
 

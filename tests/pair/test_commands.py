@@ -24,7 +24,9 @@ VALUES = st.one_of(
         ]
     ),
 )  # fmt: skip
-NAMES = ["peer", "value", "name", "salt", "ttl_s", "profile", "cas", "key", "author", "paths", "addresses", "keep", "values"]
+NAMES = [
+    "peer", "value", "name", "salt", "ttl_s", "profile", "cas", "key", "author", "paths", "addresses", "keep", "values",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
