@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from overlay.dht.get import BLOB, read_record
+from overlay.dht.get import BLOB, Expired, read_record
 from overlay.dht.hold import accept_record
 from overlay.dht.state import DhtState
 from overlay.dht.store import PutOutcome
@@ -74,7 +74,7 @@ async def _take(dht: DhtState, neighbour: Contact, key: bytes) -> int:
             return 0
         read_record(dht, key, reply.type, reply.inner)  # and nothing else
         accepted = accept_record(dht, reply.type, reply.inner, reply.ttl_s, cas=None, storer=neighbour)
-    except (TimedOut, LimitError):
+    except (TimedOut, LimitError, Expired):
         return 0
     except BadMessage:
         dht.endpoint.policy.observe(neighbour.key, Observation.INVALID_DATA, dht.loop.now.mono_ns)

@@ -7,8 +7,9 @@ from hashlib import sha256
 
 import pytest
 
+from overlay.dht.get import RecordCollector
 from overlay.dht.held import NO_DIGEST, Held
-from overlay.errors import LocalError
+from overlay.errors import BadMessage, LocalError
 from overlay.events import Equivocation
 from overlay.identity.keys import KeyPair, verify
 from overlay.identity.network import Network
@@ -17,6 +18,7 @@ from overlay.limits import LOOKUP_DEADLINE_S, MAX_OWN_RECORDS, MAX_VALUE, REPLY_
 from overlay.rpc.contact import ContactBook
 from overlay.rpc.endpoint import Inbound
 from overlay.runtime.ports import SECOND, Failed, Ok
+from overlay.trust.policy import NeutralPolicy, Observation
 from overlay.wire import messages as m
 from overlay.wire.records import blob_key, decode_provider, decode_record, encode_provider, encode_record, signed_key
 from overlay.wire.registry import RecordType
@@ -49,6 +51,14 @@ def store(link: Pair, stranger: Stranger, message: m.Message) -> m.Stored:
     stored = [answer for answer in answers if isinstance(answer, m.Stored)]
     assert len(stored) == 1, answers
     return stored[0]
+
+
+class Noting(NeutralPolicy):
+    def __init__(self, seen: list[Observation]) -> None:
+        self.seen = seen
+
+    def observe(self, key: bytes, what: Observation, now_ns: int) -> None:
+        self.seen.append(what)
 
 
 def holds(link: Pair, key: bytes) -> bool:
@@ -434,7 +444,29 @@ def test_a_reader_does_not_take_an_expired_record_from_whoever_gives_it() -> Non
     raw = signed(link, life_ms=-5)
     link.b.dht.store._write(key_of(MALLORY), _held(raw, link.now.wall_ms + 60_000))
     assert link.fails("a", "get", {"key": key_of(MALLORY).hex()}).code == "not_found"
-    assert link.counted("a", "invalid records refused") >= 1
+
+
+@pytest.mark.parametrize(("over_ms", "blamed"), [(1000, False), (DAY_MS - 60_000, False), (DAY_MS + 60_000, True)])
+def test_who_gives_a_record_that_just_expired_is_not_blamed(over_ms: int, blamed: bool) -> None:
+    """Our clock may be fast by what is granted to that of an author."""
+    link = pair().met()
+    seen: list[Observation] = []
+    link.a.endpoint.policy = Noting(seen)
+    raw = signed(link, life_ms=-over_ms)
+    message = m.Value(bytes(8), 2, raw, 600)
+    collector = RecordCollector(link.a.dht, key_of(MALLORY), 3)
+    [holder] = link.a.table.contacts()
+    if blamed:
+        with pytest.raises(BadMessage, match="expired"):
+            collector.take(holder, message)
+    else:
+        assert not collector.take(holder, message)
+        assert link.counted("a", "expired records passed over") == 1
+    assert collector.best is None
+    link.b.dht.store._write(key_of(MALLORY), _held(raw, link.now.wall_ms + 60_000))
+    assert link.fails("a", "get", {"key": key_of(MALLORY).hex()}).code == "not_found"
+    assert (Observation.INVALID_DATA in seen) == blamed
+    assert (link.counted("a", "invalid records refused") > 0) == blamed
 
 
 def test_what_the_disk_holds_of_another_network_is_not_ours() -> None:
