@@ -10,6 +10,7 @@ import attrs
 from overlay.errors import LocalError
 
 _V4_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 2.5.5.2
+_MAX_ZONE = 0xFFFFFFFF  # sin6_scope_id is a uint32_t (RFC 3493 3.3); a socket raises OverflowError beyond
 _CGNAT = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598: behaves as private
 
 
@@ -55,8 +56,8 @@ class Address:
     scope: Scope = attrs.field(init=False, eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        if len(self.ip) not in (4, 16) or not 0 <= self.port <= 65535:
-            raise LocalError(f"not an address: {len(self.ip)} bytes, port {self.port}")
+        if len(self.ip) not in (4, 16) or not 0 <= self.port <= 65535 or not 0 <= self.zone <= _MAX_ZONE:
+            raise LocalError(f"not an address: {len(self.ip)} bytes, port {self.port}, zone {self.zone}")
         object.__setattr__(self, "scope", _scope_of(self.ip))
 
     @property
