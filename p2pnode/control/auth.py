@@ -7,7 +7,9 @@ to this machine (DNS rebinding), which becomes possible as soon as the API is al
 from __future__ import annotations
 
 import json
+import math
 
+import trio
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,11 +42,17 @@ class Guard:
             await self._pass_on(scope, receive, send)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        got = 0
+        got, whole = 0, False
+        until = trio.current_time() + limits.BODY_S
 
         async def counted() -> Message:
-            nonlocal got
-            message = await receive()
+            nonlocal got, whole
+            # After the body comes only the end of the connection, which may take as long as it likes.
+            with trio.CancelScope(deadline=math.inf if whole else until) as reading:
+                message = await receive()
+            if reading.cancelled_caught:
+                raise HTTPException(408, f"the body did not come within {limits.BODY_S:g} s")
+            whole = not message.get("more_body", False)
             got += len(message.get("body", b""))
             if got > limits.MAX_BODY:
                 raise HTTPException(413, _TOO_LARGE)

@@ -8,6 +8,8 @@ MAX_CONNECTIONS = 256
 MAX_REQUESTS = 128
 #: A value is at most 832 bytes; routes of applications take more.
 MAX_BODY = 1024 * 1024
+#: A body has to come whole within this, or some unfinished requests would take all of MAX_REQUESTS for ever.
+BODY_S = 2.0
 MAX_EVENT_CLIENTS = 16
 #: Events that wait for one client; one that falls behind further is dropped, not waited for.
 EVENT_QUEUE = 1024
