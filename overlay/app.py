@@ -14,7 +14,7 @@ nor thread: time, chance, storage and tasks come from the context.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -47,6 +47,21 @@ class App:
 
     async def run(self, ctx: AppContext) -> None:
         raise LocalError(f"{type(self).__name__} has no run(ctx)")
+
+
+def check_apps(apps: Sequence[App]) -> None:
+    """Raises LocalError unless there are at most MAX_APPS and each has a name of its own: requests carry it."""
+    if len(apps) > MAX_APPS:
+        raise LocalError(f"{len(apps)} applications: a peer runs at most {MAX_APPS}")
+    names: dict[str, App] = {}
+    for app in apps:
+        what = f"application {type(app).__module__}:{type(app).__qualname__}"
+        name: object = app.name  # its author may not check types
+        if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name.encode()) <= MAX_APP_NAME:
+            raise LocalError(f"{what} needs a name of 1 to {MAX_APP_NAME} printable bytes, not {name!r}")
+        if name in names:
+            raise LocalError(f"{what} has the name of another one here: {name!r}")
+        names[name] = app
 
 
 @attrs.define(slots=True, eq=False)
@@ -141,8 +156,6 @@ class Apps:
     async def run(self, app: App) -> None:
         """Until it ends. What goes wrong inside ends it alone and is reported, the peer lives on."""
         name = app.name
-        if not name or len(name.encode()) > MAX_APP_NAME or name in self._contexts or len(self._contexts) >= MAX_APPS:
-            raise LocalError(f"not a name for an application: {name!r} (1 to {MAX_APP_NAME} bytes, each once)")
         try:
             async with self.dht.loop.group(name=name) as group:
                 ctx = AppContext(name, self.dht, self.own, Rng(self.rng.u64()), group, self.locate)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from overlay import commands
-from overlay.app import App, Apps
+from overlay.app import App, Apps, check_apps
 from overlay.dht.bucket import Entry
 from overlay.dht.claim import claim
 from overlay.dht.diversity import Diversity
@@ -81,6 +81,7 @@ class Peer:
         book: ContactBook | None = None,
         diversity: Diversity | None = None,
     ) -> None:
+        check_apps(apps)
         claim(storage, network)
         self.loop = Loop()
         self._outbox: list[Effect] = []

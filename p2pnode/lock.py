@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from p2pnode.paths import Home, HomeError
 
@@ -52,12 +56,12 @@ def take_lock(home: Home) -> HomeLock:
         ) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        # In this order the first line is a whole pid at every moment, the old one or ours.
+        os.ftruncate(descriptor, os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0))
     except BlockingIOError:
-        text = os.pread(descriptor, 32, 0).strip()
+        pid = _living_pid(os.pread(descriptor, 32, 0))
         os.close(descriptor)
-        raise Locked(home, int(text) if text.isdigit() else None) from None
+        raise Locked(home, pid) from None
     except OSError as error:
         os.close(descriptor)
         raise HomeError(
@@ -66,12 +70,32 @@ def take_lock(home: Home) -> HomeLock:
     return HomeLock(descriptor)
 
 
-def holder(home: Home) -> int | None:
-    """Pid of the process that runs this home, None if none does (or it has not written its pid yet)."""
-    try:
-        with take_lock(home):
-            return None
-    except Locked as locked:
-        return locked.pid
-    except HomeError:
+def _living_pid(text: bytes) -> int | None:
+    """The pid in a lock file; None if there is none, or if it is left from a process that died: who holds the lock
+    may not have written its own yet, and a person is about to be told whom to stop."""
+    line = text.partition(b"\n")[0]
+    if not line.isdigit() or not (pid := int(line)):
         return None
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return pid
+    except (OSError, OverflowError):
+        return None
+    return pid
+
+
+@contextmanager
+def only_here(name: str) -> Iterator[bool]:
+    """Whether no other process of this machine has this name open (on Linux; elsewhere always true).
+
+    A socket in the abstract namespace (unix(7)): it leaves no file behind and ends with its process. Anybody on the
+    machine may take a name, so the answer is good for a warning only.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as held:
+        taken = False
+        try:
+            held.bind(f"\0p2pnode/{name}")
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+        yield not taken

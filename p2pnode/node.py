@@ -6,25 +6,25 @@ async with open_node(home, config) as node:
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
 
 import p2pnode
-from overlay.app import App
+from overlay.errors import LocalError
 from overlay.events import PeerLost, PeerSeen, RoleChanged
 from overlay.identity.keys import KeyPair
-from overlay.identity.network import Network, parse_psk
+from overlay.identity.network import Network
 from overlay.identity.node_id import format_id, node_id_of, short_id
 from overlay.identity.puzzle import solves
-from overlay.limits import MAX_APP_NAME
 from overlay.peer import Peer
 from overlay.runtime.address import Address, Scope
 from overlay.runtime.chance import Rng
@@ -33,13 +33,14 @@ from overlay.wire.ticket import make_ticket
 from p2pnode import keyfile
 from p2pnode.config import Config
 from p2pnode.driver import EVENTS_KEPT, CommandFailed, Driver, NodeCrashed, Subscription
-from p2pnode.lock import take_lock
-from p2pnode.paths import Home, HomeError
+from p2pnode.lock import only_here, take_lock
+from p2pnode.parts import make_parts
+from p2pnode.paths import Home
 from p2pnode.store import Store, open_store
 from p2pnode.transport.interfaces import watch_interfaces
 from p2pnode.transport.lan import Lan
 from p2pnode.transport.listing import Found, Listings, reachable
-from p2pnode.transport.seeds import Seed, listen_at, parse_seed
+from p2pnode.transport.seeds import Seed, listen_at, parse_place
 from p2pnode.transport.udp import CannotListen, Udp
 
 if TYPE_CHECKING:
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Entry points of applications.
-APPS = "p2pnode.apps"
 #: A goodbye is one datagram a peer; who cannot say it in this time leaves without.
 LEAVE_S = 2.0
 #: Pauses between tries to join where nobody answered or the name was not known.
@@ -98,7 +97,9 @@ class Node:
         return p2pnode.__version__
 
     async def command(self, name: str, /, **args: Any) -> Any:
-        """As Driver.command; `status` also counts what sockets and disk did."""
+        """As Driver.command; `status` also counts what sockets and disk did, `ping` takes names of hosts."""
+        if name == "ping" and ":" in args.get("peer", ""):
+            return await self._ping(args["peer"])
         value = await self.driver.command(name, **args)
         if name == "status":
             store = self._store.status()
@@ -111,6 +112,26 @@ class Node:
             if self.bridge is not None:
                 value["counters"] |= {f"bridge_{name}": count for name, count in self.bridge.counters.items()}
         return value
+
+    async def _ping(self, text: str) -> Any:
+        """The first of a host's addresses that answers."""
+        families = {len(address.ip) for address in self._udp.listen}
+        try:
+            addresses = [address for address in await parse_place(text).resolve() if len(address.ip) in families]
+        except LocalError as error:
+            raise CommandFailed("usage", str(error)) from None
+        except OSError as error:
+            raise CommandFailed("not_found", f"no address is known for {text}: {error.strerror or error}") from None
+        if not addresses:
+            raise CommandFailed("usage", f"{text} has no address of a kind that this node listens at")
+        port = {len(address.ip): address.port for address in self._udp.listen}
+        own = {(interface.ip, port[len(interface.ip)]) for interface in self._reachable}
+        if any((address.ip, address.port) in own for address in addresses):
+            raise CommandFailed("usage", f"{text} is this node itself")
+        for address in addresses[:-1]:
+            with contextlib.suppress(CommandFailed):
+                return await self.driver.command("ping", peer=str(address))
+        return await self.driver.command("ping", peer=str(addresses[-1]))
 
     def subscribe(self, *, kept: int = EVENTS_KEPT) -> AbstractContextManager[Subscription]:
         return self.driver.subscribe(kept=kept)
@@ -145,17 +166,24 @@ async def open_node(
     `progress` is called from another thread while a new identity is searched. HomeError or LocalError says what is
     in the way (settings, key, lock, port, disk). NodeCrashed if the core raised: the body is then cancelled.
     """
-    network = network_of(config)
-    seeds = [parse_seed(text, network) for text in config.join]
-    apps = load_apps(config.apps)
+    parts = make_parts(config)
+    network = parts.network
     home.make()
     with take_lock(home):
         pair, is_new = await _identity(home, network, passphrase, progress)
-        with await listen_at(config.listen, any_port="listen" not in config.sources) as udp:
+        with (
+            only_here(_name_here(network, pair)) as alone,
+            await listen_at(config.listen, any_port="listen" not in config.sources) as udp,
+        ):
+            if not alone:
+                log.warning(
+                    "another node on this machine runs with a copy of this key, and peers cannot tell the two apart: "
+                    "stop one, move its %s away, and it gets an identity of its own", home.key,
+                )  # fmt: skip
             store = await trio.to_thread.run_sync(open_store, home.db)
             try:
                 peer = Peer(
-                    network=network, keys=pair, storage=store, apps=apps, entropy=os.urandom,
+                    network=network, keys=pair, storage=store, apps=parts.apps, entropy=os.urandom,
                     rng=Rng(int.from_bytes(os.urandom(8), "big")),
                 )  # fmt: skip
                 driver = Driver(peer, udp, store)
@@ -173,7 +201,7 @@ async def open_node(
                         await nursery.start(_drive, driver, nursery.cancel_scope, crashes)
                         await nursery.start(watch_interfaces, partial(_interfaces_changed, node))
                         nursery.start_soon(_log_events, driver)
-                        for seed in seeds:
+                        for seed in parts.seeds:
                             nursery.start_soon(_join, driver, seed, udp.listen)
                         if config.lan:
                             nursery.start_soon(lan.run)
@@ -195,17 +223,6 @@ async def open_node(
                     await trio.to_thread.run_sync(store.close)
 
 
-def network_of(config: Config) -> Network:
-    """LocalError or HomeError if the settings make no network."""
-    settings = config.network
-    psk = (
-        None
-        if settings.key_file is None
-        else parse_psk(keyfile.read_secret(settings.key_file).decode(errors="replace"))
-    )
-    return Network(settings.name, puzzle_bits=settings.puzzle_bits, psk=psk)
-
-
 async def _identity(
     home: Home, network: Network, passphrase: str | None, progress: keyfile.Progress | None
 ) -> tuple[KeyPair, bool]:
@@ -222,6 +239,11 @@ async def _identity(
             network.puzzle_bits, network.name,
         )  # fmt: skip
     return pair, is_new
+
+
+def _name_here(network: Network, pair: KeyPair) -> str:
+    """What all homes with one key on one network share. Hashed: others on this machine can list such names."""
+    return hashlib.sha256(b"p2pnode/here/1" + network.network_id + pair.key).hexdigest()
 
 
 async def _drive(
@@ -305,28 +327,6 @@ async def _serve_bridge(node: Node, host: str, port: int, *, task_status: trio.T
         if node.bridge is None:
             raise
         log.exception("the bridge ended; the node runs on without it")
-
-
-def load_apps(names: Sequence[str]) -> list[App]:
-    """Each a name of the entry-point group p2pnode.apps or `package.module:Class`. HomeError if it cannot be had."""
-    known = {entry.name: entry for entry in entry_points(group=APPS)} if names else {}
-    apps: list[App] = []
-    for name in names:
-        entry = known.get(name) or EntryPoint(name, name, APPS)
-        try:
-            made = entry.load()()
-        except Exception as error:
-            raise HomeError(
-                "an application cannot be loaded",
-                facts={"app": name, "reason": f"{type(error).__name__}: {error}", "known": ", ".join(known) or "none"},
-            ) from error
-        if not isinstance(made, App):
-            raise HomeError("this is not an application", facts={"app": name, "expected": "a subclass of overlay.App"})
-        if not 1 <= len(made.name.encode()) <= MAX_APP_NAME or made.name in (app.name for app in apps):
-            expected = f"a name of 1 to {MAX_APP_NAME} bytes that no other application here has"
-            raise HomeError("an application has no name of its own", facts={"name": made.name, "expected": expected})
-        apps.append(made)
-    return apps
 
 
 async def _leave(driver: Driver) -> None:

@@ -38,16 +38,16 @@ def node_id(text: str) -> str:
 
 
 def peer(text: str) -> str:
-    """An id, a prefix of one, or an address."""
-    from overlay.errors import LocalError
-    from overlay.runtime.address import parse_address
+    """An id, a prefix of one, or HOST:PORT, which the node resolves."""
+    from p2pnode.config import is_port
 
     if ":" not in text:
         return node_id(text)
-    try:
-        return str(parse_address(text))
-    except LocalError as error:
-        fail(str(error), code="usage", look="p2pnode peers")
+    host, _, port = text.rpartition(":")
+    bare_v6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
+    if not host or bare_v6 or not is_port(port):
+        fail(f"not an address: {text!r}", code="usage", expected="HOST:PORT or [IPV6]:PORT", look="p2pnode peers")
+    return text
 
 
 def author_and_name(text: str) -> tuple[str, str]:

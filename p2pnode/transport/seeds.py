@@ -59,15 +59,23 @@ def parse_seed(text: str, network: Network) -> Seed:
     if text.lower().startswith(PREFIX):
         return _of_ticket(text, network)
     id_text, at, place = text.rpartition("@")
-    host, colon, port_text = place.rpartition(":")
-    bare_v6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
-    if not host or not colon or bare_v6 or not is_port(port_text) or not int(port_text):
-        raise LocalError(f"cannot join {text!r}: expected a ticket, HOST:PORT or ID@HOST:PORT")
-    node_id = format_id(parse_id(id_text)) if at else None
     try:
-        return Seed(text, node_id, (parse_address(place),))
+        seed = parse_place(place)
     except LocalError:
-        return Seed(text, node_id, (), host.removeprefix("[").removesuffix("]"), int(port_text))
+        raise LocalError(f"cannot join {text!r}: expected a ticket, HOST:PORT or ID@HOST:PORT") from None
+    return attrs.evolve(seed, text=text, id=format_id(parse_id(id_text)) if at else None)
+
+
+def parse_place(text: str) -> Seed:
+    """HOST:PORT or [IPV6]:PORT. LocalError if it is neither; whether the name is known shows when it is resolved."""
+    host, colon, port_text = text.rpartition(":")
+    bare_v6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
+    if not host or not colon or bare_v6 or "@" in host or not is_port(port_text) or not int(port_text):
+        raise LocalError(f"not an address: {text!r} (expected HOST:PORT, 192.0.2.7:4433 or [2001:db8::1]:4433)")
+    try:
+        return Seed(text, None, (parse_address(text),))
+    except LocalError:
+        return Seed(text, None, (), host.removeprefix("[").removesuffix("]"), int(port_text))
 
 
 def _of_ticket(text: str, network: Network) -> Seed:

@@ -19,11 +19,13 @@ from overlay.runtime.ports import Now
 from overlay.wire.ticket import parse_ticket
 from p2pnode.config import Config, NetworkConfig
 from p2pnode.driver import CommandFailed, NodeCrashed
-from p2pnode.keyfile import write_secret
-from p2pnode.lock import Locked, holder
-from p2pnode.node import Node, load_apps, open_node
+from p2pnode.keyfile import new_key, save_key, write_secret
+from p2pnode.lock import Locked, take_lock
+from p2pnode.node import Node, open_node
+from p2pnode.parts import SettingError, load_apps, make_parts
 from p2pnode.paths import Home, HomeError
 from p2pnode.transport.udp import PortTaken
+from tests.support.pair import make_peer
 
 CONFIG = Config(listen=("127.0.0.1:0",), lan=False, network=NetworkConfig(puzzle_bits=0), sources={"listen": "test"})
 
@@ -83,8 +85,7 @@ async def test_a_second_node_on_one_home_is_refused_and_the_lock_goes_with_the_n
         with pytest.raises(Locked):
             async with open_node(home, CONFIG):
                 pass
-        assert holder(home) is not None
-    assert holder(home) is None
+    take_lock(home).release()
 
 
 async def test_leaving_says_goodbye(tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ async def test_a_bug_in_the_core_ends_the_node(tmp_path: Path, caplog: pytest.Lo
     with trio.fail_after(10), pytest.raises(NodeCrashed, match="this is a bug"):
         await crash()
     assert "ZeroDivisionError: planted" in caplog.text
-    assert holder(home) is None
+    take_lock(home).release()
 
 
 async def test_a_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ async def test_applications_run_with_the_node(tmp_path: Path) -> None:
     assert [type(app) for app in load_apps([f"{__name__}:Echo"])] == [Echo]
     with pytest.raises(HomeError, match="not an application"):
         load_apps(["builtins:dict"])
-    with pytest.raises(HomeError, match="no name of its own"):
+    with pytest.raises(LocalError, match="Echo has the name of another one here: 'echo'"):
         load_apps([f"{__name__}:Echo", f"{__name__}:Echo"])
     async with open_node(Home(tmp_path / "a"), config(apps=(f"{__name__}:Echo",))) as node:
         assert (await node.command("status"))["id"] == node.id
@@ -196,4 +197,55 @@ async def test_a_bridge_that_cannot_listen_ends_the_start_with_a_reason(tmp_path
         with pytest.raises(HomeError, match="the bridge cannot listen"):
             async with open_node(Home(tmp_path / "b"), config(bridge=taken)):
                 pass
-    assert holder(Home(tmp_path / "b")) is None
+    take_lock(Home(tmp_path / "b")).release()
+
+
+async def test_ping_takes_names_and_knows_itself(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (a, b):
+        port = b.listen[0].rpartition(":")[2]
+        assert (await a.command("ping", peer=f"localhost:{port}"))["id"] == b.id
+        for own in (a.listen[0].removeprefix("udp "), f"localhost:{a.listen[0].rpartition(':')[2]}", a.id):
+            with pytest.raises(CommandFailed, match="this node itself") as failed:
+                await a.command("ping", peer=own)
+            assert failed.value.code == "usage"
+        for wrong, code in (("no-such-host.invalid:4433", "not_found"), ("localhost:0", "usage"), ("[::1]:1", "usage")):
+            with pytest.raises(CommandFailed) as failed:
+                await a.command("ping", peer=wrong)
+            assert failed.value.code == code
+
+
+async def test_two_homes_with_one_key_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    homes = [Home(tmp_path / name).make() for name in ("a", "b", "c")]
+    pair = new_key(0)
+    for home in homes:
+        save_key(home.key, pair)
+    async with open_node(homes[0], CONFIG):
+        other = config(network=NetworkConfig(name="other", puzzle_bits=0))
+        async with open_node(homes[2], other):
+            assert "copy of this key" not in caplog.text  # on another network it is another peer
+        async with open_node(homes[1], CONFIG):
+            assert caplog.text.count("copy of this key") == 1
+    caplog.clear()
+    async with open_node(homes[1], CONFIG):
+        assert "copy of this key" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["", "n" * 33, "ü" * 17, "two\nlines", None])
+async def test_an_application_with_a_bad_name_is_refused_before_anything_is_touched(tmp_path: Path, name: Any) -> None:
+    bad = type("Bad", (Echo,), {"name": name, "__module__": __name__})
+    globals()["Bad"] = bad
+    with pytest.raises(LocalError, match=r"test_node:Bad needs a name of 1 to 32"):
+        async with open_node(Home(tmp_path / "a"), config(apps=(f"{__name__}:Bad",))):
+            pass
+    assert not (tmp_path / "a").exists()
+    with pytest.raises(LocalError, match="needs a name"):
+        make_peer(1, apps=[bad()])
+
+
+@pytest.mark.parametrize("text", [None, "not a key"])
+def test_a_network_key_that_cannot_be_read_is_a_wrong_setting(tmp_path: Path, text: str | None) -> None:
+    key = tmp_path / "network.key"
+    if text is not None:
+        write_secret(key, text.encode())
+    with pytest.raises((SettingError, LocalError), match="network key"):
+        make_parts(config(network=NetworkConfig(key_file=key)))

@@ -48,8 +48,10 @@ def show(session: Session, defaults: bool, file: Path | None, as_json: bool) -> 
 def check(session: Session, file: Path | None, as_json: bool) -> None:
     """Check a settings file (by default the home's): every unknown key and wrong value, with its path."""
     from p2pnode.config import load
+    from p2pnode.parts import make_parts
 
     settings = load(session.home, file=file)
+    make_parts(settings)
     given = len(settings.sources)
     if as_json:
         print_json({"v": 1, "ok": True, "given": given})
