@@ -181,6 +181,8 @@ def load(
 
 def _read(file: Path) -> dict[str, Any]:
     try:
+        if file.is_fifo():
+            raise ConfigError([f"{file}: a pipe, not a file: reading it would wait for a writer"])
         with file.open("rb") as stream:
             text = stream.read(MAX_FILE + 1)
         if len(text) > MAX_FILE:

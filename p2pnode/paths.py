@@ -83,20 +83,25 @@ class Home:
         }
 
     def make(self) -> Home:
-        """Create the folder, 0700. HomeError if it cannot be, or if others could swap files in it."""
+        """Create the folder, 0700. HomeError if it cannot be, or is none to use (`check`)."""
         try:
             self.dir.parent.mkdir(parents=True, exist_ok=True)
             self.dir.mkdir(mode=0o700, exist_ok=True)
-            found = self.dir.stat()
         except OSError as error:
-            raise HomeError(
-                "the home folder cannot be made",
-                facts={
-                    "home": str(self.dir),
-                    "reason": error.strerror or str(error),
-                    "name another": "p2pnode --home DIR …",
-                },
-            ) from None
+            raise self._unusable("the home folder cannot be made", error) from None
+        self.check()
+        return self
+
+    def check(self) -> None:
+        """HomeError if what is there cannot be read, or if others could swap files in it. Makes nothing."""
+        try:
+            found = self.dir.stat()
+            os.close(os.open(self.dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            os.stat(self.dir / ".")  # may be entered, not only listed
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._unusable("the home folder cannot be read", error) from None
         if found.st_uid != os.geteuid():
             raise HomeError(
                 "the home folder belongs to somebody else",
@@ -111,7 +116,10 @@ class Home:
                     "close it": f"chmod go-w '{self.dir}'",
                 },
             )
-        return self
+
+    def _unusable(self, what: str, error: OSError) -> HomeError:
+        facts = {"home": str(self.dir), "reason": error.strerror or str(error), "name another": "p2pnode --home DIR …"}
+        return HomeError(what, facts=facts)
 
 
 def find_home(option: str | os.PathLike[str] | None = None, *, environ: Mapping[str, str] = os.environ) -> Home:

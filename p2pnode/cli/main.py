@@ -87,7 +87,7 @@ def run_line(args: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.FAILED
     except (Exception, KeyboardInterrupt) as error:
-        verbose = "-v" in options or "--verbose" in options
+        verbose = any(option == "--verbose" or option.startswith("-v") for option in options)
         return show(_with_next_command(failure_of(error, verbose=verbose)), as_json_object=as_json)
 
 
@@ -152,6 +152,7 @@ def _of_home(error: BaseException) -> Fail | None:
 
 
 def _bug(error: BaseException, *, verbose: bool) -> Fail:
+    _log(error)
     facts = {"what": f"{type(error).__name__}: {error}"}
     if verbose:
         import traceback
@@ -160,6 +161,14 @@ def _bug(error: BaseException, *, verbose: bool) -> Fail:
     else:
         facts["see where"] = "the same command with p2pnode -v …"
     return Fail("a bug in p2pnode", facts=facts)
+
+
+def _log(error: BaseException) -> None:
+    """A node has a log from its start (p2pnode.trace), and what ended it must stand there; a command has none."""
+    import logging
+
+    if logging.getLogger().hasHandlers():
+        logging.getLogger(__name__).critical("a bug ends this process", exc_info=error)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import logging
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -46,6 +48,21 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def log_and_signals_as_before() -> Iterator[None]:
+    """What `run` sets for its process must not outlive a test that calls it in this one."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for handler in [handler for handler in root.handlers if handler not in handlers]:
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(level)
+    for number, action in signals.items():
+        signal.signal(number, action)
 
 
 @pytest.fixture

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from overlay.identity.network import Network
+from overlay.wire.ticket import make_ticket
 from p2pnode.cli import checks
 from tests.cli.conftest import Run
-from tests.support.fake_node import FakeNode
+from tests.support.fake_node import KEY, FakeNode
 
 
 def test_firewalls_are_seen(tmp_path: Path) -> None:
@@ -89,6 +92,39 @@ def test_doctor_beside_a_running_node(run: Run, node: FakeNode) -> None:
     rows = {row["name"]: row for row in run("doctor", "--json").json["rows"]}
     assert rows["node"]["text"] == "running, 3 peers, 3 in the table"
     assert "port" not in rows
+
+
+def test_the_puzzle_is_that_of_the_running_node(run: Run, home: Path, node: FakeNode) -> None:
+    run("id", "new", "--puzzle-bits", "0")
+    for bits, state in ((0, "ok"), (32, "warn")):
+        node.ticket = make_ticket(Network("p2pnode", puzzle_bits=bits), KEY, ())
+        rows = {row["name"]: row for row in run("doctor", "--json").json["rows"]}
+        assert rows["identity"]["state"] == state
+        assert f"({bits} bits)" in rows["identity"]["text"]
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/null/below"])
+def test_a_home_that_is_no_folder_is_a_row(run: Run, path: str) -> None:
+    ran = run("doctor", "--json", before=("--home", path))
+    [row] = ran.json["rows"]
+    assert (ran.code, row["name"], row["state"]) == (1, "home", "fail")
+    assert "Not a directory" in row["text"]
+    assert "--home DIR" in row["next"]
+
+
+def test_a_home_that_cannot_be_read_is_a_row(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really = os.open
+
+    def refused(path: object, *args: Any, **more: Any) -> int:
+        if path == home:
+            raise PermissionError(13, "Permission denied", str(home))
+        return really(path, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", refused)
+    ran = run("doctor")
+    assert ran.code == 1
+    assert ran.out.startswith("fail  home       the home folder cannot be read; ")
+    assert "Permission denied" in ran.out
 
 
 def test_wrong_settings_are_the_first_thing_to_say(run: Run, home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from p2pnode.cli.main import failure_of
+from p2pnode.node import Node
 from tests.cli.conftest import Run
 from tests.support.fake_node import ID, OTHERS, FakeNode
 
@@ -78,6 +80,63 @@ def test_arguments_are_checked_before_anything_is_contacted(run: Run, line: tupl
 def test_mistyped_id_says_where(run: Run) -> None:
     wrong = ("0" if ID[0] != "0" else "1") + ID[1:]
     assert "group 1" in run("peers", "ping", wrong).err
+
+
+@pytest.mark.parametrize("place", ["192.0.2.1:4433", "[2001:db8::1]:4433", "office:4433"])
+def test_ping_leaves_names_to_the_node(run: Run, node: FakeNode, place: str) -> None:
+    node.fails["ping"] = ("usage", f"{place} is this node itself")
+    ran = run("peers", "ping", place)
+    assert (ran.code, ran.err.splitlines()[0]) == (2, f"error: {place} is this node itself")
+    assert node.asked == [("ping", {"peer": place})]
+
+
+def test_a_pipe_in_the_place_of_the_settings(run: Run, home: Path) -> None:
+    os.mkfifo(home / "node.toml")
+    for line in (("config", "check"), ("config", "show"), ("run",), ("id", "new")):
+        ran = run(*line)
+        assert ran.code == 2
+        assert "node.toml: a pipe, not a file" in ran.err
+
+
+@pytest.mark.parametrize("line", [("run",), ("id", "export", "-"), ("id", "show")], ids=" ".join)
+def test_a_passphrase_without_a_terminal_is_asked_for_by_its_name(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("P2PNODE_PASSPHRASE", "correct horse")
+    assert run("id", "new", "--puzzle-bits", "0", "--passphrase").code == 0
+    monkeypatch.delenv("P2PNODE_PASSPHRASE")
+    done = subprocess.run(
+        [sys.executable, "-m", "p2pnode.cli.main", "--home", str(home), *line],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False, start_new_session=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "P2PNODE_PASSPHRASE in the environment" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (("run", "--network-key", "/nonexistent"), "network key: the key file cannot be read"),
+        (("run", "--app", "no.such:App"), "an application cannot be loaded"),
+        (("run", "--app", "builtins:dict"), "this is not an application"),
+        (("run", "--app", "overlay.app:App"), "application overlay.app:App needs a name"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_a_setting_names_and_cannot_be_used_is_usage(
+    run: Run, home: Path, line: tuple[str, ...], said: str
+) -> None:
+    ran = run(*line)
+    assert ran.code == 2
+    assert ran.err.startswith(f"error: {said}")
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/null/below"])
+def test_a_home_that_is_no_folder(run: Run, path: str) -> None:
+    ran = run("run", before=("--home", path))
+    assert ran.code == 1
+    assert ran.err.startswith("error: the home folder cannot be made")
 
 
 def test_too_much_on_stdin(run: Run) -> None:
@@ -154,6 +213,35 @@ def test_bug_is_called_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "RuntimeError: impossible" in ran.err
     assert "Traceback" not in ran.err
     assert "Traceback" in run("status", before=("-v",)).err
+
+
+def test_a_bug_that_ends_a_node_leaves_its_traceback_in_the_log(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("impossible")
+
+    monkeypatch.setattr("p2pnode.node.make_parts", broken)
+    ran = run("run", before=("--log-file", str(home / "node.log")))
+    assert ran.code == 1
+    for text in (ran.err, (home / "node.log").read_text()):
+        assert "Traceback" in text
+        assert "RuntimeError: impossible" in text
+
+
+def test_a_core_that_raised_is_told_once(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("impossible")
+
+    async def greet(node: Node, _seconds: float) -> bool:
+        node.driver._feed(broken)
+        return False
+
+    monkeypatch.setattr("p2pnode.cli.commands.run._greet", greet)
+    ran = run("run", "--listen", "127.0.0.1:0", "--no-lan", "--puzzle-bits", "0")
+    assert ran.code == 1
+    assert ran.err.count("Traceback") == 1
+    assert "error: the node ended: the core raised RuntimeError: this is a bug" in ran.err
 
 
 def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

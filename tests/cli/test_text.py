@@ -84,6 +84,22 @@ def test_config_and_paths(run: Run, home: Path) -> None:
     assert "network.nmae: unknown key; did you mean network.name?" in wrong.err
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ('join = ["x"]', "cannot join 'x'"),
+        ('[network]\nkey_file = "gone.key"', "network key: the key file cannot be read"),
+        ('[network]\nname = " "', "not a network name"),
+        ('apps = ["no.such:App"]', "an application cannot be loaded"),
+    ],
+)
+def test_check_looks_at_what_settings_name(run: Run, home: Path, settings: str, said: str) -> None:
+    (home / "node.toml").write_text(settings)
+    ran = run("config", "check")
+    assert ran.code == 2
+    assert said in ran.err
+
+
 def test_sample_of_settings_is_valid(run: Run, home: Path) -> None:
     (home / "node.toml").write_text(run("config", "show", "--defaults").out)
     assert run("config", "check").code == 0

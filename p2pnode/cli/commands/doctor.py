@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
@@ -47,18 +47,24 @@ def _rows(session: Session) -> list[Row]:
 
     home = session.home
     try:
+        home.check()
+    except HomeError as error:
+        *facts, next_command = error.facts.values()
+        return [Row("home", "fail", "; ".join([error.what, *facts]), next_command)]
+    try:
         config = load(home)
     except HomeError as error:
         details = "; ".join(text for label, text in error.facts.items() if label != "all settings")
         text = f"{error.what}: {details}" if details else error.what
         return [Row("settings", "fail", text, session.command("config check"))]
-    running, row = _node(session)
-    listen_port = int(config.listen[0].rpartition(":")[2])
+    status, row = _node(session)
+    listen = config.listen if not status else status["listen"]
+    listen_port = int(listen[0].rpartition(":")[2])
     return [
         Row("home", "ok", str(home.dir)),
         row,
-        _identity(home, config),
-        *([] if running else checks.port(config.listen, chosen="listen" in config.sources)),
+        _identity(home, config) if not status else _identity_in_use(status, config),
+        *([] if status is not None else checks.port(config.listen, chosen="listen" in config.sources)),
         *checks.multicast(_own_addresses()),
         checks.firewall(listen_port),
         checks.clock(now=time.time(), newest_write=_written(home.db)),
@@ -66,15 +72,30 @@ def _rows(session: Session) -> list[Row]:
     ]
 
 
-def _node(session: Session) -> tuple[bool, Row]:
+def _node(session: Session) -> tuple[dict[str, Any] | None, Row]:
+    """What a running node says of itself: None if there is none, empty if it does not say."""
     try:
         status = session.node().call("GET", "/v1/status", timeout_s=5)
     except Fail as failure:
         if failure.code == "no_node":
-            return False, Row("node", "ok", "not running", session.command("run"))
-        return True, Row("node", "fail", failure.what, session.command("stop"))
+            return None, Row("node", "ok", "not running", session.command("run"))
+        return {}, Row("node", "fail", failure.what, session.command("stop"))
     text = f"running, {counted(status['peers'], 'peer')}, {status['table']} in the table"
-    return True, Row("node", "ok" if status["peers"] else "warn", text, "" if status["peers"] else "p2pnode ticket")
+    return status, Row("node", "ok" if status["peers"] else "warn", text, "" if status["peers"] else "p2pnode ticket")
+
+
+def _identity_in_use(status: dict[str, Any], config: Config) -> Row:
+    """`run --puzzle-bits` and `--network` may say other than the settings; the ticket says what is so."""
+    from overlay.errors import LocalError
+    from overlay.identity.node_id import node_id_of
+    from overlay.identity.puzzle import solves
+    from overlay.wire.ticket import parse_ticket
+
+    try:
+        bits = parse_ticket(status["ticket"]).puzzle_bits
+    except LocalError:  # of a newer version
+        bits = config.network.puzzle_bits
+    return checks.key(exists=True, bits=bits, solves=solves(node_id_of(bytes.fromhex(status["key"])), bits))
 
 
 def _identity(home: Home, config: Config) -> Row:

@@ -146,16 +146,35 @@ def _read(file: Path, most: int) -> bytes:
 
 def ask_passphrase() -> str:
     given = os.environ.get(PASSPHRASE_VARIABLE)
-    return str(click.prompt("passphrase", hide_input=True, err=True)) if given is None else given
+    return _asked(again=False) if given is None else given
 
 
 def _new_passphrase() -> str:
     given = os.environ.get(PASSPHRASE_VARIABLE)
     if given is None:
-        given = str(click.prompt("passphrase", hide_input=True, confirmation_prompt=True, err=True))
+        given = _asked(again=True)
     if not given:
         fail("the passphrase is empty", code="usage")
     return given
+
+
+def _asked(*, again: bool) -> str:
+    if not _has_terminal():
+        fail(
+            "a passphrase is needed, and there is no terminal to ask at",
+            code="usage",
+            give_it=f"{PASSPHRASE_VARIABLE} in the environment",
+        )
+    return str(click.prompt("passphrase", hide_input=True, confirmation_prompt=again, err=True))
+
+
+def _has_terminal() -> bool:
+    """As getpass looks for one: that of the process first, so that stdin may be a key."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return sys.stdin is not None and sys.stdin.isatty()
+    return True
 
 
 def _progress() -> Progress | None:

@@ -93,7 +93,13 @@ def run(
 
     import trio
 
-    return trio.run(partial(_run, home, config, passphrase))
+    from p2pnode.driver import NodeCrashed
+
+    try:
+        return trio.run(partial(_run, home, config, passphrase))
+    except* NodeCrashed as crashes:
+        # The driver has logged the traceback.
+        fail(f"the node ended: {crashes.exceptions[0]}", see="the log above", start_it_again=session.command("run"))
 
 
 async def _run(home: Home, config: Config, passphrase: str | None) -> int:
