@@ -31,7 +31,7 @@ class Entry:
     #: Monotonic time of its first answer (it keeps it when it moves), and of the latest sign of life.
     since_ns: int
     last_seen_ns: int
-    #: Groups of its address (diversity.py); `capped` False means that they are not counted.
+    #: Groups of its address (diversity.py), empty if `capped` is False: then they are not counted.
     group: bytes
     wide: bytes
     capped: bool

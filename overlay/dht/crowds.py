@@ -32,9 +32,13 @@ class Crowds:
         """Whether its groups are over their caps, counting `joining` more than are in the table."""
         if not entry.capped:
             return False
-        wide_cap = max(MAX_PER_WIDE_SUBNET, table_size // 10)
+        members = self._groups.get(entry.group, 0) + joining
         return (
-            self._groups.get(entry.group, 0) + joining > MAX_PER_SUBNET_IN_TABLE
-            or self._wides.get(entry.wide, 0) + joining > wide_cap
-            or bucket.members_of(entry.group) + joining > MAX_PER_SUBNET_IN_BUCKET
+            members > MAX_PER_SUBNET_IN_TABLE
+            or self._wides.get(entry.wide, 0) + joining > max(MAX_PER_WIDE_SUBNET, table_size // 10)
+            # A bucket holds no more of them than the table: nearly always it need not be counted.
+            or (
+                members > MAX_PER_SUBNET_IN_BUCKET
+                and bucket.members_of(entry.group) + joining > MAX_PER_SUBNET_IN_BUCKET
+            )
         )

@@ -20,9 +20,6 @@ from overlay.runtime.ports import Interface
 MIN_ATTACHED_V4 = 16
 MIN_ATTACHED_V6 = 48
 
-_LOCAL = (Scope.LOOPBACK, Scope.LINK, Scope.PRIVATE)
-
-
 class Grouping(Protocol):
     """What tables, lookups and stores ask; tests and simulations may put another in its place."""
 
@@ -62,13 +59,16 @@ class Diversity:
                 self._attached.append(subnet)
 
     def capped(self, address: Address) -> bool:
-        return address.scope not in _LOCAL and not self.attached(address)
+        return (address.scope is Scope.GLOBAL or address.scope is Scope.NONE) and not self.attached(address)
 
     def attached(self, address: Address) -> bool:
         """Whether it lies in a subnet of one of our interfaces."""
         size = len(address.ip)
         number = int.from_bytes(address.ip, "big")
-        return any(size == net_size and number >> drop == net for net_size, drop, net in self._attached)
+        for net_size, drop, net in self._attached:  # asked of every contact named: a generator costs three times as much
+            if size == net_size and number >> drop == net:
+                return True
+        return False
 
     def group(self, address: Address) -> bytes:
         if not self.capped(address):

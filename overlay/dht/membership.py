@@ -193,9 +193,9 @@ class Membership:
 
     def _set_group(self, entry: Entry) -> None:
         address = entry.contact.address
-        entry.group = self._diversity.group(address)
-        entry.wide = self._diversity.wide_group(address)
         entry.capped = self._diversity.capped(address)
+        entry.group = self._diversity.group(address) if entry.capped else b""
+        entry.wide = self._diversity.wide_group(address) if entry.capped else b""
 
     def _crowded(self, bucket: Bucket, entry: Entry, joining: int) -> bool:
         return self._crowds.crowded(bucket, entry, joining, len(self.members))
