@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from math import inf
 
 import attrs
 
@@ -46,12 +47,33 @@ class Operations:
         return out
 
 
+#: A series that has more points is thinned to half of them: days of samples fit, and plots need no more.
+MAX_POINTS = 2000
+
+
 @attrs.define(slots=True)
 class Series:
-    """One figure over time."""
+    """One figure over time: at most MAX_POINTS points, the greatest value and the last one in any case."""
 
     at_s: list[float] = attrs.Factory(list)
     value: list[float] = attrs.Factory(list)
+    most: float = -inf
+    last: float = 0.0
+    #: Of so many samples one is kept.
+    _stride: int = 1
+    _skipped: int = 0
+
+    def add(self, at_s: float, value: float) -> None:
+        self.most, self.last = max(self.most, value), value
+        self._skipped += 1
+        if self._skipped < self._stride and self.value:
+            return
+        self._skipped = 0
+        self.at_s.append(at_s)
+        self.value.append(value)
+        if len(self.value) > MAX_POINTS:
+            del self.at_s[1::2], self.value[1::2]
+            self._stride *= 2
 
 
 @attrs.define(slots=True)
@@ -66,9 +88,7 @@ class Measures:
         return self.operations.setdefault(name, Operations())
 
     def sample(self, name: str, now_ns: int, value: float) -> None:
-        series = self.series.setdefault(name, Series())
-        series.at_s.append(now_ns / SECOND)
-        series.value.append(value)
+        self.series.setdefault(name, Series()).add(now_ns / SECOND, value)
 
     def count(self, name: str, n: float = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + n
@@ -83,8 +103,8 @@ class Measures:
             out |= operations.figures(name)
         for name, series in sorted(self.series.items()):
             if series.value:
-                out[f"{name}_max"] = max(series.value)
-                out[f"{name}_last"] = series.value[-1]
+                out[f"{name}_max"] = series.most
+                out[f"{name}_last"] = series.last
         return out | dict(sorted(self.counts.items()))
 
 

@@ -21,6 +21,7 @@ from simulations.measures import Measures
 from simulations.network import Network
 from simulations.outcome import Verdict, judge
 from simulations.population import Codec, Population
+from simulations.samples import SAMPLERS, Sampler
 from simulations.scenario import Scenario
 
 #: Pauses before a node that reached nobody tries to join again, as a real one does.
@@ -77,6 +78,9 @@ class Swarm:
             self._make_peer, seed=seed, network=self.network, on_report=self._on_report, traced=True
         )
         self.watchers: list[OnReport] = [on_report] if on_report is not None else []
+        #: Called every `sample_s`: who adds one measures something over time (simulations.samples).
+        self.samplers: list[Sampler] = list(SAMPLERS)
+        self._stopped = False
         self._makers: dict[int, MakePeer] = {}
         #: Commands of the workload that have not ended.
         self.under_way = 0
@@ -187,16 +191,18 @@ class Swarm:
     # --- the run ----------------------------------------------------------------------------
 
     def run(self, on_progress: Callable[[float], object] | None = None) -> RunEnd:
-        """To the end of the scenario; Ctrl-C ends it early, and says so. `on_progress(virtual s)` is called often."""
+        """To the end of the scenario, or until `stop` or Ctrl-C. `on_progress(virtual s)` is called often."""
         begin = perf_counter()
-        interrupted = False
         try:
             self.run_until(self.end_ns, on_progress)
-            self.engine.run_while(lambda: self.under_way > 0, until_ns=self.end_ns + _GRACE_S * SECOND)
+            grace_ns = self.end_ns + _GRACE_S * SECOND
+            self.engine.run_while(lambda: self.under_way > 0 and not self._stopped, until_ns=grace_ns)
         except KeyboardInterrupt:
-            interrupted = True
-        for invariant in self._invariants:
-            self.broken += invariant.at_end(self)
+            self.stop()
+        interrupted = self._stopped
+        if not interrupted:  # else what is under way had no time to end
+            for invariant in self._invariants:
+                self.broken += invariant.at_end(self)
         self.measures.counts["unfinished"] = self.under_way
         figures = self.figures()
         return RunEnd(
@@ -206,11 +212,15 @@ class Swarm:
         )  # fmt: skip
 
     def run_until(self, time_ns: int, on_progress: Callable[[float], object] | None = None) -> None:
-        """In steps of a tenth of a virtual second, so that a bar can move."""
-        while self.engine.now_ns < time_ns:
+        """In steps of a tenth of a virtual second, so that a bar can move; not further once it is stopped."""
+        while self.engine.now_ns < time_ns and not self._stopped:
             self.engine.run_until(min(time_ns, self.engine.now_ns + 100 * MS))
             if on_progress is not None:
                 on_progress(self.now_s)
+
+    def stop(self) -> None:
+        """End `run` at the next step, between two events: what ran can still be looked at. For handlers of signals."""
+        self._stopped = True
 
     def figures(self) -> dict[str, float]:
         network = self.network
@@ -260,8 +270,7 @@ class Swarm:
             watcher(node, at_ns, event)
 
     def _sample(self) -> None:
-        now_ns = self.engine.now_ns
-        self.measures.sample("alive", now_ns, sum(map(self.engine.alive, range(len(self)))))
-        self.measures.sample("sent", now_ns, self.network.sent)
+        for sampler in self.samplers:
+            sampler(self)
         for invariant in self._invariants:
             self.broken += invariant.sample(self)
