@@ -8,7 +8,6 @@ within that call, and no disk or processor is infinitely fast: that would hide e
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from heapq import heappop, heappush
 from typing import Any, Final
 
@@ -37,6 +36,7 @@ from simulations.datagrams import REQUESTS, kind_of
 from simulations.host import WORKERS, Delays, Host, MakePeer, OnResult, seed_of
 from simulations.network import Network
 from simulations.storage import MemoryStorage
+from simulations.tracing import Trace
 
 __all__ = ["Delays", "Engine", "MakePeer"]
 
@@ -83,7 +83,7 @@ class Engine:
         self._on_report = on_report
         #: Datagrams that were sent, by kind (overlay.wire.registry).
         self.kinds: dict[int, int] = {}
-        self._trace = blake2b(digest_size=16) if traced else None
+        self._trace = Trace() if traced else None
         self._hosts: list[Host] = []
         #: (time, source, counter, handler, host, life, a, b).
         self._heap: list[tuple[int, int, int, Callable[..., None], Host | None, int, Any, Any]] = []
@@ -166,6 +166,13 @@ class Engine:
     def storage(self, node: int) -> MemoryStorage:
         return self._hosts[node].storage
 
+    def replace_storage(self, node: int, storage: MemoryStorage) -> None:
+        """Another disk for a node that is switched off: an empty one, or a backup that was restored."""
+        host = self._hosts[node]
+        if host.peer is not None:
+            raise LocalError(f"node {node} runs: its disk cannot be replaced")
+        host.storage = storage
+
     @property
     def requests(self) -> int:
         """Requests that were sent, repetitions included."""
@@ -230,7 +237,7 @@ class Engine:
         return True
 
     def trace(self) -> str:
-        """Hash of every input that any peer got so far, in order; needs `traced`."""
+        """Hash of every input that any peer got so far and every result, in order; needs `traced`."""
         if self._trace is None:
             raise LocalError("this engine keeps no trace: make it with traced=True")
         return self._trace.hexdigest()
@@ -242,7 +249,7 @@ class Engine:
         peer = host.peer
         assert peer is not None
         if self._trace is not None:
-            self._trace.update(repr((self.now_ns, host.index, handle.__name__, args)).encode())
+            self._trace.input(self.now_ns, host.index, handle.__name__, args)
         try:
             handle(self.now_of(host.index), *args)
         except Exception as error:
@@ -282,6 +289,8 @@ class Engine:
                     # Any life: a datagram does not know that the process behind the port is another.
                     self._push(host, at_ns, self._deliver, target, arrival.source, data, any_life=True)
             case Result(command_id, outcome):
+                if self._trace is not None:
+                    self._trace.result(self.now_ns, host.index, command_id, outcome)
                 on_result = host.commands.pop(command_id, None)
                 if on_result is not None:
                     on_result(outcome)
