@@ -45,6 +45,7 @@ ACTIONS: Registry[Part] = Registry(
         "partition": "simulations.timeline:Partition",
         "heal": "simulations.timeline:Heal",
         "kill": "simulations.timeline:Kill",
+        "leave": "simulations.timeline:Leave",
         "join": "simulations.timeline:Join",
         "link": "simulations.timeline:SetLink",
     },
@@ -55,6 +56,7 @@ WORKLOADS: Registry[Part] = Registry(
     {
         "lookup": "simulations.workload:Lookups",
         "put-get": "simulations.workload:PutGet",
+        "updates": "simulations.updates:Updates",
     },
 )
 ADVERSARIES: Registry[Part] = Registry(

@@ -114,6 +114,12 @@ class MemoryStorage:
         copy._position, copy._committed = self._position, self._committed
         return copy
 
+    def backup(self) -> MemoryStorage:
+        """What a backup of the running node holds: all that is committed. To be restored, give a `copy` of it."""
+        backup = self.copy()
+        backup.crash()
+        return backup
+
     def __len__(self) -> int:
         return len(self._data)
 

@@ -128,7 +128,7 @@ class Swarm:
     def start(self, node: int) -> None:
         """Switch it on and have it join."""
         self.engine.start(node)
-        self._join(node, 0)
+        self._join(node, 0, self.engine.now_ns)
 
     def kill(self, node: int, *, power_loss: bool = False) -> None:
         self.engine.kill(node, power_loss=power_loss)
@@ -246,24 +246,27 @@ class Swarm:
         if not self.engine.alive(node):
             self.start(node)
 
-    def _join(self, node: int, tries: int) -> None:
-        """Through those who were there first; again if nobody answers, as p2pnode does with its seeds."""
+    def _join(self, node: int, tries: int, began_ns: int) -> None:
+        """Through those who were there first; again if nobody answers, as p2pnode does with its seeds.
+        Measured as `join`, from the start of the node until it knows somebody."""
         seeds = [seed for seed in range(self.scenario.population.bootstraps) if seed != node]
         life = self.engine.life(node)
         args = {"addresses": [{"address": str(self.population.address(seed)), "id": None} for seed in seeds]}
 
         def ended(outcome: Outcome) -> None:
             joined = isinstance(outcome, Ok) and outcome.value["joined"]
+            if joined and node not in self.adversaries:
+                self.measures.operation("join").add(began_ns, self.engine.now_ns - began_ns, True)
             if joined or not self.engine.alive(node) or self.engine.life(node) != life:
                 return
             pause = _JOIN_AGAIN_S[min(tries, len(_JOIN_AGAIN_S) - 1)]
-            self.after(pause * SECOND, lambda: self._rejoin(node, life, tries + 1))
+            self.after(pause * SECOND, lambda: self._rejoin(node, life, tries + 1, began_ns))
 
         self.engine.command(node, "join", args, ended)
 
-    def _rejoin(self, node: int, life: int, tries: int) -> None:
+    def _rejoin(self, node: int, life: int, tries: int, began_ns: int) -> None:
         if self.engine.alive(node) and self.engine.life(node) == life:
-            self._join(node, tries)
+            self._join(node, tries, began_ns)
 
     def _on_report(self, node: int, at_ns: int, event: Event) -> None:
         for watcher in self.watchers:

@@ -76,6 +76,25 @@ class Kill:
 
 
 @attrs.frozen(slots=True, kw_only=True)
+class Leave:
+    """Some of those who run say goodbye (command `leave`) and stop; nodes that others join through stay."""
+
+    at_s: float = attrs.field(validator=not_negative)
+    share: float = attrs.field(default=0.3, validator=share)
+
+    def begin(self, swarm: Swarm) -> None:
+        swarm.at(self.at_s, lambda: self._leave(swarm))
+
+    def _leave(self, swarm: Swarm) -> None:
+        first = swarm.scenario.population.bootstraps
+        mortal = [node for node in swarm.honest() if node >= first]
+        going = sorted(swarm.rng("leave", self.at_s).sample(mortal, round(self.share * len(mortal))))
+        for node in going:
+            swarm.ask(node, "leave", {}, lambda _outcome, _took, node=node: swarm.kill(node))  # type: ignore[misc]
+        swarm.mark(f"{len(going)} nodes leave")
+
+
+@attrs.frozen(slots=True, kw_only=True)
 class Join:
     """New nodes arrive, all within `within_s`: a flash crowd."""
 

@@ -1,0 +1,76 @@
+"""Churn: with what disk nodes return, and what their authors sign afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simulations.spec import scenario_of
+from simulations.swarm import Swarm
+
+
+def swarm_of(disk: str, **churn: Any) -> Swarm:
+    table = {
+        "duration_s": 80,
+        "population": {"nodes": 12, "arrive_s": 4},
+        "link": {"profile": "lan"},
+        "churn": {"model": "exponential", "session_s": 25, "offline_s": 5, "from_s": 20, "disk": disk, **churn},
+        "workload": [{"kind": "updates", "authors": 5, "puts": 30, "reads": 30, "from_s": 20}],
+    }
+    return Swarm(scenario_of("test", table), seed=3)
+
+
+@pytest.mark.parametrize("disk", ["kept", "lost", "backup"])
+def test_an_author_signs_one_value_for_one_seq_whatever_its_disk_forgot(disk: str) -> None:
+    swarm = swarm_of(disk, backup_s=10, power_loss=True)
+    measures = swarm.run().measures
+    assert measures["returns"] >= 10
+    assert measures["two_values_one_seq"] == 0
+    assert measures["fresh_success"] >= 0.95
+    assert (measures.get("restored", 0) >= 5) is (disk == "backup")
+
+
+@pytest.mark.parametrize("disk", ["kept", "lost"])
+def test_who_returns_finds_its_disk_or_an_empty_one(disk: str) -> None:
+    table = {
+        "duration_s": 40,
+        "population": {"nodes": 8, "arrive_s": 2},
+        "link": {"profile": "lan"},
+        "churn": {"model": "pareto", "session_s": 15, "offline_s": 2, "from_s": 5, "disk": disk},
+    }
+    swarm = Swarm(scenario_of("test", table), seed=3)
+    found: list[int] = []
+    start = swarm.start
+
+    def look(node: int) -> None:
+        if swarm.engine.life(node):
+            found.append(len(swarm.engine.storage(node)))
+        start(node)
+
+    swarm.start = look  # type: ignore[method-assign]
+    swarm.run()
+    assert len(found) >= 5
+    assert all(count == 0 if disk == "lost" else count > 0 for count in found)
+
+
+def test_a_mass_exit_says_goodbye() -> None:
+    table = {
+        "duration_s": 60,
+        "population": {"nodes": 30, "arrive_s": 5},
+        "link": {"profile": "lan"},
+        "timeline": [{"action": "leave", "at_s": 30, "share": 0.5}],
+    }
+    swarm = Swarm(scenario_of("test", table), seed=1)
+    swarm.run()
+    alive = swarm.honest()
+    assert len(alive) == 30 - round(27 * 0.5)
+    gone = {swarm.population.id(node) for node in range(30) if node not in alive}
+    # Nobody was silent for long enough to be dropped. Who went away at the same moment may be asked once more.
+    held = [
+        entry.contact.id
+        for node in alive
+        for entry in swarm.engine.peer(node).table.entries()  # type: ignore[attr-defined]
+    ]
+    assert sum(one in gone for one in held) <= 3
+    assert len(held) >= len(alive) * (len(alive) - 1)
