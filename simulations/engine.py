@@ -50,6 +50,8 @@ _MAX_TIMERS_AT_ONCE: Final = 1000
 
 #: (index of the node, time in ns, event).
 OnReport = Callable[[int, int, Event], object]
+#: (index of the sender, address it is for, bytes).
+OnDatagram = Callable[[int, Address, bytes], object]
 
 
 class Engine:
@@ -83,6 +85,8 @@ class Engine:
         self._on_report = on_report
         #: Datagrams that were sent, by kind (overlay.wire.registry).
         self.kinds: dict[int, int] = {}
+        #: Hear every datagram that a peer sends, before the network has it.
+        self.taps: list[OnDatagram] = []
         self._trace = Trace() if traced else None
         self._hosts: list[Host] = []
         #: (time, source, counter, handler, host, life, a, b).
@@ -201,6 +205,13 @@ class Engine:
         if host.commands.pop(command_id, None) is not None and host.peer is not None:
             self._feed(host, host.peer.handle_cancel, command_id)
 
+    def inject(self, node: int, to: Address, data: bytes, *, source: Address | None = None) -> None:
+        """Send what no peer made from the machine of a node, by a `source` that it may not own. Taps do not hear it."""
+        host = self._hosts[node]
+        for arrival in self.network.send(node, to, len(data), host.rng):
+            at_ns, target = self.now_ns + arrival.delay_ns, self._hosts[arrival.node]
+            self._push(host, at_ns, self._deliver, target, source or arrival.source, data, any_life=True)
+
     # --- time ---
 
     def call_at(self, time_ns: int, fn: Callable[[], object]) -> None:
@@ -284,6 +295,8 @@ class Engine:
             case SendDatagram(to, data):
                 kind = kind_of(data)
                 self.kinds[kind] = self.kinds.get(kind, 0) + 1
+                for tap in self.taps:
+                    tap(host.index, to, data)
                 for arrival in self.network.send(host.index, to, len(data), host.rng):
                     at_ns, target = self.now_ns + arrival.delay_ns, self._hosts[arrival.node]
                     # Any life: a datagram does not know that the process behind the port is another.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from overlay.app import App
-from overlay.identity.keys import KeyPair, verify
+from overlay.identity.keys import KeyPair, Verifier, verify
 from overlay.identity.network import Network as Realm
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.identity.puzzle import solves
@@ -17,8 +17,11 @@ from overlay.rpc.contact import ContactBook
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import Entropy, Interface, Storage
+from overlay.wire.codec import WIRE
+from overlay.wire.codec import Codec as WireCodec
 from simulations.fake_keys import FakeKeyPair, fake_verify
 from simulations.host import seed_of
+from simulations.memo import remembering
 
 PORT = 4433
 
@@ -26,7 +29,7 @@ PORT = 4433
 class Codec(enum.Enum):
     """How much of the real work of a datagram is done. Decisions are the same at every rung."""
 
-    #: As `fast`, and a datagram that nobody changed is not decoded again.
+    #: As `fast`, and a datagram that nobody changed is not decoded and verified again (simulations.memo).
     OBJECTS = "objects"
     #: Real bytes, signatures by a fast hash.
     FAST = "fast"
@@ -58,8 +61,17 @@ class Population:
     clients: frozenset[int] = frozenset()
     #: The peers of a swarm share the objects of their contacts.
     book: ContactBook = attrs.Factory(ContactBook)
+    _wire: WireCodec = attrs.field(init=False)
     _keys: dict[int, KeyPair] = attrs.Factory(dict)
     _numbers: dict[int, int] = attrs.Factory(dict)
+
+    def __attrs_post_init__(self) -> None:
+        self._wire = remembering() if self.codec is Codec.OBJECTS else WIRE
+
+    @property
+    def verifier(self) -> Verifier:
+        """Checks what the nodes of this swarm sign."""
+        return verify if self.codec is Codec.REAL else fake_verify
 
     def address(self, index: int) -> Address:
         return lan_address(index) if self.lan else internet_address(index)
@@ -106,5 +118,5 @@ class Population:
         real = self.codec is Codec.REAL
         return Peer(
             network=self.realm, keys=keys if real else FakeKeyPair(keys.key), storage=storage, rng=rng,
-            entropy=entropy, verifier=verify if real else fake_verify, book=self.book, apps=self.apps(index),
+            entropy=entropy, verifier=self.verifier, book=self.book, codec=self._wire, apps=self.apps(index),
         )  # fmt: skip
