@@ -56,6 +56,7 @@ from overlay.runtime.ports import (
 )
 from overlay.runtime.task import Task
 from overlay.trust.policy import NeutralPolicy, Policy
+from overlay.wire.codec import WIRE, Codec
 from overlay.wire.registry import Kind, Role
 
 #: A peer that asks us is asked whether it lives at most this often.
@@ -79,6 +80,7 @@ class Peer:
         policy: Policy | None = None,
         verifier: Verifier = verify,
         book: ContactBook | None = None,
+        codec: Codec = WIRE,
         diversity: Diversity | None = None,
     ) -> None:
         check_apps(apps)
@@ -98,7 +100,7 @@ class Peer:
             loop=self.loop, network=network, signer=keys, verifier=verifier, own_id=self.id,
             book=book if book is not None else ContactBook(), stamps=StampSource(journal), entropy=entropy,
             policy=policy if policy is not None else NeutralPolicy(), transmit=self._transmit, role=self._role_for,
-            listener=self,
+            listener=self, codec=codec,
         )  # fmt: skip
         self.dht = DhtState(
             loop=self.loop, endpoint=self.endpoint, own_id=self.id, own_number=number, table=self.table,

@@ -26,8 +26,9 @@ from overlay.runtime.address import Address
 from overlay.runtime.loop import Loop, Timer
 from overlay.runtime.ports import MS, SECOND, Entropy
 from overlay.trust.policy import Observation, Policy, Verdict
+from overlay.wire.codec import WIRE, Codec
 from overlay.wire.decode import decode_body
-from overlay.wire.envelope import Envelope, check_envelope, encode_envelope, peek_envelope
+from overlay.wire.envelope import Envelope
 from overlay.wire.messages import Keys, Message, Nodes, Ping, Pong, Providers, Retry, Value
 from overlay.wire.padding import padded_body
 from overlay.wire.registry import Kind
@@ -99,6 +100,7 @@ class Endpoint:
     transmit: Callable[[Address, bytes], None]
     role: Callable[[Address], int]
     listener: Listener | None = None
+    codec: Codec = WIRE
     peers: PeerBook = attrs.Factory(PeerBook)
     counters: dict[str, int] = attrs.Factory(dict)
     _handlers: dict[Kind, Callable[[Inbound], None]] = attrs.Factory(dict)
@@ -190,7 +192,7 @@ class Endpoint:
             # The token may be void (it restarted, or our address changed): its RETRY has a byte more
             # than a PING and must not be longer than what it answers.
             body = [b""]
-        return encode_envelope(
+        return self.codec.encode(
             self.signer, self.network, message.KIND, request_id, self.stamps.take(now), to, token, body
         )
 
@@ -257,7 +259,7 @@ class Endpoint:
             return self.count("dropped: rate")
         if self.network.sealing_key is not None:
             data = open_sealed(self.network.sealing_key, data)
-        envelope = peek_envelope(data)
+        envelope = self.codec.peek(data)
         if envelope.key == self.signer.key:
             return self.count("dropped: own")
         if envelope.to is not None and envelope.to != self.own_id[:8]:
@@ -283,7 +285,7 @@ class Endpoint:
             return self.count("dropped: reply of another key")
         if envelope.kind not in pending.message.KIND.replies:
             return self.count("dropped: reply of another kind")
-        check_envelope(data, self.network, self.verifier)
+        self.codec.check(data, self.network, self.verifier)
         message = _decode(envelope)
         contact = pending.contact or self.book.contact(envelope.key, source)
         now_ns = self.loop.now.mono_ns
@@ -314,7 +316,7 @@ class Endpoint:
     def _handle_request(
         self, source: Address, data: bytes, envelope: Envelope, size: int, handler: Callable[[Inbound], None]
     ) -> None:
-        check_envelope(data, self.network, self.verifier)
+        self.codec.check(data, self.network, self.verifier)
         kind = envelope.kind
         assert kind is not None
         now_ns = self.loop.now.mono_ns
@@ -351,7 +353,7 @@ class Endpoint:
         if not self.stamps.ready:
             self.stamps.renew(self.loop.now)
             return self.count("unsent: no stamp")
-        data = encode_envelope(
+        data = self.codec.encode(
             self.signer, self.network, message.KIND, inbound.request_id, self.stamps.take(self.loop.now),
             inbound.contact.id[:8], None, message.encode_body(),
         )  # fmt: skip
