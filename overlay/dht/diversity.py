@@ -65,7 +65,7 @@ class Diversity:
         """Whether it lies in a subnet of one of our interfaces."""
         size = len(address.ip)
         number = int.from_bytes(address.ip, "big")
-        for net_size, drop, net in self._attached:  # asked of every contact named: a generator costs three times as much
+        for net_size, drop, net in self._attached:  # noqa: SIM110 - asked of every contact named, any() takes thrice as long
             if size == net_size and number >> drop == net:
                 return True
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weakref import WeakValueDictionary
+from weakref import ref
 
 import attrs
 
@@ -42,28 +42,39 @@ class ContactBook:
     __slots__ = ("_contacts",)
 
     def __init__(self) -> None:
-        #: By `packed`, and the zone behind it if there is one: bytes hash faster than pairs of objects.
-        self._contacts: WeakValueDictionary[bytes, Contact] = WeakValueDictionary()
+        #: By `packed`, and the zone behind it if there is one: bytes hash faster than pairs of objects. A
+        #: WeakValueDictionary would do, and cost a Python call for each of the 20 contacts of an answer.
+        self._contacts: dict[bytes, ref[Contact]] = {}
 
     def contact(self, key: bytes, address: Address) -> Contact:
         packed = key + address.packed
         name = packed + address.zone.to_bytes(4, "big") if address.zone else packed
-        found = self._contacts.get(name)
-        if found is None:
-            found = self._contacts[name] = _contact(key, address, packed)
-        return found
+        known = self._contacts.get(name)
+        found = known() if known is not None else None
+        return found if found is not None else self._new(name, key, address, packed)
 
     def unpacked(self, packed: bytes) -> Contact:
         """The contact that NODES names with these 38 or 50 bytes."""
-        found = self._contacts.get(packed)
-        if found is None:
-            address = unpack_address(packed[32:])
-            if len(packed) != 32 + len(address.ip) + 2:  # IPv4 that was mapped into IPv6
-                return self.contact(packed[:32], address)
-            found = self._contacts[packed] = _contact(packed[:32], address, packed)
-        return found
+        known = self._contacts.get(packed)
+        found = known() if known is not None else None
+        if found is not None:
+            return found
+        address = unpack_address(packed[32:])
+        if len(packed) != 32 + len(address.ip) + 2:  # IPv4 that was mapped into IPv6
+            return self.contact(packed[:32], address)
+        return self._new(packed, packed[:32], address, packed)
 
+    def _new(self, name: bytes, key: bytes, address: Address, packed: bytes) -> Contact:
+        contacts = self._contacts
 
-def _contact(key: bytes, address: Address, packed: bytes) -> Contact:
-    node_id = node_id_of(key)
-    return Contact(key, node_id, int.from_bytes(node_id, "big"), address, packed)
+        def died(weak: ref[Contact]) -> None:
+            if contacts.get(name) is weak:
+                del contacts[name]
+
+        node_id = node_id_of(key)
+        contact = Contact(key, node_id, int.from_bytes(node_id, "big"), address, packed)
+        contacts[name] = ref(contact, died)
+        return contact
+
+    def __len__(self) -> int:
+        return len(self._contacts)
