@@ -29,6 +29,7 @@ from overlay.peer import Peer
 from overlay.runtime.address import parse_address, unpack_address
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import MS, SECOND, Commit, Interface, Now, Ok, Sync
+from overlay.typed import decode_message, encode_message, message
 from overlay.wire import cbor, cose
 from overlay.wire import messages as m
 from overlay.wire.decode import decode_body
@@ -182,6 +183,30 @@ def _settle(peer: Peer, now: Now) -> None:
             peer.handle_done(now, effect.id, Ok())
 
 
+@message("inner/1", 1)
+class Inner:
+    """For `typed`: with `Outer` it has a field of every sort."""
+
+    number: int
+    maybe: bytes | None = None
+
+
+@message("outer/1", 1)
+class Outer:
+    text: str
+    flag: bool
+    inner: Inner
+    many: list[Inner]
+    row: tuple[int, str] | None
+    tags: tuple[str, ...] = ()
+
+
+def _typed(data: bytes) -> None:
+    """What is read is a value of the class that can be sent again, without what this version does not know."""
+    value = decode_message(data, Outer, Inner)
+    assert decode_message(encode_message(value), Outer, Inner) == value
+
+
 def _listing(data: bytes) -> None:
     """Lines `key=value`, as of a TXT record of mDNS. It never raises."""
     txt: dict[bytes, bytes | None] = {}
@@ -245,6 +270,15 @@ TARGETS: dict[str, Target] = {
     "provider": Target(_bad(_provider), ("overlay.wire.records.decode_provider",), (cases.PROVIDER,)),
     "provider-items": Target(
         _bad(lambda data: _provider(signed_by_nobody(data))), (), (cose.parse1(cases.PROVIDER)[1],)
+    ),
+    "typed": Target(
+        _bad(_typed),
+        ("overlay.typed.decode_message",),
+        (
+            encode_message(Outer("text", True, Inner(1), [Inner(2, b"x")], (3, "y"), ("a", "b"))),
+            encode_message(Inner(-1)),
+            cbor.encode(["inner/1", 1, [1, None, "a field of a later version"]]),
+        ),
     ),
     "sealed": Target(
         _bad(lambda data: open_sealed(_SEALING, data)),
