@@ -9,28 +9,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from overlay import inspect
 from overlay.arguments import Args, UsageError, arg, id_of, key_of, optional, salt_of, ttl_of
-from overlay.dht.get import BLOB, SIGNED, Blob, find_node, get
+from overlay.dht.get import Blob, find_node, get
 from overlay.dht.own import PROVIDER
 from overlay.dht.providers import providers
 from overlay.dht.publish import Published, publish_blob, publish_provider, publish_signed, withdraw
 from overlay.dht.put import Profile
-from overlay.dht.reach import ROLE_NAMES
 from overlay.errors import BadMessage, Conflict, LocalError, NotFound, OverlayError, RemoteError, TimedOut
 from overlay.identity.node_id import format_id, node_id_of, parse_id
 from overlay.limits import PATHS
 from overlay.rpc.contact import Contact
-from overlay.rpc.peers import PeerState
 from overlay.runtime.address import Address, parse_address
-from overlay.runtime.ports import MS, SECOND, Failed, Ok, Outcome
+from overlay.runtime.ports import MS, Failed, Ok, Outcome
 from overlay.wire.messages import Ping
 from overlay.wire.records import signed_key
 
 if TYPE_CHECKING:
     from overlay.peer import Peer
-
-#: A peer counts as there if it answered within this.
-_PRESENT_NS = 300 * SECOND
 
 
 async def run(peer: Peer, name: str, args: Args) -> Outcome:
@@ -55,44 +51,11 @@ async def run(peer: Peer, name: str, args: Args) -> Outcome:
 
 
 async def _status(peer: Peer, args: Args) -> Any:
-    endpoint = peer.endpoint
-    return {
-        "id": format_id(peer.id), "key": endpoint.signer.key.hex(), "network": endpoint.network.name,
-        "network_id": endpoint.network.network_id.hex(), "role": ROLE_NAMES[peer.reach.role],
-        "peers": len(_present(peer)), "table": len(peer.table), "records": len(peer.dht.store),
-        "own": len(peer.own), "waiting": endpoint.waiting, "size_estimate": peer.dht.size.estimate,
-        "counters": dict(sorted(endpoint.counters.items())),
-    }  # fmt: skip
-
-
-def _present(peer: Peer) -> dict[bytes, tuple[Contact, PeerState]]:
-    """By key, who answered lately and did not fall silent since."""
-    now_ns = peer.loop.now.mono_ns
-    present: dict[bytes, tuple[Contact, PeerState]] = {}
-    for contact in peer.endpoint.peers.contacts():
-        state = peer.endpoint.peers.get(contact)
-        if state is None or not state.answered_ns or state.failures or now_ns - state.answered_ns > _PRESENT_NS:
-            continue
-        old = present.get(contact.key)
-        if old is None or old[1].answered_ns < state.answered_ns:
-            present[contact.key] = contact, state
-    return present
+    return inspect.status(peer)
 
 
 async def _peers(peer: Peer, args: Args) -> Any:
-    now_ns = peer.loop.now.mono_ns
-    return [
-        {
-            "id": format_id(contact.id), "address": str(contact.address), "rtt_ms": _ms(state.rtt.smoothed),
-            "last_seen_s": round((now_ns - state.answered_ns) / SECOND, 1),
-            "role": ROLE_NAMES.get(state.role if state.role is not None else 1, "full"), "score": None,
-        }
-        for contact, state in sorted(_present(peer).values(), key=lambda pair: pair[0].number)
-    ]  # fmt: skip
-
-
-def _ms(ns: int) -> float | None:
-    return round(ns / MS, 3) if ns else None
+    return inspect.peers(peer)
 
 
 async def _ping(peer: Peer, args: Args) -> Any:
@@ -198,21 +161,7 @@ async def _providers(peer: Peer, args: Args) -> Any:
 
 
 async def _table(peer: Peer, args: Args) -> Any:
-    now_ns = peer.loop.now.mono_ns
-    buckets = []
-    for bucket in peer.table.buckets():
-        contacts = []
-        for entry in bucket.entries:
-            state = peer.endpoint.peers.get(entry.contact)
-            contacts.append(
-                {
-                    "id": format_id(entry.contact.id), "address": str(entry.contact.address),
-                    "rtt_ms": _ms(state.rtt.smoothed) if state is not None else None, "failures": entry.failures,
-                    "since_s": round((now_ns - entry.since_ns) / SECOND, 1),
-                }
-            )  # fmt: skip
-        buckets.append({"depth": bucket.depth, "contacts": contacts, "replacements": len(bucket.replacements)})
-    return {"buckets": buckets}
+    return {"buckets": inspect.table(peer)}
 
 
 async def _join(peer: Peer, args: Args) -> Any:
@@ -228,20 +177,7 @@ async def _join(peer: Peer, args: Args) -> Any:
 
 
 async def _own(peer: Peer, args: Args) -> Any:
-    wall_ms = peer.loop.now.wall_ms
-    with_values = optional(args, "values", bool)
-    return [
-        {
-            "key": (own.value if own.type == PROVIDER else own.key).hex(), "kind": _KINDS[own.type],
-            "name": own.salt if own.type == SIGNED else None, "seq": own.seq or None,
-            "expires_s": None if own.until_ms is None else (own.until_ms - wall_ms) // 1000,
-        } | ({"value": own.value} if with_values else {})
-        for own in peer.own
-        if own.until_ms is None or own.until_ms > wall_ms
-    ]  # fmt: skip
-
-
-_KINDS = {BLOB: "blob", SIGNED: "signed", PROVIDER: "provider"}
+    return inspect.own(peer, values=bool(optional(args, "values", bool)))
 
 
 #: What to type when nothing was found; where it is missing, the caller knows.
@@ -256,7 +192,7 @@ async def _forget(peer: Peer, args: Args) -> Any:
     withdrawn = await withdraw(peer.dht, peer.own, key)
     if not withdrawn:
         raise NotFound(f"this node publishes nothing under {key.hex()}")
-    return {"key": key.hex(), "withdrawn": [_KINDS[own.type] for own in withdrawn]}
+    return {"key": key.hex(), "withdrawn": [inspect.KINDS[own.type] for own in withdrawn]}
 
 
 async def _leave(peer: Peer, args: Args) -> Any:

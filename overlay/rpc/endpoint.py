@@ -233,6 +233,10 @@ class Endpoint:
     def waiting(self) -> int:
         return len(self._pending)
 
+    def pending(self) -> tuple[Pending, ...]:
+        """What waits for its reply, the oldest first."""
+        return tuple(self._pending.values())
+
     def asks(self, address: Address) -> bool:
         """Whether a request to this address waits for its reply."""
         return any(pending.address == address for pending in self._pending.values())
