@@ -1,54 +1,19 @@
-"""What lies between simulated peers: addresses, delays, loss, partitions, unplugged cables.
-
-Integers only, for libm may differ between machines; probabilities in parts per million.
-"""
+"""Who has which address, and what becomes of a datagram: translated, cut off, queued, lost, late or twice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
 
 import attrs
 
 from overlay.errors import LocalError
 from overlay.runtime.address import Address, Scope
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import MS
+from simulations.links import INTERNET, LAN, MILLION, Link
+from simulations.nat import Gateway, Nat
+from simulations.pipe import Pipe
 
-MILLION = 1_000_000
-#: Ethernet's 1,500 bytes less 40 (IPv6) and 8 (UDP).
-ETHERNET_PAYLOAD = 1452
-
-
-def _share(link: Link, attribute: attrs.Attribute[int], value: int) -> None:
-    if not 0 <= value <= MILLION:
-        raise LocalError(f"{attribute.name} is {value}: expected parts per million, 0 to {MILLION}")
-
-
-def _span(link: Link, attribute: attrs.Attribute[tuple[int, int]], value: tuple[int, int]) -> None:
-    if not 0 <= value[0] <= value[1]:
-        raise LocalError(f"{attribute.name} is {value}: expected two times in ns, the lesser one first")
-
-
-@attrs.frozen(slots=True, kw_only=True)
-class Link:
-    """How datagrams fare between two nodes, in either direction."""
-
-    #: Delay in ns, uniform between the two. Each datagram draws its own, so a wide range reorders.
-    latency_ns: tuple[int, int] = attrs.field(default=(20 * MS, 120 * MS), validator=_span)
-    loss_ppm: int = attrs.field(default=0, validator=_share)
-    #: Datagrams that arrive twice, each with a delay of its own.
-    duplicate_ppm: int = attrs.field(default=0, validator=_share)
-    #: Datagrams held back by `reorder_ns` more, so that later ones overtake them.
-    reorder_ppm: int = attrs.field(default=0, validator=_share)
-    reorder_ns: tuple[int, int] = attrs.field(default=(50 * MS, 500 * MS), validator=_span)
-    #: Longer payloads are lost without notice: IPv6 routers do not fragment, and the "too big" is often filtered.
-    mtu: int = ETHERNET_PAYLOAD
-
-
-INTERNET: Final = Link()
-#: A switched LAN: a fifth of a millisecond to one, hardly any loss.
-LAN: Final = Link(latency_ns=(200_000, MS))
+__all__ = ["INTERNET", "LAN", "MILLION", "Arrival", "Link", "Network"]
 
 
 @attrs.frozen(slots=True)
@@ -65,19 +30,21 @@ class Arrival:
 class _Node:
     site: int
     addresses: tuple[Address, ...] = ()
+    region: int = 0
     unplugged: bool = False
     group: int = 0
+    #: Its line is in the bad state (simulations.links.Bursts).
+    bad: bool = False
+    up: Pipe | None = None
     #: None: takes datagrams from anybody. Else the addresses it sent to.
     contacted: dict[Address, None] | None = None
 
 
 @attrs.define(slots=True)
 class Network:
-    """Knows who has which address, and what becomes of a datagram.
-
-    Global addresses are reached from everywhere; all others only within a site (a LAN), loopback only
-    by the node itself. No address is translated: a node sends to a global address only from one of its
-    own. `filter_inbound` does what a NAT does to strangers.
+    """Global addresses are reached from everywhere; all others only within a site (a LAN), loopback only by the
+    node itself. A site may have a gateway, which translates what its private addresses send to global ones;
+    without one they reach none. `filter_inbound` does what a firewall does to strangers.
     """
 
     link: Link = INTERNET
@@ -86,10 +53,20 @@ class Network:
     sent_bytes: int = attrs.field(default=0, init=False)
     #: Datagrams that did not arrive, by reason.
     lost: dict[str, int] = attrs.field(factory=dict, init=False)
+    #: What lies before the nodes that do not take all at once: asked when something arrives there, since only
+    #: then is known what came before it.
+    downs: dict[int, Pipe] = attrs.field(factory=dict, init=False)
     _nodes: dict[int, _Node] = attrs.field(factory=dict, init=False)
     #: (site or -1 for everywhere, ip, port) -> node.
     _owners: dict[tuple[int, bytes, int], int] = attrs.field(factory=dict, init=False)
     _links: dict[tuple[int, int], Link] = attrs.field(factory=dict, init=False)
+    #: By site, and by external address.
+    _sites: dict[int, Gateway] = attrs.field(factory=dict, init=False)
+    _gateways: dict[bytes, Gateway] = attrs.field(factory=dict, init=False)
+    #: (senders, receivers) of one-way cuts.
+    _cuts: list[tuple[frozenset[int], frozenset[int]]] = attrs.field(factory=list, init=False)
+
+    # --- who is where -----------------------------------------------------------------------
 
     def attach(self, node: int, addresses: Sequence[Address], *, site: int = 0) -> None:
         """Give `node` these addresses and no others."""
@@ -108,14 +85,40 @@ class Network:
     def addresses(self, node: int) -> tuple[Address, ...]:
         return self._nodes[node].addresses
 
+    def gateway(self, site: int, gateway: Gateway) -> None:
+        """Put a NAT between the private IPv4 addresses of a site and the rest of the world."""
+        if gateway.ip in self._gateways:
+            raise LocalError("two gateways with one external address")
+        self._sites[site] = self._gateways[gateway.ip] = gateway
+
+    def nat_of(self, node: int) -> Nat | None:
+        """What it is behind, if it has no global address of its own."""
+        here = self._nodes[node]
+        gateway = self._sites.get(here.site)
+        behind = gateway is not None and all(address.scope is not Scope.GLOBAL for address in here.addresses)
+        return gateway.nat if gateway is not None and behind else None
+
+    def set_region(self, node: int, region: int) -> None:
+        """Its row and column in the tables of links."""
+        self._nodes[node].region = region
+
+    def set_pipes(self, node: int, *, up: Pipe | None, down: Pipe | None) -> None:
+        """The two directions of its access line; None: as fast as anybody can send."""
+        self._nodes[node].up = up
+        self.downs.pop(node, None)
+        if down is not None:
+            self.downs[node] = down
+
     def set_link(self, one: int, other: int, link: Link) -> None:
         """An exception from the common link for this pair."""
         self._links[min(one, other), max(one, other)] = link
 
     def filter_inbound(self, node: int) -> None:
         """From now on only those reach the node that it sent to: address and port-dependent filtering (RFC 4787,
-        section 5), with a mapping that never ends."""
+        section 5) by a firewall that translates nothing and never forgets."""
         self._nodes[node].contacted = {}
+
+    # --- what is broken ---------------------------------------------------------------------
 
     def unplug(self, node: int) -> None:
         """The node runs on, but nothing comes or goes."""
@@ -126,42 +129,109 @@ class Network:
 
     def partition(self, *groups: Iterable[int]) -> None:
         """Only nodes of one group reach each other; those in no group form one more. Replaces an earlier partition."""
-        self.heal()
-        for number, group in enumerate(groups, 1):
-            for node in group:
-                self._nodes[node].group = number
+        self._part(*groups)
+
+    def cut(self, senders: Iterable[int], receivers: Iterable[int]) -> None:
+        """Nothing of `senders` reaches `receivers`; the other direction works. One more cut beside those that are."""
+        self._cuts.append((frozenset(senders), frozenset(receivers)))
 
     def heal(self) -> None:
-        for node in self._nodes.values():
-            node.group = 0
+        """No partition and no cut any more."""
+        self._part()
+        self._cuts.clear()
 
-    def send(self, sender: int, to: Address, size: int, rng: Rng) -> tuple[Arrival, ...]:
+    # --- what becomes of a datagram ---------------------------------------------------------
+
+    def send(self, sender: int, to: Address, size: int, rng: Rng, *, now_ns: int = 0) -> tuple[Arrival, ...]:
         """When and where a datagram of `size` bytes arrives: nowhere, once or twice. All chance from `rng`."""
         self.sent += 1
         self.sent_bytes += size
         here = self._nodes[sender]
+        route = self.route(sender, to, now_ns)
+        if isinstance(route, str):
+            return self.lose(route)
+        receiver, source = route
+        there = self._nodes[receiver]
+        barrier = self.barrier(sender, receiver)
+        if barrier is not None:
+            return self.lose(barrier)
+        if there.contacted is not None and source not in there.contacted:
+            return self.lose("filtered")
+        link = self.link_between(sender, receiver)
+        if size > link.mtu:
+            return self.lose("mtu")
+        wait_ns = 0
+        if here.up is not None:
+            queued_ns = here.up.take(size, now_ns)
+            if queued_ns is None:
+                return self.lose("queue")
+            wait_ns = queued_ns
+        if link.loss_ppm and rng.below(MILLION) < link.loss_ppm:
+            return self.lose("loss")
+        if link.bursts is not None and self._in_burst(here, link, rng):
+            return self.lose("burst")
+        first = Arrival(wait_ns + link.delay(here.region, there.region, rng), receiver, source)
+        if link.duplicate_ppm and rng.below(MILLION) < link.duplicate_ppm:
+            return first, Arrival(wait_ns + link.delay(here.region, there.region, rng), receiver, source)
+        return (first,)
+
+    def route(self, sender: int, to: Address, now_ns: int) -> tuple[int, Address] | str:
+        """(receiver, address from which it sees it coming), or why nobody is reached there. Opens what sending opens
+        at gateways."""
+        here = self._nodes[sender]
         if here.contacted is not None:
             here.contacted[to] = None
-        receiver = sender if to.scope is Scope.LOOPBACK else self._owners.get(self._place(here.site, to))
+        if to.scope is Scope.LOOPBACK:
+            return (sender, to) if to in here.addresses else "unreachable"
+        receiver = self._owners.get(self._place(here.site, to))
         source = self._source(here, to)
-        if receiver is None or source is None or (to.scope is Scope.LOOPBACK and to not in here.addresses):
-            return self._lose("unreachable")
-        there = self._nodes[receiver]
+        if self._gateways and to.scope is Scope.GLOBAL:
+            if source is None and here.site in self._sites:
+                gateway, inside = self._sites[here.site], self._translated(here, to)
+                if to.ip == gateway.ip:
+                    return "hairpin"
+                source = gateway.outbound(sender, inside, to, now_ns) if inside is not None else None
+            if receiver is None and source is not None and to.ip in self._gateways:
+                receiver = self._gateways[to.ip].inbound(to.port, source, now_ns)
+                if receiver is None:
+                    return "filtered"
+        return "unreachable" if receiver is None or source is None else (receiver, source)
+
+    def barrier(self, sender: int, receiver: int) -> str | None:
+        """What lies between the two now, whatever their addresses."""
+        here, there = self._nodes[sender], self._nodes[receiver]
         if here.unplugged or there.unplugged:
-            return self._lose("unplugged")
+            return "unplugged"
         if here.group != there.group:
-            return self._lose("partition")
-        if there.contacted is not None and source not in there.contacted:
-            return self._lose("filtered")
-        link = self._links.get((min(sender, receiver), max(sender, receiver)), self.link) if self._links else self.link
-        if size > link.mtu:
-            return self._lose("mtu")
-        if link.loss_ppm and rng.below(MILLION) < link.loss_ppm:
-            return self._lose("loss")
-        first = Arrival(_delay(link, rng), receiver, source)
-        if link.duplicate_ppm and rng.below(MILLION) < link.duplicate_ppm:
-            return first, Arrival(_delay(link, rng), receiver, source)
-        return (first,)
+            return "partition"
+        if self._cuts and any(sender in senders and receiver in receivers for senders, receivers in self._cuts):
+            return "cut"
+        return None
+
+    def link_between(self, one: int, other: int) -> Link:
+        return self._links.get((min(one, other), max(one, other)), self.link) if self._links else self.link
+
+    def delay(self, sender: int, receiver: int, rng: Rng) -> int:
+        """Of something that is not lost, in ns."""
+        here, there = self._nodes[sender], self._nodes[receiver]
+        return self.link_between(sender, receiver).delay(here.region, there.region, rng)
+
+    def up(self, node: int) -> Pipe | None:
+        return self._nodes[node].up
+
+    def lose(self, reason: str) -> tuple[Arrival, ...]:
+        """Count a datagram that does not arrive."""
+        self.lost[reason] = self.lost.get(reason, 0) + 1
+        return ()
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _part(self, *groups: Iterable[int]) -> None:
+        for node in self._nodes.values():
+            node.group = 0
+        for number, group in enumerate(groups, 1):
+            for index in group:
+                self._nodes[index].group = number
 
     def _place(self, site: int, address: Address) -> tuple[int, bytes, int]:
         return (-1 if address.scope is Scope.GLOBAL else site, address.ip, address.port)
@@ -171,7 +241,7 @@ class Network:
         for address in node.addresses:
             if address.scope is to.scope and address.is_v4 == to.is_v4:
                 return address
-        if to.scope in (Scope.LOOPBACK, Scope.LINK):
+        if to.scope is Scope.LINK:
             return None
         for address in node.addresses:  # within a site, global and private addresses reach each other
             if address.is_v4 == to.is_v4 and address.scope is (
@@ -180,14 +250,15 @@ class Network:
                 return address
         return None
 
-    def _lose(self, reason: str) -> tuple[Arrival, ...]:
-        self.lost[reason] = self.lost.get(reason, 0) + 1
-        return ()
+    def _translated(self, node: _Node, to: Address) -> Address | None:
+        """The own address that a gateway would translate for `to`."""
+        fit = (address for address in node.addresses if address.scope is Scope.PRIVATE and address.is_v4 and to.is_v4)
+        return next(fit, None)
 
-
-def _delay(link: Link, rng: Rng) -> int:
-    low, high = link.latency_ns
-    delay = low if low == high else rng.between(low, high)
-    if link.reorder_ppm and rng.below(MILLION) < link.reorder_ppm:
-        delay += rng.between(*link.reorder_ns)
-    return delay
+    def _in_burst(self, here: _Node, link: Link, rng: Rng) -> bool:
+        """Whether a datagram is lost to the state of the line of its sender, which may change before it."""
+        bursts = link.bursts
+        assert bursts is not None
+        if rng.below(MILLION) < (bursts.end_ppm if here.bad else bursts.begin_ppm):
+            here.bad = not here.bad
+        return here.bad and rng.below(MILLION) < bursts.loss_ppm

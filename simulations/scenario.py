@@ -92,9 +92,13 @@ class LinkSpec:
     profile: str = attrs.field(default="wan", validator=one_of("loopback", "lan", "wan"))
     #: One way, the least and the most.
     latency_ms: tuple[float, float] | None = None
-    loss: float = attrs.field(default=0.0, validator=share)
+    loss: float = attrs.field(default=0.0, validator=between(0, 0.999))
+    #: What is lost is lost in bursts of so many datagrams of one sender, on average; 1: each by itself.
+    burst: float = attrs.field(default=1.0, validator=between(1, 10_000))
     duplicate: float = attrs.field(default=0.0, validator=share)
     reorder: float = attrs.field(default=0.0, validator=share)
+    #: Longer datagrams are lost: bytes above UDP. 1452 if left out.
+    mtu: int | None = attrs.field(default=None, validator=between(500, 65_507))
 
 
 @attrs.frozen(slots=True, kw_only=True)

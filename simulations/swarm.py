@@ -16,11 +16,11 @@ from overlay.runtime.ports import MS, SECOND, Core, Entropy, Ok, Outcome, Storag
 from simulations.engine import Engine, OnReport
 from simulations.host import MakePeer, seed_of
 from simulations.invariants import Broken, Invariant, checked
-from simulations.links import link_of
 from simulations.measures import Measures
 from simulations.network import Network
 from simulations.outcome import Verdict, judge
 from simulations.population import Codec, Population
+from simulations.profiles import link_of
 from simulations.samples import SAMPLERS, Sampler
 from simulations.scenario import Scenario
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from simulations.bounds import not_negative, positive, share
-from simulations.links import link_of
+from simulations.profiles import link_of
 from simulations.scenario import LinkSpec
 from simulations.swarm import Swarm
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import pytest
 
 from overlay.errors import LocalError
 from overlay.runtime.address import Address, parse_address
 from overlay.runtime.chance import Rng
+from overlay.runtime.ports import MS, SECOND
 from simulations.network import LAN, MILLION, Arrival, Link, Network
+from simulations.pipe import Pipe
+from simulations.profiles import link_of
+from simulations.regions import NAMES, ROUND_TRIP_MS
+from simulations.scenario import LinkSpec
 
 EXACT = Link(latency_ns=(5, 5))
 A = parse_address("20.0.0.1:1000")
@@ -164,3 +171,47 @@ def test_impossible_links_are_refused() -> None:
         Link(loss_ppm=MILLION + 1)
     with pytest.raises(LocalError, match="latency_ns"):
         Link(latency_ns=(5, 4))
+
+
+def test_a_cut_is_one_way() -> None:
+    network = pair()
+    network.cut([0], [1])
+    assert not network.send(0, B, 1, Rng(0))
+    assert network.send(1, A, 1, Rng(0))
+    assert network.lost == {"cut": 1}
+    network.heal()
+    assert network.send(0, B, 1, Rng(0))
+
+
+def test_bursts_lose_the_share_they_should_in_runs_as_long_as_they_should() -> None:
+    network, rng = pair(link_of(LinkSpec(profile="lan", loss=0.2, burst=8))), Rng(5)
+    fates = [bool(network.send(0, B, 1, rng)) for _ in range(40_000)]
+    assert 0.18 < fates.count(False) / len(fates) < 0.22
+    runs = [len(list(run)) for arrived, run in groupby(fates) if not arrived]
+    assert 7 < sum(runs) / len(runs) < 9
+
+
+def test_a_line_passes_so_many_bytes_a_second_and_queues_no_longer_than_told() -> None:
+    """1,000 bytes a second; datagrams of 72 + 28 bytes take 100 ms each."""
+    network = pair()
+    network.set_pipes(0, up=Pipe(1000, 250 * MS), down=None)
+    delays = [network.send(0, B, 72, Rng(0), now_ns=0) for _ in range(5)]
+    assert [one[0].delay_ns if one else None for one in delays] == [*(n * 100 * MS + 5 for n in (1, 2, 3)), None, None]
+    assert network.lost == {"queue": 2}
+    assert network.send(0, B, 72, Rng(0), now_ns=SECOND)[0].delay_ns == 100 * MS + 5, "it is empty again"
+    assert network.send(1, A, 72, Rng(0), now_ns=0)[0].delay_ns == 5, "the other direction is another line"
+
+
+def test_the_delay_between_regions_is_that_of_the_table() -> None:
+    network = pair(link_of(LinkSpec(profile="wan")))
+    network.set_region(0, NAMES.index("Europe"))
+    network.set_region(1, NAMES.index("Australia"))
+    delays = [network.send(0, B, 1, Rng(seed))[0].delay_ns // MS for seed in range(50)]
+    assert 251 // 2 + 4 <= min(delays) < max(delays) <= 126 + 20
+
+
+def test_the_table_of_regions_is_symmetric_and_home_is_nearest() -> None:
+    for i, row in enumerate(ROUND_TRIP_MS):
+        assert len(row) == len(ROUND_TRIP_MS) == len(NAMES)
+        assert [other[i] for other in ROUND_TRIP_MS] == list(row)
+        assert min(row) == row[i]
