@@ -29,7 +29,7 @@ from overlay.trust.policy import Observation, Policy, Verdict
 from overlay.wire.codec import WIRE, Codec
 from overlay.wire.decode import decode_body
 from overlay.wire.envelope import Envelope
-from overlay.wire.messages import Keys, Message, Nodes, Ping, Pong, Providers, Retry, Value
+from overlay.wire.messages import Gossiped, Keys, Message, Nodes, Ping, Pong, Providers, Retry, Value
 from overlay.wire.padding import padded_body
 from overlay.wire.registry import Kind
 from overlay.wire.seal import open_sealed, seal
@@ -307,7 +307,7 @@ class Endpoint:
         self._forget(pending)
         sample = now_ns - pending.sent_ns if pending.sends == 1 else None
         state = self.peers.answered(contact, now_ns, sample)
-        if isinstance(message, Pong | Nodes | Value | Providers | Keys):
+        if isinstance(message, Pong | Nodes | Value | Providers | Keys | Gossiped):
             self.peers.learn_token(contact, message.token, now_ns)
             if isinstance(message, Pong | Nodes):
                 state.role = message.role
@@ -326,10 +326,11 @@ class Endpoint:
         now_ns = self.loop.now.mono_ns
         self._replies.expire(now_ns)
         # Goodbye is undone by whatever was said since, not by saying it again.
-        if not self._fresh.accept(envelope.key, envelope.stamp, now_ns, newest=kind is Kind.LEAVE):
+        contact = self.book.contact(envelope.key, source)
+        # The contact's key, not the envelope's: equal bytes, but what is remembered holds no copy of its own.
+        if not self._fresh.accept(contact.key, envelope.stamp, now_ns, newest=kind is Kind.LEAVE):
             return self.count("dropped: stale")
         message = _decode(envelope)
-        contact = self.book.contact(envelope.key, source)
         has_token = self._tokens.valid(envelope.token, envelope.key, source, now_ns)
         state = self.peers.get(contact)
         proven = has_token or (state is not None and state.answered_ns > 0 and now_ns - state.answered_ns < PROOF_NS)
