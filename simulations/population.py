@@ -64,6 +64,7 @@ class Population:
     _wire: WireCodec = attrs.field(init=False)
     _keys: dict[int, KeyPair] = attrs.Factory(dict)
     _numbers: dict[int, int] = attrs.Factory(dict)
+    _addresses: dict[int, Address] = attrs.Factory(dict)
 
     def __attrs_post_init__(self) -> None:
         self._wire = remembering() if self.codec is Codec.OBJECTS else WIRE
@@ -74,7 +75,14 @@ class Population:
         return verify if self.codec is Codec.REAL else fake_verify
 
     def address(self, index: int) -> Address:
+        chosen = self._addresses.get(index)
+        if chosen is not None:
+            return chosen
         return lan_address(index) if self.lan else internet_address(index)
+
+    def set_address(self, index: int, address: Address) -> None:
+        """For who chooses where it is, before it is added: Sybils in one network."""
+        self._addresses[index] = address
 
     def nowhere(self, index: int) -> Address:
         """An address of the same sort at which no node is."""
