@@ -1,0 +1,152 @@
+"""Runs the applications of one peer, hands them their requests and commands, and survives them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+
+from overlay.app import App, AppContext, CommandHandler, body_of, read_body
+from overlay.app_storage import AppStorage
+from overlay.dht.own import OwnRecords
+from overlay.dht.state import DhtState
+from overlay.errors import LocalError, NotFound, OverlayError, Refused
+from overlay.events import AppEvent
+from overlay.gossip.service import Gossip
+from overlay.limits import MAX_ANSWER_DEPTH, MAX_APP_SERVING
+from overlay.rpc.contact import Contact
+from overlay.rpc.endpoint import Inbound
+from overlay.runtime.chance import Rng
+from overlay.services import Services
+from overlay.wire.messages import AppReply, AppRequest, AppStatus
+from overlay.wire.registry import Kind
+from overlay.work import Work
+
+
+@attrs.define(slots=True, eq=False)
+class Apps:
+    """The applications of one peer."""
+
+    dht: DhtState
+    own: OwnRecords
+    rng: Rng
+    locate: Callable[[bytes], Awaitable[Contact]]
+    gossip: Gossip
+    work: Work
+    _contexts: dict[str, AppContext] = attrs.Factory(dict)
+    _services: dict[str, tuple[str, Any]] = attrs.Factory(dict)
+    _serving: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.dht.endpoint.serve(Kind.APP_REQUEST, self._on_request)
+
+    async def run(self, app: App) -> None:
+        """Until it ends. What goes wrong inside ends it alone and is reported, the peer lives on."""
+        name = app.name
+        services = Services(name, self._services)
+        try:
+            async with self.dht.loop.group(name=name) as group:
+                ctx = AppContext(
+                    app=app, dht=self.dht, own=self.own, rng=Rng(self.rng.u64()), tasks=group, locate=self.locate,
+                    gossip=self.gossip, work=self.work, storage=AppStorage.of(self.dht.journal, name),
+                    services=services,
+                )  # fmt: skip
+                self._contexts[name] = ctx
+                await app.run(ctx)
+                if ctx.handler is not None or ctx.commands:
+                    await self.dht.loop.future()  # it serves until the peer ends
+        except* Exception as failure:
+            reasons = "; ".join(_text(error) for error in failure.exceptions)
+            self.dht.report(AppEvent(name, "failed", (("error", reasons),)))
+        finally:
+            if name in self._contexts:
+                for subscription in self._contexts.pop(name).subscriptions:
+                    subscription.close()
+            services.withdraw_all()
+
+    # --- commands ---------------------------------------------------------------------------
+
+    def listed(self) -> list[dict[str, Any]]:
+        """What runs: [{"name", "commands": [name], "stored": bytes}]."""
+        return [
+            {"name": name, "commands": sorted(ctx.commands), "stored": ctx.storage.used}
+            for name, ctx in self._contexts.items()
+        ]
+
+    async def command(self, app: str, name: str, args: dict[str, Any]) -> Any:
+        """What its handler returns. NotFound, or what the handler raised; LocalError if it raised no OverlayError."""
+        ctx = self._contexts.get(app)
+        if ctx is None:
+            raise NotFound(f"no application {app!r} runs here (there are: {_names(self._contexts)})")
+        handler = ctx.commands.get(name)
+        if handler is None:
+            raise NotFound(f"application {app!r} has no command {name!r} (there are: {_names(ctx.commands)})")
+        task = ctx.tasks.spawn(self._obey(ctx, name, handler, args), name=f"{app}: command {name}")
+        try:
+            outcome = await task
+        finally:
+            task.cancel()
+        if isinstance(outcome, OverlayError):
+            raise outcome
+        return outcome
+
+    async def _obey(self, ctx: AppContext, name: str, handler: CommandHandler, args: dict[str, Any]) -> Any:
+        """The value, or the error: one that is raised in the group of an application ends it."""
+        try:
+            value = await handler(args)
+            if not _is_plain(value):
+                raise TypeError(f"it returned {type(value).__name__}, not dicts, lists, texts, numbers and bytes")
+            return value
+        except OverlayError as error:
+            return error
+        except Exception as error:
+            self.dht.report(AppEvent(ctx.name, "command failed", (("command", name), ("error", _text(error)))))
+            return LocalError(f"command {name} of {ctx.name} failed: {_text(error)}")
+
+    # --- requests ---------------------------------------------------------------------------
+
+    def _on_request(self, inbound: Inbound) -> None:
+        message = inbound.message
+        assert isinstance(message, AppRequest)
+        ctx = self._contexts.get(message.app)
+        if ctx is None or ctx.handler is None:
+            return self.dht.endpoint.reply(inbound, AppReply(status=AppStatus.NO_SUCH_APP, body=b""))
+        if self._serving >= MAX_APP_SERVING:
+            return self.dht.endpoint.reply(inbound, AppReply(status=AppStatus.REFUSED, body=b""))
+        self._serving += 1
+        ctx.tasks.spawn(self._serve(ctx, inbound, message.body), name=f"{ctx.name}: request")
+        return None
+
+    async def _serve(self, ctx: AppContext, inbound: Inbound, body: bytes) -> None:
+        status, answer = AppStatus.OK, b""
+        try:
+            assert ctx.handler is not None
+            answer = body_of(await ctx.handler(inbound.contact.id, read_body(body, ctx.handled)))
+        except Refused:
+            status = AppStatus.REFUSED
+        except Exception as error:  # whatever a stranger's body brings about must not end the application
+            status = AppStatus.FAILED
+            self.dht.report(AppEvent(ctx.name, "request failed", (("error", _text(error)),)))
+        finally:
+            self._serving -= 1
+        self.dht.endpoint.reply(inbound, AppReply(status=status, body=answer))
+
+
+def _text(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _names(known: dict[str, Any]) -> str:
+    return ", ".join(sorted(known)) or "none"
+
+
+def _is_plain(value: Any, *, depth: int = 0) -> bool:
+    match value:
+        case None | bool() | int() | float() | str() | bytes():
+            return True
+        case list() | tuple() if depth < MAX_ANSWER_DEPTH:
+            return all(_is_plain(item, depth=depth + 1) for item in value)
+        case dict() if depth < MAX_ANSWER_DEPTH:
+            return all(isinstance(key, str) and _is_plain(item, depth=depth + 1) for key, item in value.items())
+    return False
