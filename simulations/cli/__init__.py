@@ -8,7 +8,9 @@ from __future__ import annotations
 import click
 
 from simulations.cli.catalogue import list_scenarios, show
+from simulations.cli.report import report
 from simulations.cli.run import run
+from simulations.cli.sweep import sweep
 
 
 @click.group()
@@ -16,5 +18,5 @@ def swarm() -> None:
     """Simulate many peers: the code that `p2pnode run` runs, in virtual time, the same at every run of a seed."""
 
 
-for _command in (run, list_scenarios, show):
+for _command in (run, report, sweep, list_scenarios, show):
     swarm.add_command(_command)

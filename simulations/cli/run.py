@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from p2pnode.ui.fail import Exit, fail
-from p2pnode.ui.render import print_json, say, table
+from p2pnode.ui.render import print_json, say
 
 if TYPE_CHECKING:
-    from simulations.swarm import RunEnd
-
-#: Figures that everybody wants to see, in order; --json has them all.
-_SHOWN = 24
+    from simulations.swarm import RunEnd, Swarm
 
 
 @click.command(
@@ -35,6 +34,9 @@ _SHOWN = 24
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the scenario.")
 @click.option("--app", metavar="MODULE:CLASS", help="An application that every honest node runs.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page with plots.")
+@click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Write the plots as one picture.")
+@click.option("--trace", type=click.Path(path_type=Path), metavar="FILE", help="Write all events as JSON Lines.")
 @click.option("--json", "as_json", is_flag=True, help='One JSON object on stdout, with "v": 1.')
 def run(
     scenario: str,
@@ -44,11 +46,21 @@ def run(
     codec: str,
     settings: tuple[str, ...],
     app: str | None,
+    report: Path | None,
+    png: Path | None,
+    trace: Path | None,
     as_json: bool,
 ) -> int:
-    """Run SCENARIO (a name of `p2pnode swarm list`, or a TOML file). Exit 0 only if every claim holds."""
+    """Run SCENARIO (a name of `p2pnode swarm list`, or a TOML file). Exit 0 only if every claim holds.
+
+    Ctrl-C ends a run early: what ran is shown and written all the same.
+    """
     from simulations import spec
+    from simulations.cli.outputs import Outputs
+    from simulations.cli.progress import progress
+    from simulations.cli.summary import lines
     from simulations.population import Codec
+    from simulations.report.data import counted, versions
     from simulations.swarm import Swarm
 
     extra = [f"population.nodes={nodes}"] if nodes is not None else []
@@ -59,11 +71,19 @@ def run(
     except spec.BadScenario as error:
         fail(f"scenario {scenario}: {error}", code="usage", look=f"p2pnode swarm show {scenario}")
     again = _command(scenario, nodes, seed, duration, codec, settings, app)
-    end = Swarm(loaded, seed=seed, codec=Codec(codec)).run(_progress(loaded.duration_s))
+    outputs = Outputs(report, png, trace)
+    outputs.check()
+    swarm = Swarm(loaded, seed=seed, codec=Codec(codec))
+    header = {"scenario": loaded.name, "seed": seed, "nodes": len(swarm), "command": again, "versions": versions()}
+    with outputs.recording(swarm, header) as recording:
+        with _stopping(swarm), progress(swarm) as moved:
+            end = swarm.run(moved)
+        result = as_object(end)
+        recording.finish(result, again)
     if as_json:
-        print_json(as_object(end))
+        print_json(result)
     else:
-        _show(end)
+        print("\n".join(lines(result, counted(swarm.adversaries), again)), flush=True)
     if not end.ok:
         say(f"{'stopped' if end.interrupted else 'failed'}; to see it again:\n  {again}")
     return Exit.INTERRUPTED if end.interrupted else Exit.OK if end.ok else Exit.FAILED
@@ -81,40 +101,19 @@ def as_object(end: RunEnd) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _show(end: RunEnd) -> None:
-    print(f"{end.scenario}, seed {end.seed}: {end.nodes:,} nodes, {end.virtual_s:,.0f} virtual s in {end.wall_s:.1f} s")
-    print(f"{end.events:,} events ({end.events / max(end.wall_s, 0.001):,.0f}/s), {end.rpcs:,} RPCs")
-    figures = list(end.measures.items())
-    print(table(("measure", "value"), [(name, f"{value:g}") for name, value in figures[:_SHOWN]], right=("value",)))
-    for verdict in end.verdicts:
-        value = "not measured" if verdict.value is None else f"{verdict.value:g}"
-        print(f"{'ok    ' if verdict.ok else 'FAILED'}  {verdict.name}: {value}  ({verdict.bound})")
-    for broken in end.broken:
-        where = "" if broken.node is None else f" at node {broken.node}"
-        print(f"BROKEN  {broken.invariant}{where}, {broken.at_s:.1f} s: {broken.what}")
-    print(f"trace   {end.trace_hash}")
+@contextmanager
+def _stopping(swarm: Swarm) -> Iterator[None]:
+    """Ctrl-C once: the run ends between two events, and what ran is shown and written. Twice: at once."""
 
+    def stop(_number: int, _frame: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        swarm.stop()
 
-def _progress(total_s: float) -> Callable[[float], None] | None:
-    """A bar on stderr for a person at a terminal."""
-    if not sys.stderr.isatty():
-        return None
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} virtual s"), BarColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
-    task = bar.add_task("", total=total_s)
-    bar.start()
-
-    def moved(now_s: float) -> None:
-        bar.update(task, completed=now_s)
-        if now_s >= total_s:
-            bar.stop()
-
-    return moved
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _command(

@@ -131,12 +131,19 @@ def _required(section: str, option: str) -> set[str]:
     return {_normal(re.split(r"[^\w.-]", line)[0]) for line in lines if line and not line.startswith("#")}
 
 
+def _extras(*, for_users: bool) -> set[str]:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    section = "options.extras_require"
+    names = [name for name in config[section] if (name not in ("test", "soak")) is for_users]
+    return set().union(*(_required(section, name) for name in names))
+
+
 def test_what_is_imported_is_required_and_what_is_required_is_imported() -> None:
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
-    assert _distributions_of(files) == _required("options", "install_requires")
+    assert _distributions_of(files) == _required("options", "install_requires") | _extras(for_users=True)
 
 
 def test_what_tests_import_is_in_an_extra() -> None:
-    extras = "options.extras_require"
-    known = _required("options", "install_requires") | _required(extras, "test") | _required(extras, "soak")
+    known = _required("options", "install_requires") | _extras(for_users=False)
     assert _distributions_of((ROOT / "tests").rglob("*.py")) - known == set()

@@ -1,0 +1,104 @@
+"""The files that a run leaves: report, picture, trace. What can be wrong with them is said before the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from p2pnode.ui.fail import fail
+from p2pnode.ui.render import say
+
+if TYPE_CHECKING:
+    from simulations.report.recorder import Recorder
+    from simulations.swarm import Swarm
+    from simulations.trace import TraceFile
+
+
+@attrs.frozen(slots=True)
+class Outputs:
+    report: Path | None
+    png: Path | None
+    trace: Path | None = None
+
+    def check(self) -> None:
+        """Fail now and not after an hour: a folder that is not there, a library that is missing."""
+        paths = [path for path in (self.report, self.png, self.trace) if path is not None]
+        for i, path in enumerate(paths):
+            folder = path.parent
+            if not folder.is_dir():
+                fail("there is no such folder", code="usage", folder=str(folder), make_it=f"mkdir -p {folder}")
+            if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+                fail("this file cannot be written", code="usage", file=str(path))
+            if path in paths[:i]:
+                fail("two outputs of one run cannot go into the same file", code="usage", file=str(path))
+        if self.png is not None:
+            from simulations.report import picture
+
+            if not picture.available():
+                fail(
+                    "--png needs matplotlib, which is not installed", code="usage",
+                    install="pip install 'p2pnode[plots]'", without="--report FILE.html needs nothing",
+                )  # fmt: skip
+
+    @contextmanager
+    def recording(self, swarm: Swarm, header: Mapping[str, Any]) -> Iterator[Recording]:
+        """Watches the run; call `finish` after it. Without outputs it does nothing."""
+        with ExitStack() as stack, writing():
+            recorder, trace = None, None
+            if self.report or self.png or self.trace:
+                from simulations.report.recorder import Recorder
+
+                recorder = Recorder(swarm)
+            if self.trace is not None:
+                from simulations.trace import TraceFile
+
+                trace = stack.enter_context(TraceFile(self.trace, header))
+                swarm.watchers.append(trace.watch)
+            yield Recording(self, swarm, recorder, trace)
+
+    def write(self, data: Mapping[str, Any]) -> None:
+        """Report and picture of a run."""
+        if self.report is not None:
+            from simulations.report import page
+
+            self.report.write_text(page.html(data), encoding="utf-8")
+            say(f"report      {self.report}")
+        if self.png is not None:
+            from simulations.report import picture
+
+            picture.write(data, self.png)
+            say(f"picture     {self.png}")
+
+
+@attrs.frozen(slots=True)
+class Recording:
+    _outputs: Outputs
+    _swarm: Swarm
+    _recorder: Recorder | None
+    _trace: TraceFile | None
+
+    def finish(self, run: Mapping[str, Any], command: str) -> None:
+        """Write every file. `run` is the object of --json."""
+        if self._recorder is None:
+            return
+        from simulations.report.data import collect
+
+        data = collect(self._swarm, self._recorder, run, command)
+        self._outputs.write(data)
+        if self._trace is not None:
+            self._trace.end(data)
+            say(f"trace file  {self._outputs.trace}")
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """A full disk is no bug."""
+    try:
+        yield
+    except OSError as error:
+        fail("a file of the run cannot be written", file=str(error.filename or "-"), reason=str(error.strerror))
