@@ -3,47 +3,66 @@
 The same class runs in a node and in a simulated swarm, so it may use neither clock nor socket
 nor thread: time, chance, storage and tasks come from the context.
 
-    class Echo(App):
-        name = "echo"
+    @message("chat/1", 1)
+    class Say:
+        text: str
+
+    class Chat(App):
+        name = "chat"
 
         async def run(self, ctx: AppContext) -> None:
-            async def echo(caller: bytes, body: bytes) -> bytes:
-                return body
-            ctx.serve(echo)
+            async for author, said in ctx.subscribe("chat", Say):
+                ctx.emit("said", author=author, text=said.text)
+
+How it ends: when `run` returns (if nothing is served and no command declared, else with the peer), when the peer does,
+or when `run` or a task that it spawned raises: then all of the application is cancelled, "failed" is reported, and the
+peer and the other applications live on. What a handler of requests or of a command raises is answered and reported, and
+ends nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import attrs
 
+from overlay.app_storage import AppStorage
 from overlay.dht.get import Got, get
 from overlay.dht.own import OwnRecords
 from overlay.dht.providers import Provider, providers
 from overlay.dht.publish import Published, publish_blob, publish_provider, publish_signed
 from overlay.dht.put import Profile
 from overlay.dht.state import DhtState
-from overlay.errors import LocalError, Refused, TimedOut
+from overlay.errors import BadMessage, LimitError, LocalError, Refused, TimedOut
 from overlay.events import AppEvent
-from overlay.limits import MAX_APP_BODY, MAX_APP_NAME, MAX_APP_SERVING, MAX_APPS
+from overlay.gossip.service import Gossip, Subscription
+from overlay.limits import MAX_APP_BODY, MAX_APP_COMMANDS, MAX_APP_NAME, MAX_APPS
 from overlay.rpc.contact import Contact
-from overlay.rpc.endpoint import Inbound
 from overlay.runtime.chance import Rng
 from overlay.runtime.group import Group
 from overlay.runtime.ports import Now
+from overlay.services import Services
+from overlay.typed import decode_message, encode_message
 from overlay.wire.messages import AppReply, AppRequest, AppStatus
-from overlay.wire.registry import Kind
+from overlay.work import Work
 
-#: (public key of the caller, body) -> body of the answer; raise Refused to say no.
-Handler = Callable[[bytes, bytes], Awaitable[bytes]]
+M = TypeVar("M")
+
+#: (NodeId of the caller, bytes or message) -> bytes or message to answer; raise Refused to say no.
+Handler = Callable[[bytes, Any], Awaitable[Any]]
+#: (arguments) -> a value of dicts, lists, texts, numbers, bytes.
+CommandHandler = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
 class App:
     """Subclass it, give it a name, write `run`. It ends when the peer does, or when `run` returns."""
 
     name: ClassVar[str] = ""
+    #: Pure functions for `ctx.compute`, by name: called in a thread with what was given, which must not change.
+    functions: Mapping[str, Callable[..., Any]] = {}
+    #: What `ctx.operate` may do, by name. A shell gives them to its application: a core touches no disk.
+    operations: Mapping[str, Callable[..., Any]] = {}
 
     async def run(self, ctx: AppContext) -> None:
         raise LocalError(f"{type(self).__name__} has no run(ctx)")
@@ -56,26 +75,50 @@ def check_apps(apps: Sequence[App]) -> None:
     names: dict[str, App] = {}
     for app in apps:
         what = f"application {type(app).__module__}:{type(app).__qualname__}"
-        name: object = app.name  # its author may not check types
-        if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name.encode()) <= MAX_APP_NAME:
-            raise LocalError(f"{what} needs a name of 1 to {MAX_APP_NAME} printable bytes, not {name!r}")
-        if name in names:
-            raise LocalError(f"{what} has the name of another one here: {name!r}")
-        names[name] = app
+        if not is_name(app.name):  # its author may not check types
+            raise LocalError(f"{what} needs a name of 1 to {MAX_APP_NAME} printable bytes, not {app.name!r}")
+        if app.name in names:
+            raise LocalError(f"{what} has the name of another one here: {app.name!r}")
+        names[app.name] = app
 
 
-@attrs.define(slots=True, eq=False)
+def is_name(name: object) -> bool:
+    """Whether an application, or a command of it, may be called that."""
+    return isinstance(name, str) and name.isprintable() and 1 <= len(name.encode()) <= MAX_APP_NAME
+
+
+def work_of(apps: Sequence[App]) -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[..., Any]]]:
+    """(functions, operations) of these applications as a shell must know them: by `application.name`."""
+    functions = {f"{app.name}.{name}": call for app in apps for name, call in app.functions.items()}
+    return functions, {f"{app.name}.{name}": call for app in apps for name, call in app.operations.items()}
+
+
+@attrs.define(slots=True, eq=False, kw_only=True)
 class AppContext:
     """What a peer gives to one application."""
 
-    name: str
+    app: App
     dht: DhtState
     own: OwnRecords
     rng: Rng
     tasks: Group
     #: By node id: where a peer can be asked. Supplied by the peer.
     locate: Callable[[bytes], Awaitable[Contact]]
+    gossip: Gossip
+    work: Work
+    #: Keys and values of its own that outlive the process.
+    storage: AppStorage
+    #: What the other applications of this peer provide.
+    services: Services
     handler: Handler | None = None
+    #: Types that the handler takes; none: bytes.
+    handled: tuple[type, ...] = ()
+    commands: dict[str, CommandHandler] = attrs.Factory(dict)
+    subscriptions: list[Subscription] = attrs.Factory(list)
+
+    @property
+    def name(self) -> str:
+        return self.app.name
 
     @property
     def now(self) -> Now:
@@ -86,27 +129,55 @@ class AppContext:
         """NodeId of this peer, 32 bytes."""
         return self.dht.own_id
 
-    def serve(self, handler: Handler) -> None:
-        """Answer requests of other peers' copies of this application.
+    # --- other peers ------------------------------------------------------------------------
 
-        What the handler raises is answered with "failed" and reported; the application lives on.
+    def serve(self, handler: Handler, *types: type) -> None:
+        """Answer requests of other peers' copies of this application; with types, the handler gets messages.
+
+        A request that is none of these types is answered with "refused". What the handler raises is answered with
+        "failed" and reported; the application lives on.
         """
-        self.handler = handler
+        self.handler, self.handled = handler, types
 
-    async def call(self, node_id: bytes, body: bytes) -> bytes:
-        """Ask the same application at another peer; bodies up to MAX_APP_BODY bytes.
+    @overload
+    async def call(self, node_id: bytes, body: object) -> bytes: ...
+    @overload
+    async def call(self, node_id: bytes, body: object, *answers: type[M]) -> M: ...
+    async def call(self, node_id: bytes, body: object, *answers: type[Any]) -> Any:
+        """Ask the same application at another peer: bytes or a message, at most MAX_APP_BODY bytes.
 
-        Raises TimedOut, NotFound (nobody knows that id), Refused, LocalError (body too long).
+        The answer is bytes, or a message of one of the types in `answers`. Raises TimedOut, NotFound (nobody knows
+        that id), Refused, BadMessage (the answer is none of these), LocalError (body too long).
         """
-        if len(body) > MAX_APP_BODY:
-            raise LocalError(f"the body has {len(body)} bytes, at most {MAX_APP_BODY} fit into a datagram")
+        data = body_of(body)
         contact = await self.locate(node_id)
-        _, reply = await self.dht.endpoint.call(contact, AppRequest(app=self.name, body=body))
+        _, reply = await self.dht.endpoint.call(contact, AppRequest(app=self.name, body=data))
         if not isinstance(reply, AppReply):
             raise TimedOut("the peer answered something else")
-        if reply.status is AppStatus.OK:
-            return reply.body
-        raise Refused(f"{self.name} at the other peer: {reply.status.name.lower().replace('_', ' ')}")
+        if reply.status is not AppStatus.OK:
+            raise Refused(f"{self.name} at the other peer: {reply.status.name.lower().replace('_', ' ')}")
+        return decode_message(reply.body, *answers) if answers else reply.body
+
+    @overload
+    def subscribe(self, topic: str) -> Subscription: ...
+    @overload
+    def subscribe(self, topic: str, *types: type[M]) -> Messages[M]: ...
+    def subscribe(self, topic: str, *types: type[Any]) -> Any:
+        """Iterate over it: every message of the topic from now on, once each, those of this peer too. With types it
+        gives (NodeId of the author, message), without `Delivered` with the bytes. It ends with the application.
+        """
+        subscription = self.gossip.subscribe(topic)
+        self.subscriptions = [*(one for one in self.subscriptions if not one.closed), subscription]
+        return Messages(subscription, types) if types else subscription
+
+    async def publish(self, topic: str, body: object) -> int:
+        """Tell all subscribers of a topic, bytes or a message; how many peers it was sent to at once.
+
+        Raises LocalError if it is too long, LimitError for more messages than others would take of one author.
+        """
+        return await self.gossip.publish(topic, body_of(body))
+
+    # --- records ----------------------------------------------------------------------------
 
     async def put(
         self, value: bytes, *, name: str | None = None, ttl_s: int | None = None, profile: Profile = Profile.SECURE
@@ -127,6 +198,8 @@ class AppContext:
     async def providers(self, key: bytes) -> list[Provider]:
         return (await providers(self.dht, key))[0]
 
+    # --- this peer --------------------------------------------------------------------------
+
     def spawn(self, coro: Coroutine[Any, Any, Any], *, name: str = "") -> None:
         """Run beside; ends with the application. A failure ends the application."""
         self.tasks.spawn(coro, name=f"{self.name}: {name}")
@@ -134,65 +207,74 @@ class AppContext:
     async def sleep(self, ns: int) -> None:
         await self.dht.loop.sleep(ns)
 
+    async def compute(self, function: str, *args: Any) -> Any:
+        """The value of one of `App.functions`, computed without holding up the peer. LocalError if it raises."""
+        if function not in self.app.functions:
+            raise LocalError(f"application {self.name} declares no function {function!r} (App.functions)")
+        return await self.work.compute(f"{self.name}.{function}", args)
+
+    async def operate(self, operation: str, *args: Any) -> Any:
+        """The result of one of `App.operations`. LocalError if it raises."""
+        if operation not in self.app.operations:
+            raise LocalError(f"application {self.name} was given no operation {operation!r} (App.operations)")
+        return await self.work.operate(f"{self.name}.{operation}", args)
+
+    def command(self, name: str, handler: CommandHandler) -> None:
+        """Let people, programs and workloads of a swarm ask for this: `p2pnode app ask NAME COMMAND KEY=VALUE ...`.
+
+        The handler gets the arguments as a dict and returns what JSON can say. What it raises fails the command, and
+        is reported if it is no OverlayError; the application lives on.
+        """
+        if not is_name(name):
+            raise LocalError(f"a command has a name of 1 to {MAX_APP_NAME} printable bytes, not {name!r}")
+        if name not in self.commands and len(self.commands) >= MAX_APP_COMMANDS:
+            raise LimitError(f"an application has at most {MAX_APP_COMMANDS} commands")
+        self.commands[name] = handler
+
     def emit(self, event: str, **fields: object) -> None:
         """Tell whoever watches this peer."""
         self.dht.report(AppEvent(self.name, event, tuple(fields.items())))
 
 
 @attrs.define(slots=True, eq=False)
-class Apps:
-    """The applications of one peer."""
+class Messages(Generic[M]):
+    """`async for author, said in ctx.subscribe("chat", Say)`: what is none of the types is counted and left out."""
 
-    dht: DhtState
-    own: OwnRecords
-    rng: Rng
-    locate: Callable[[bytes], Awaitable[Contact]]
-    _contexts: dict[str, AppContext] = attrs.Factory(dict)
-    _serving: int = 0
+    subscription: Subscription
+    types: tuple[type[M], ...]
+    #: Messages of the topic that were none of the types: anybody may publish anything.
+    refused: int = 0
 
-    def __attrs_post_init__(self) -> None:
-        self.dht.endpoint.serve(Kind.APP_REQUEST, self._on_request)
+    def __aiter__(self) -> Messages[M]:
+        return self
 
-    async def run(self, app: App) -> None:
-        """Until it ends. What goes wrong inside ends it alone and is reported, the peer lives on."""
-        name = app.name
-        try:
-            async with self.dht.loop.group(name=name) as group:
-                ctx = AppContext(name, self.dht, self.own, Rng(self.rng.u64()), group, self.locate)
-                self._contexts[name] = ctx
-                await app.run(ctx)
-                if ctx.handler is not None:
-                    await self.dht.loop.future()  # it serves until the peer ends
-        except* Exception as failure:
-            reasons = "; ".join(f"{type(e).__name__}: {e}" for e in failure.exceptions)
-            self.dht.report(AppEvent(name, "failed", (("error", reasons),)))
-        finally:
-            self._contexts.pop(name, None)
+    async def __anext__(self) -> tuple[bytes, M]:
+        while True:
+            delivered = await self.subscription.__anext__()
+            try:
+                return delivered.author_id, decode_message(delivered.body, *self.types)
+            except BadMessage:
+                self.refused += 1
 
-    def _on_request(self, inbound: Inbound) -> None:
-        message = inbound.message
-        assert isinstance(message, AppRequest)
-        ctx = self._contexts.get(message.app)
-        if ctx is None or ctx.handler is None:
-            return self.dht.endpoint.reply(inbound, AppReply(status=AppStatus.NO_SUCH_APP, body=b""))
-        if self._serving >= MAX_APP_SERVING:
-            return self.dht.endpoint.reply(inbound, AppReply(status=AppStatus.REFUSED, body=b""))
-        self._serving += 1
-        ctx.tasks.spawn(self._serve(ctx.handler, inbound, message.body), name=f"{ctx.name}: request")
-        return None
+    def close(self) -> None:
+        self.subscription.close()
 
-    async def _serve(self, handler: Handler, inbound: Inbound, body: bytes) -> None:
-        status, answer = AppStatus.OK, b""
-        try:
-            answer = await handler(inbound.contact.key, body)
-            if len(answer) > MAX_APP_BODY:
-                raise LocalError(f"the answer has {len(answer)} bytes, at most {MAX_APP_BODY} fit into a datagram")
-        except Refused:
-            status, answer = AppStatus.REFUSED, b""
-        except Exception as error:  # whatever a stranger's body brings about must not end the application
-            status, answer = AppStatus.FAILED, b""
-            reason = f"{type(error).__name__}: {error}"
-            self.dht.report(AppEvent(inbound.message.app, "request failed", (("error", reason),)))  # type: ignore[union-attr]
-        finally:
-            self._serving -= 1
-        self.dht.endpoint.reply(inbound, AppReply(status=status, body=answer))
+
+def body_of(value: object) -> bytes:
+    """The bytes of a message, or bytes as they are. LocalError if it is neither, or too long for a datagram."""
+    body = value if isinstance(value, bytes) else encode_message(value)
+    if len(body) > MAX_APP_BODY:
+        raise LocalError(
+            f"the message has {len(body)} bytes, at most {MAX_APP_BODY} fit into a datagram: send the key of a record"
+        )
+    return body
+
+
+def read_body(body: bytes, types: Sequence[type]) -> Any:
+    """What a handler gets; raises Refused if it is none of the types."""
+    if not types:
+        return body
+    try:
+        return decode_message(body, *types)
+    except BadMessage as error:
+        raise Refused(error.reason) from None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from overlay import inspect
 from overlay.arguments import Args, UsageError, arg, id_of, key_of, optional, salt_of, ttl_of
 from overlay.dht.get import Blob, find_node, get
@@ -181,7 +183,7 @@ async def _own(peer: Peer, args: Args) -> Any:
 
 
 #: What to type when nothing was found; where it is missing, the caller knows.
-_LOOK = {"forget": {"what is there": "p2pnode dht own"}}
+_LOOK = {"forget": {"what is there": "p2pnode dht own"}, "app": {"what is there": "p2pnode app list"}}
 
 
 async def _forget(peer: Peer, args: Args) -> Any:
@@ -195,12 +197,57 @@ async def _forget(peer: Peer, args: Args) -> Any:
     return {"key": key.hex(), "withdrawn": [inspect.KINDS[own.type] for own in withdrawn]}
 
 
+async def _publish(peer: Peer, args: Args) -> Any:
+    topic = arg(args, "topic", str)
+    return {"topic": topic, "peers": await peer.gossip.publish(topic, arg(args, "body", bytes))}
+
+
+async def _subscribe(peer: Peer, args: Args) -> Any:
+    """Deliveries are reported as GossipDelivered. `hold`: until the caller goes (handle_cancel), else until
+    `unsubscribe`; however often it is asked for without, one `unsubscribe` ends it."""
+    topic = arg(args, "topic", str)
+    if not optional(args, "hold", bool):
+        if topic not in peer.held:
+            # Nobody reads it: the events tell.
+            peer.held[topic] = peer.gossip.subscribe(topic, buffer=1)
+        return {"topic": topic}
+    subscription = peer.gossip.subscribe(topic, buffer=1)
+    try:
+        await peer.loop.future()
+    finally:
+        subscription.close()
+
+
+async def _unsubscribe(peer: Peer, args: Args) -> Any:
+    topic = arg(args, "topic", str)
+    subscription = peer.held.pop(topic, None)
+    if subscription is None:
+        raise NotFound(f"no `subscribe` of topic {topic!r} to end")
+    subscription.close()
+    return {"topic": topic}
+
+
+async def _topics(peer: Peer, args: Args) -> Any:
+    return [attrs.asdict(view) for view in peer.gossip.topics()]
+
+
+async def _apps(peer: Peer, args: Args) -> Any:
+    return peer.apps.listed()
+
+
+async def _app(peer: Peer, args: Args) -> Any:
+    given = optional(args, "args", dict) or {}
+    return await peer.apps.command(arg(args, "app", str), arg(args, "command", str), given)
+
+
 async def _leave(peer: Peer, args: Args) -> Any:
+    peer.gossip.leave()
     return {"told": await peer.upkeep.leave()}
 
 
 _COMMANDS: dict[str, Callable[[Peer, Args], Awaitable[Any]]] = {
     "status": _status, "peers": _peers, "ping": _ping, "put": _put, "get": _get, "lookup": _lookup,
     "provide": _provide, "providers": _providers, "table": _table, "join": _join, "own": _own,
-    "forget": _forget, "leave": _leave,
+    "forget": _forget, "leave": _leave, "publish": _publish, "subscribe": _subscribe,
+    "unsubscribe": _unsubscribe, "topics": _topics, "apps": _apps, "app": _app,
 }  # fmt: skip

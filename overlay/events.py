@@ -72,6 +72,17 @@ class Equivocation:
 
 
 @attrs.frozen(slots=True)
+class GossipDelivered:
+    """A message of a topic that this peer subscribes; once for each, its own included."""
+
+    topic: str
+    #: NodeId.
+    author: bytes
+    seq: int
+    body: bytes
+
+
+@attrs.frozen(slots=True)
 class AppEvent:
     """What an application emitted."""
 
@@ -81,5 +92,14 @@ class AppEvent:
 
 
 Event = (
-    Started | PeerSeen | PeerLost | LookupStep | LookupEnded | RecordStored | RoleChanged | Equivocation | AppEvent
+    Started
+    | PeerSeen
+    | PeerLost
+    | LookupStep
+    | LookupEnded
+    | RecordStored
+    | RoleChanged
+    | Equivocation
+    | GossipDelivered
+    | AppEvent
 )

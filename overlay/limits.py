@@ -124,6 +124,69 @@ MAX_APPS = 64
 MAX_APP_NAME = 32
 #: Application requests being served at once.
 MAX_APP_SERVING = 1024
+#: Commands of one application.
+MAX_APP_COMMANDS = 64
+#: Nesting of what a command of an application answers.
+MAX_ANSWER_DEPTH = 16
+#: Computations and operations of all applications under way at once; a node has 4 threads for them.
+MAX_WORK = 1024
+#: Keys and values that one application may store; 64 of them fill 4 GiB. Files have a store of their own.
+MAX_APP_STORAGE = 64 * 1024 * 1024
+MAX_APP_KEY = 256
+MAX_APP_VALUE = 64 * 1024
+
+# --- gossip --------------------------------------------------------------------------------
+#: Peers to whom each message of a topic is passed at once: few enough for one datagram each, enough that
+#: losing a third of them cuts nobody off (gossipsub v1.0: D 6, D_low 4, D_high 12; v1.1: D_out 2).
+MESH = 6
+MESH_LOW = 4
+MESH_HIGH = 12
+#: Members that we chose ourselves, so that those who choose us cannot take the whole mesh.
+MESH_OUT = 2
+#: Bytes of the name of a topic in UTF-8.
+MAX_TOPIC = 64
+#: As of an application's datagram, and ...
+MAX_PUBLISH_BODY = 900
+#: ... with the topic and its CBOR head at most this: the author's signed object (112 + 13 bytes around it) is
+#: inside a signed datagram with token (155 around that) of MAX_PLAIN_DATAGRAM. So the whole 900 for topics of
+#: up to 11 bytes, 878 for 32, 846 for 64.
+PUBLISH_ROOM = MAX_PLAIN_DATAGRAM - 280
+#: Bytes of a message's id, and ids of one HAVE: as many as fit beside the topic's key.
+MESSAGE_ID = 16
+MAX_HAVE = 60
+#: Subscribers named in PRUNE and in the answer to GRAFT: 8 x 50 bytes.
+MAX_PASSED_ON = 8
+#: Topics that a node subscribes or lately published to, subscriptions of all of them.
+MAX_TOPICS = 256
+MAX_SUBSCRIPTIONS = 1024
+#: Messages that wait for a reader before the oldest is dropped, unless it asks for another number.
+SUBSCRIPTION_BUFFER = 256
+MAX_SUBSCRIPTION_BUFFER = 65_536
+#: Subscribers known of one topic beside those in its mesh, and those that fell silent lately.
+MAX_KNOWN_SUBSCRIBERS = 64
+MAX_LOST_SUBSCRIBERS = 32
+#: Ids of messages seen; older ones are recognised by their author's stamps (gossip/memory.py).
+MAX_SEEN_MESSAGES = 16_384
+SEEN_S = 120
+#: Messages kept to be given again, of all topics: 4,096 x 1.1 kB.
+MAX_KEPT_MESSAGES = 4_096
+KEPT_S = 30
+#: Authors whose stamps and rate are remembered.
+MAX_AUTHORS = 4_096
+#: Messages a second and at once of one author, whoever passes them on: 64 cost a core a twentieth.
+MESSAGES_PER_AUTHOR_S = 64
+MESSAGES_PER_AUTHOR_BURST = 256
+#: A message this much older or newer than the receiver's clock is not taken: it could be a replay.
+MAX_MESSAGE_SKEW_S = 3600
+#: Peers whose conduct in meshes is remembered, by key.
+MAX_CONDUCTS = 1_024
+#: Messages that others promised and were asked for.
+MAX_WANTED = 1_024
+#: ... of one peer: two HAVE.
+MAX_OPEN_PROMISES = 2 * MAX_HAVE
+#: Messages that wait for the token of one receiver, and such receivers.
+MAX_WAITING_MESSAGES = 16
+MAX_GREETINGS = 64
 
 # --- scheduler and ports -------------------------------------------------------------------
 #: Steps of one drain before the loop says that something spins.

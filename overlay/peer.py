@@ -7,11 +7,12 @@ peer.handle_timer(now) at peer.next_deadline()
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from overlay import commands
-from overlay.app import App, Apps, check_apps
+from overlay.app import App, check_apps
+from overlay.apps import Apps
 from overlay.dht.bucket import Entry
 from overlay.dht.claim import claim
 from overlay.dht.diversity import Diversity
@@ -27,6 +28,7 @@ from overlay.dht.store import RecordStore
 from overlay.dht.upkeep import Upkeep, ping
 from overlay.errors import NotFound
 from overlay.events import Event, PeerLost, PeerSeen, Started
+from overlay.gossip.service import Subscription
 from overlay.identity.keys import Signer, Verifier, verify
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
@@ -55,9 +57,11 @@ from overlay.runtime.ports import (
     Storage,
 )
 from overlay.runtime.task import Task
+from overlay.subscribers import gossip_over
 from overlay.trust.policy import NeutralPolicy, Policy
 from overlay.wire.codec import WIRE, Codec
 from overlay.wire.registry import Kind, Role
+from overlay.work import Work
 
 #: A peer that asks us is asked whether it lives at most this often.
 _ASKED_LATELY_NS = 300 * SECOND
@@ -112,7 +116,12 @@ class Peer:
         self._server = Server(self.dht, self.reach.serves)
         self.endpoint.serve(Kind.LEAVE, self._on_leave)
         self.upkeep = Upkeep(self.dht, self.own, self.reach)
-        self.apps = Apps(self.dht, self.own, Rng(rng.u64()), self.locate)
+        apps_rng = Rng(rng.u64())
+        self.gossip = gossip_over(self.dht, Rng(rng.u64()), self._beside)
+        #: By topic: subscriptions that commands asked for.
+        self.held: dict[str, Subscription] = {}
+        self.work = Work(self.loop, self._outbox.append, self._next_id)
+        self.apps = Apps(self.dht, self.own, apps_rng, self.locate, self.gossip, self.work)
         self._root: Group | None = None
         self._ready = self.loop.future()
         self._interfaces: tuple[Interface, ...] = ()
@@ -148,7 +157,7 @@ class Peer:
 
     def handle_done(self, now: Now, effect_id: int, outcome: Outcome) -> None:
         """A Commit, Sync, Compute or Operate ended. Late results of cancelled work are ignored."""
-        self._run(now, lambda: self.journal.done(effect_id, outcome))
+        self._run(now, lambda: self.journal.done(effect_id, outcome) or self.work.done(effect_id, outcome))
 
     def handle_network(self, now: Now, interfaces: Sequence[Interface]) -> None:
         """At start and whenever addresses change."""
@@ -190,6 +199,13 @@ class Peer:
             # A bug here, never a peer's doing: whoever drives this peer must hear of it.
             name, error = self.loop.crashed.pop(0)
             raise RuntimeError(f"task {name!r} of the peer failed") from error
+
+    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run it for as long as the peer lives."""
+        if self._root is None:
+            work.close()
+        else:
+            self._root.spawn(work, name=name)
 
     def _next_id(self) -> int:
         self._last_id += 1
@@ -319,5 +335,6 @@ class Peer:
         entry = self.table.get(inbound.contact.key)
         if entry is not None and entry.contact is inbound.contact:
             self.table.remove(inbound.contact.key)
+            self.gossip.forget(inbound.contact.key)
             self.endpoint.peers.forget(inbound.contact)  # if it is back in a minute, it is new
             self._report(PeerLost(inbound.contact.id, "left"))

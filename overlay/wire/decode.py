@@ -12,6 +12,7 @@ from typing import Any
 from overlay.errors import BadMessage
 from overlay.limits import KEYS_PER_PAGE, MAX_APP_BODY, PROVIDERS_PER_PAGE, K
 from overlay.wire import fields
+from overlay.wire.gossip import decode_gossip, decode_gossiped
 from overlay.wire.messages import (
     PACKED_V4,
     PACKED_V6,
@@ -111,4 +112,6 @@ _DECODERS: dict[Kind, Callable[[list[Any]], Message]] = {
     ),
     Kind.KEYS: _decode_keys,
     Kind.LEAVE: lambda body: Leave(),
+    Kind.GOSSIP: decode_gossip,
+    Kind.GOSSIPED: decode_gossiped,
 }  # fmt: skip

@@ -10,7 +10,10 @@ from typing import Any, ClassVar
 
 import attrs
 
+from overlay.wire.gossip import Gossiped as Gossiped
+from overlay.wire.gossip import Graft, Have, Prune, Publish
 from overlay.wire.registry import AppStatus as AppStatus
+from overlay.wire.registry import GossipStatus as GossipStatus
 from overlay.wire.registry import Kind
 from overlay.wire.registry import RecordType as RecordType
 from overlay.wire.registry import Role as Role
@@ -251,6 +254,11 @@ Message = (
     | FindKeys
     | Keys
     | Leave
+    | Publish
+    | Graft
+    | Prune
+    | Have
+    | Gossiped
 )
 
 

@@ -24,6 +24,7 @@ _SIZES: dict[Kind, int] = {
     Kind.STORE: PADDED_PING,
     Kind.APP_REQUEST: PADDED_PING,
     Kind.DIALBACK: PADDED_PING,
+    Kind.GOSSIP: PADDED_PING,
 }
 
 

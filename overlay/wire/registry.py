@@ -39,7 +39,7 @@ class Kind(enum.IntEnum):
     APP_REQUEST = 13
     #: Its answer.
     APP_REPLY = 14
-    #: Reserved: gossip.
+    #: A message of a topic, or a word about who passes messages to whom (GossipAct).
     GOSSIP = 15
     #: Reserved: public randomness.
     BEACON = 16
@@ -57,6 +57,8 @@ class Kind(enum.IntEnum):
     FIND_KEYS = 22
     #: A page of keys.
     KEYS = 23
+    #: What became of a GRAFT, PRUNE or HAVE.
+    GOSSIPED = 24
 
     # Set below, once, for the kinds in use. A reserved kind is neither request nor reply.
 
@@ -103,6 +105,9 @@ _reply(Kind.APP_REPLY, 2)
 _request(Kind.FIND_KEYS, 3, Kind.KEYS)
 _reply(Kind.KEYS, 2)
 _request(Kind.DIALBACK, 1, Kind.PONG, needs_token=True)
+# Doing it twice changes nothing, so no reply is kept: messages are known by their hash.
+_request(Kind.GOSSIP, 2, Kind.GOSSIPED, needs_token=True)
+_reply(Kind.GOSSIPED, 6)
 
 KIND_OF_NUMBER: dict[int, Kind] = {int(kind): kind for kind in Kind}
 
@@ -148,3 +153,27 @@ class AppStatus(enum.IntEnum):
     NO_SUCH_APP = 1
     REFUSED = 2
     FAILED = 3
+
+
+class GossipAct(enum.IntEnum):
+    """What a GOSSIP is about."""
+
+    #: Here is a message. Not answered.
+    PUBLISH = 1
+    #: Take me into your mesh of this topic.
+    GRAFT = 2
+    #: You are no longer in my mesh of this topic.
+    PRUNE = 3
+    #: I have these messages; do you?
+    HAVE = 4
+
+
+class GossipStatus(enum.IntEnum):
+    """How two peers stand in one topic, as the sender sees it."""
+
+    #: The other is in the sender's mesh: it gets each message at once.
+    MESH = 0
+    #: The sender subscribes, and the other is not in its mesh.
+    KNOWN = 1
+    #: The sender does not subscribe.
+    STRANGER = 2

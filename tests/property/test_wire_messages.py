@@ -13,6 +13,7 @@ from overlay.identity.keys import KeyPair, verify
 from overlay.identity.network import Network
 from overlay.runtime.address import Address
 from overlay.wire import cbor, cose
+from overlay.wire import gossip as g
 from overlay.wire import messages as m
 from overlay.wire.decode import decode_body
 from overlay.wire.envelope import Envelope, decode_envelope, encode_envelope, peek_envelope
@@ -53,6 +54,23 @@ def _nodes(token: bytes, role: m.Role, counts: tuple[int, int], fill: bytes) -> 
 
 ROLES = st.sampled_from(m.Role)
 TYPED = st.tuples(st.just(1), st.binary(max_size=832)) | st.tuples(st.just(2), INNER)
+STANDING = st.sampled_from(m.GossipStatus)
+IDS = st.integers(0, 60).flatmap(lambda n: fixed(16 * n))
+BACKOFF = st.integers(0, 3600)
+FEW = st.tuples(st.integers(0, 4).map(lambda n: bytes(38 * n)), st.integers(0, 4).map(lambda n: bytes(50 * n)))
+GOSSIP = st.one_of(
+    st.builds(g.Publish, st.binary(max_size=1030)),
+    st.builds(g.Graft, KEY),
+    st.builds(lambda key, status, wait, few: g.Prune(key, status, wait, *few), KEY, STANDING, BACKOFF, FEW),
+    st.builds(g.Have, KEY, STANDING, IDS),
+)
+# Contacts answer a GRAFT, ids a HAVE: never both.
+GOSSIPED = st.one_of(
+    st.builds(
+        lambda token, status, wait, few: g.Gossiped(token, status, wait, b"", *few), EIGHT, STANDING, BACKOFF, FEW
+    ),
+    st.builds(lambda token, status, ids: g.Gossiped(token, status, 0, ids, b"", b""), EIGHT, STANDING, IDS),
+)
 BY_KIND: dict[Kind, st.SearchStrategy[m.Message]] = {
     Kind.PING: st.builds(m.Ping, padding=PADDING),
     Kind.PONG: st.builds(m.Pong, EIGHT, ADDRESS, ROLES),
@@ -81,6 +99,8 @@ BY_KIND: dict[Kind, st.SearchStrategy[m.Message]] = {
     ),
     Kind.KEYS: st.builds(m.Keys, EIGHT, st.integers(0, 32).flatmap(lambda n: fixed(32 * n))),
     Kind.LEAVE: st.just(m.Leave()),
+    Kind.GOSSIP: GOSSIP,
+    Kind.GOSSIPED: GOSSIPED,
 }  # fmt: skip
 MESSAGES = st.one_of(*BY_KIND.values())
 ENVELOPES = st.builds(

@@ -34,6 +34,7 @@ from overlay.wire import cbor, cose
 from overlay.wire import messages as m
 from overlay.wire.decode import decode_body
 from overlay.wire.envelope import decode_envelope, peek_envelope
+from overlay.wire.publication import decode_publication, peek_publication
 from overlay.wire.records import decode_provider, decode_record
 from overlay.wire.registry import Kind
 from overlay.wire.seal import open_sealed, seal
@@ -126,6 +127,11 @@ def _record(data: bytes) -> None:
 def _provider(data: bytes) -> None:
     decode_provider(data, _NETWORK, accept_all)
     decode_provider(data, _NETWORK, verify)
+
+
+def _publication(data: bytes) -> None:
+    assert decode_publication(data, _NETWORK, accept_all) == peek_publication(data)
+    decode_publication(data, _NETWORK, verify)
 
 
 def _envelope(data: bytes) -> None:
@@ -261,7 +267,10 @@ TARGETS: dict[str, Target] = {
     # The same behind a signature: what is inside is reached with each input.
     "payload": Target(_bad(lambda data: _envelope(signed_by_nobody(data[:1000]))), (), _payloads()),
     "body": Target(
-        _bad(_body), ("overlay.wire.decode.decode_body", "overlay.wire.messages.split_packed"), _bodies()
+        _bad(_body),
+        ("overlay.wire.decode.decode_body", "overlay.wire.messages.split_packed", "overlay.wire.gossip.decode_gossip",
+         "overlay.wire.gossip.decode_gossiped"),
+        _bodies(),
     ),
     "record": Target(_bad(_record), ("overlay.wire.records.decode_record",), (cases.RECORD,)),
     "record-items": Target(
@@ -279,6 +288,14 @@ TARGETS: dict[str, Target] = {
             encode_message(Inner(-1)),
             cbor.encode(["inner/1", 1, [1, None, "a field of a later version"]]),
         ),
+    ),
+    "publication": Target(
+        _bad(_publication),
+        ("overlay.wire.publication.peek_publication", "overlay.wire.publication.decode_publication"),
+        (cases.PUBLICATION,),
+    ),
+    "publication-items": Target(
+        _bad(lambda data: _publication(signed_by_nobody(data))), (), (cose.parse1(cases.PUBLICATION)[1],)
     ),
     "sealed": Target(
         _bad(lambda data: open_sealed(_SEALING, data)),

@@ -8,6 +8,7 @@ import pytest
 
 from overlay.errors import BadMessage
 from overlay.runtime.address import parse_address
+from overlay.wire import gossip as g
 from overlay.wire import messages as m
 from overlay.wire.decode import decode_body
 from overlay.wire.registry import Kind
@@ -80,6 +81,24 @@ BAD: list[tuple[Kind, list[Any]]] = [
     (Kind.KEYS, [T, bytes(32 * 33)]),
     (Kind.KEYS, [T]),
     (Kind.GOSSIP, []),
+    (Kind.GOSSIP, [1]),
+    (Kind.GOSSIP, [0, b""]),
+    (Kind.GOSSIP, [5, KEY]),
+    (Kind.GOSSIP, [True, b""]),
+    (Kind.GOSSIP, [1, "text"]),
+    (Kind.GOSSIP, [2, bytes(31)]),
+    (Kind.GOSSIP, [3, KEY, 1, 60, b""]),
+    (Kind.GOSSIP, [3, KEY, 1, 3601, b"", b""]),
+    (Kind.GOSSIP, [3, KEY, 1, 60, bytes(37), b""]),
+    (Kind.GOSSIP, [3, KEY, 1, 60, bytes(38 * 5), bytes(50 * 4)]),
+    (Kind.GOSSIP, [4, KEY, 0]),
+    (Kind.GOSSIP, [4, KEY, 3, b""]),
+    (Kind.GOSSIP, [4, KEY, 0, bytes(15)]),
+    (Kind.GOSSIP, [4, KEY, 0, bytes(16 * 61)]),
+    (Kind.GOSSIPED, [T, 0, 0, b"", b""]),
+    (Kind.GOSSIPED, [T, 0, 0, bytes(17), b"", b""]),
+    (Kind.GOSSIPED, [T, 0, -1, b"", b"", b""]),
+    (Kind.GOSSIPED, [bytes(7), 0, 0, b"", b"", b""]),
     (Kind.EVIDENCE, [1]),
 ]
 
@@ -109,6 +128,11 @@ GOOD: list[m.Message] = [
     m.FindKeys(KEY, 256, after=KEY),
     m.Keys(T, KEY * 32),
     m.Leave(),
+    g.Publish(b"signed"),
+    g.Graft(KEY),
+    g.Prune(KEY, m.GossipStatus.STRANGER, 0, bytes(38 * 4), bytes(50 * 4)),
+    g.Have(KEY, m.GossipStatus.MESH, bytes(16 * 60)),
+    m.Gossiped(T, m.GossipStatus.KNOWN, 3600, bytes(16 * 60), b"", b""),
 ]
 
 
@@ -149,7 +173,7 @@ def test_a_mapped_address_comes_out_as_ipv4() -> None:
 def test_every_kind_is_reserved_or_has_a_body() -> None:
     bodies = {message.KIND for message in GOOD}
 
-    assert {kind.name for kind in Kind if kind not in bodies} == {"GOSSIP", "BEACON", "WITNESS", "CONNECT", "EVIDENCE"}
+    assert {kind.name for kind in Kind if kind not in bodies} == {"BEACON", "WITNESS", "CONNECT", "EVIDENCE"}
 
 
 def test_what_acts_needs_a_token_and_is_a_request() -> None:

@@ -12,6 +12,7 @@ from overlay.identity.node_id import node_id_of
 from overlay.wire import cbor
 from overlay.wire.decode import decode_body
 from overlay.wire.envelope import decode_envelope
+from overlay.wire.publication import decode_publication, message_id, topic_key
 from overlay.wire.records import blob_key, decode_provider, decode_record
 from overlay.wire.registry import Kind
 from overlay.wire.seal import open_sealed
@@ -64,6 +65,15 @@ def test_signed_objects() -> None:
     assert (record.seq, record.expires_ms) == (c.TIME, c.TIME + c.DAY)
     assert (provider.provider, provider.key) == (c.ALICE.key, blob_key(c.BLOB))
     assert (provider.seq, provider.expires_ms) == (c.TIME, c.TIME + c.DAY)
+
+
+def test_a_message_of_a_topic() -> None:
+    publication = decode_publication(read_vector("object-publication"), c.PUBLIC, verify)
+
+    assert (publication.author, publication.topic) == (c.ALICE.key, "chat")
+    assert (publication.seq, publication.body) == (c.TIME, b"hello, all")
+    assert topic_key("chat") == hashlib.sha256(b"p2pnode/topic/1chat").digest()
+    assert message_id(publication.raw) == hashlib.sha256(b"p2pnode/publish/1" + publication.raw).digest()[:16]
 
 
 def test_identity() -> None:

@@ -10,7 +10,9 @@ from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
 from overlay.runtime.address import parse_address
+from overlay.wire import gossip as g
 from overlay.wire import messages as m
+from overlay.wire.publication import encode_publication, message_id, topic_key
 from overlay.wire.records import blob_key, encode_provider, encode_record
 
 #: Two peers; their seeds are the bytes 00..1f and 20..3f.
@@ -38,6 +40,9 @@ V6 = parse_address("[2001:db8::7]:4433")
 BLOB = b"hello, network"
 RECORD = encode_record(ALICE, PUBLIC, b"greeting", TIME, TIME + DAY, b"hello")
 PROVIDER = encode_provider(ALICE, PUBLIC, blob_key(BLOB), TIME, TIME + DAY)
+#: Of topic "chat".
+PUBLICATION = encode_publication(ALICE, PUBLIC, "chat", TIME, b"hello, all")
+TOPIC = topic_key("chat")
 
 #: name -> (message, it goes without token and is padded to its size).
 MESSAGES: dict[str, tuple[m.Message, bool]] = {
@@ -64,4 +69,13 @@ MESSAGES: dict[str, tuple[m.Message, bool]] = {
     "find-keys": (m.FindKeys(node_id_of(ALICE.key), 12), False),
     "keys": (m.Keys(TOKEN, bytes(range(32)) + blob_key(BLOB)), False),
     "leave": (m.Leave(), False),
-}
+    "gossip-publish": (g.Publish(PUBLICATION), False),
+    "gossip-graft": (g.Graft(TOPIC), False),
+    "gossip-prune": (
+        g.Prune(TOPIC, m.GossipStatus.KNOWN, 60, ALICE.key + V4.packed, ALICE.key + V6.packed), False,
+    ),
+    "gossip-have": (g.Have(TOPIC, m.GossipStatus.MESH, message_id(PUBLICATION)), False),
+    "gossiped": (
+        g.Gossiped(TOKEN, m.GossipStatus.KNOWN, 60, message_id(PUBLICATION), ALICE.key + V4.packed, b""), False,
+    ),
+}  # fmt: skip

@@ -14,6 +14,7 @@ from overlay.wire import cbor, cose
 from overlay.wire.envelope import encode_envelope
 from overlay.wire.messages import Message
 from overlay.wire.padding import padded_body
+from overlay.wire.publication import message_id
 from overlay.wire.records import blob_key, signed_key
 from overlay.wire.seal import seal
 from overlay.wire.ticket import make_ticket
@@ -68,7 +69,8 @@ def _items(values: list[object], names: list[str]) -> list[Piece]:
 def _envelope_pieces(message: Message, data: bytes) -> list[Piece]:
     kind, request_id, stamp, to, token, body = cbor.decode(cose.parse1(data)[1])
     # The fields of a message's class are the items of its body, in the same order.
-    names = [field.name for field in attrs.fields(type(message))][: len(body)]
+    act = [f"act: {message.ACT.name}"] if hasattr(message, "ACT") else []
+    names = [*act, *(field.name for field in attrs.fields(type(message)))][: len(body)]
     front = _items(
         [kind, request_id, stamp, to, token, body],
         ["kind", "request id", f"stamp {stamp}", "to: first 8 bytes of the receiver's id", "token", ""],
@@ -98,6 +100,14 @@ def vectors() -> dict[str, str]:
         _cose_pieces(
             c.PROVIDER,
             _items(cbor.decode(cose.parse1(c.PROVIDER)[1]), ["key: of the blob in value-blob", "seq", "expires, ms"]),
+        ),
+    )
+    out["object-publication"] = render(
+        f"A message of topic 'chat'\n{_NETWORK}\n{_ALICE}\ncontext publish; key of the topic {c.TOPIC.hex()}\n"
+        f"id of the message {message_id(c.PUBLICATION).hex()}",
+        _cose_pieces(
+            c.PUBLICATION,
+            _items(cbor.decode(cose.parse1(c.PUBLICATION)[1]), ["topic 'chat'", "seq", "body 'hello, all'"]),
         ),
     )
     out["object-ticket"] = _ticket()

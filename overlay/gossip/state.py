@@ -1,0 +1,113 @@
+"""What all parts of gossip share, and what they need of the peer around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+import attrs
+
+from overlay.errors import LimitError
+from overlay.events import Event
+from overlay.gossip.conduct import Conducts
+from overlay.gossip.memory import Memory
+from overlay.gossip.topic import Kept, Topic
+from overlay.limits import MAX_KEPT_MESSAGES
+from overlay.rpc.contact import Contact
+from overlay.rpc.endpoint import Endpoint
+from overlay.runtime.chance import Rng
+from overlay.runtime.loop import Loop
+from overlay.trust.policy import Verdict
+from overlay.wire.gossip import Gossiped, Graft, Have, Prune
+from overlay.wire.messages import Message
+
+
+class Directory(Protocol):
+    """Where subscribers are found: the DHT, behind a port (overlay.subscribers)."""
+
+    @property
+    def ready(self) -> bool:
+        """Somebody is there who could be asked."""
+        ...
+
+    async def find(self, key: bytes) -> list[Contact]:
+        """Who provides a topic's key, as far as holders say; never ourselves."""
+        ...
+
+    async def announce(self, key: bytes, ttl_s: int) -> int:
+        """How many holders confirmed that we provide it."""
+        ...
+
+    def learn(self, v4: bytes, v6: bytes, referrer: Contact) -> list[Contact]:
+        """Of packed contacts that a peer named, those that may be asked."""
+        ...
+
+    def pack(self, contacts: Sequence[Contact], asker: Contact) -> tuple[bytes, bytes]:
+        """Those of whom the asker may be told."""
+        ...
+
+    def may_probe(self, contact: Contact) -> bool:
+        """Whether a contact that never answered us may be sent something unasked."""
+        ...
+
+
+@attrs.define(slots=True, eq=False)
+class GossipState:
+    """One per peer."""
+
+    loop: Loop
+    endpoint: Endpoint
+    rng: Rng
+    directory: Directory
+    report: Callable[[Event], None]
+    #: Have a coroutine run until the peer ends.
+    spawn: Callable[[Coroutine[Any, Any, None], str], object]
+    #: By key.
+    topics: dict[bytes, Topic] = attrs.Factory(dict)
+    #: By id, oldest first.
+    kept: dict[bytes, Kept] = attrs.Factory(dict)
+    memory: Memory = attrs.Factory(Memory)
+    conducts: Conducts = attrs.Factory(Conducts)
+    #: Id -> (key that offered it and was asked for it, until when it has time).
+    promised: dict[bytes, tuple[bytes, int]] = attrs.Factory(dict)
+
+    @property
+    def now_ns(self) -> int:
+        return self.loop.now.mono_ns
+
+    def banned(self, key: bytes) -> bool:
+        return self.endpoint.policy.verdict(key) is Verdict.REFUSE
+
+    def count(self, what: str) -> None:
+        self.endpoint.count(f"gossip: {what}")
+
+    def keep(self, kept: Kept) -> None:
+        if len(self.kept) >= MAX_KEPT_MESSAGES:
+            self.forget(next(iter(self.kept)))
+        self.kept[kept.id] = kept.topic.recent[kept.id] = kept
+
+    def forget(self, message_id: bytes) -> None:
+        kept = self.kept.pop(message_id, None)
+        if kept is not None:
+            kept.topic.recent.pop(message_id, None)
+
+    def ask(
+        self,
+        contact: Contact,
+        message: Graft | Prune | Have,
+        on_answer: Callable[[Contact, Gossiped], object],
+        on_failed: Callable[[], object],
+    ) -> None:
+        """One of the two is called."""
+
+        def answered(who: Contact, answer: Message) -> None:
+            if isinstance(answer, Gossiped):
+                on_answer(who, answer)
+            else:
+                on_failed()
+
+        try:
+            self.endpoint.request(contact, message, on_reply=answered, on_failed=on_failed)
+        except LimitError:
+            self.count("put off")
+            on_failed()

@@ -1,0 +1,75 @@
+"""How gossip finds fellow subscribers: each provides the key of its topic in the DHT.
+
+It is a provider record like any other, but not among the own records on disk: who is gone, or no longer subscribes,
+simply stops renewing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import attrs
+
+from overlay.dht.providers import provide, providers
+from overlay.dht.state import V4, V6, DhtState, may_pass
+from overlay.gossip.service import Gossip
+from overlay.gossip.state import GossipState
+from overlay.limits import MAX_PASSED_ON, MIN_FOREIGN_PORT
+from overlay.rpc.contact import Contact
+from overlay.runtime.address import Address, Scope
+from overlay.runtime.chance import Rng
+from overlay.wire.messages import Nodes, Role
+
+#: Disjoint paths of a lookup for subscribers: liars may hide them on one.
+_PATHS = 3
+
+
+def gossip_over(dht: DhtState, rng: Rng, spawn: Callable[[Coroutine[Any, Any, None], str], object]) -> Gossip:
+    """`spawn`: have a coroutine run until the peer ends."""
+    return Gossip(GossipState(dht.loop, dht.endpoint, rng, DhtDirectory(dht), dht.report, spawn))
+
+
+@attrs.define(slots=True, eq=False)
+class DhtDirectory:
+    """The port overlay.gossip.state.Directory."""
+
+    dht: DhtState
+
+    @property
+    def ready(self) -> bool:
+        return len(self.dht.table) > 0
+
+    async def find(self, key: bytes) -> list[Contact]:
+        """Raises LimitError if too many lookups run."""
+        dht = self.dht
+        found, _ = await providers(dht, key, paths=_PATHS)
+        return [
+            dht.endpoint.book.contact(provider.record.provider, provider.address)
+            for provider in found
+            if provider.record.provider != dht.endpoint.signer.key and self._reachable(provider.address)
+        ]
+
+    async def announce(self, key: bytes, ttl_s: int) -> int:
+        wall_ms = self.dht.loop.now.wall_ms
+        confirmed, _ = await provide(self.dht, key, seq=wall_ms, expires_ms=wall_ms + ttl_s * 1000)
+        return confirmed
+
+    def learn(self, v4: bytes, v6: bytes, referrer: Contact) -> list[Contact]:
+        return self.dht.learn(Nodes(bytes(8), Role.FULL, v4, v6), referrer)
+
+    def pack(self, contacts: Sequence[Contact], asker: Contact) -> tuple[bytes, bytes]:
+        told = [contact for contact in contacts if may_pass(contact.address, asker.address)][:MAX_PASSED_ON]
+        v4 = b"".join(contact.packed for contact in told if contact.address.is_v4)
+        return v4, b"".join(contact.packed for contact in told if not contact.address.is_v4)
+
+    def may_probe(self, contact: Contact) -> bool:
+        return self.dht.may_probe(contact)
+
+    def _reachable(self, address: Address) -> bool:
+        """A holder may say what it likes: no service of this machine or of others is to hear of us."""
+        if address.scope is Scope.NONE or address.port < MIN_FOREIGN_PORT:
+            return False
+        if address.scope is Scope.LOOPBACK:
+            return any(contact.address.scope is Scope.LOOPBACK for contact in self.dht.table.contacts())
+        return bool(self.dht.families & (V4 if address.is_v4 else V6))
