@@ -57,11 +57,10 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands by section, without importing any of them."""
+        """The list of commands by section; of ours none is imported, plug-ins say themselves what they are."""
         rows = {name: (lazy.section, lazy.help) for name, lazy in self._lazy.items()}
         for name, entry in sorted(self._entries().items()):
-            origin = entry.dist.name if entry.dist else entry.module
-            rows.setdefault(name, ("Applications", f"from {origin}; p2pnode {name} --help"))
+            rows.setdefault(name, ("Applications", _help_of(entry)))
         for section in dict.fromkeys(section for section, _ in rows.values()):
             with formatter.section(section):
                 formatter.write_dl([(name, help) for name, (of, help) in rows.items() if of == section])
@@ -72,6 +71,13 @@ class LazyGroup(click.Group):
         import importlib.metadata  # 33 ms that a command of ours need not pay
 
         return {entry.name: entry for entry in importlib.metadata.entry_points(group=self._plugins)}
+
+
+def _help_of(entry: EntryPoint) -> str:
+    try:
+        return _loaded(entry).get_short_help_str(limit=100)
+    except Fail:
+        return "cannot be loaded; type it to see why"
 
 
 def _loaded(entry: EntryPoint) -> click.Command:

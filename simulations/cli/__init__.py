@@ -15,7 +15,10 @@ from simulations.cli.sweep import sweep
 
 @click.group()
 def swarm() -> None:
-    """Simulate many peers: the code that `p2pnode run` runs, in virtual time, the same at every run of a seed."""
+    """Simulate many peers in virtual time, attackers included.
+
+    The code is that of `p2pnode run`; the same scenario, nodes and seed give the same run.
+    """
 
 
 for _command in (run, report, sweep, list_scenarios, show):
