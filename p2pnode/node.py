@@ -27,7 +27,6 @@ from overlay.identity.node_id import format_id, node_id_of, short_id
 from overlay.identity.puzzle import solves
 from overlay.peer import Peer
 from overlay.runtime.address import Address, Scope
-from overlay.runtime.chance import Rng
 from overlay.runtime.ports import Interface
 from overlay.wire.ticket import make_ticket
 from p2pnode import keyfile
@@ -36,6 +35,7 @@ from p2pnode.driver import EVENTS_KEPT, CommandFailed, Driver, NodeCrashed, Subs
 from p2pnode.lock import only_here, take_lock
 from p2pnode.parts import make_parts
 from p2pnode.paths import Home
+from p2pnode.record.recorder import Recorder, Unrecorded, Wanted, begin
 from p2pnode.store import Store, open_store
 from p2pnode.transport.interfaces import watch_interfaces
 from p2pnode.transport.lan import Lan
@@ -160,11 +160,13 @@ async def open_node(
     *,
     passphrase: str | None = None,
     progress: keyfile.Progress | None = None,
+    record: Wanted | None = None,
 ) -> AsyncIterator[Node]:
     """A node that serves while the context is open; leaving it says goodbye to peers and flushes the disk.
 
     `progress` is called from another thread while a new identity is searched. HomeError or LocalError says what is
     in the way (settings, key, lock, port, disk). NodeCrashed if the core raised: the body is then cancelled.
+    `record`: a file of all that the core is given, its key included (p2pnode.record).
     """
     parts = make_parts(config)
     network = parts.network
@@ -181,12 +183,15 @@ async def open_node(
                     "stop one, move its %s away, and it gets an identity of its own", home.key,
                 )  # fmt: skip
             store = await trio.to_thread.run_sync(open_store, home.db)
+            recorder: Recorder | Unrecorded = Unrecorded(store)
             try:
+                if record is not None:
+                    recorder = begin(record, network=network, pair=pair, apps=config.apps, storage=store)
                 peer = Peer(
-                    network=network, keys=pair, storage=store, apps=parts.apps, entropy=os.urandom,
-                    rng=Rng(int.from_bytes(os.urandom(8), "big")),
+                    network=network, keys=pair, apps=parts.apps, storage=recorder.storage, rng=recorder.rng,
+                    entropy=recorder.entropy,
                 )  # fmt: skip
-                driver = Driver(peer, udp, store)
+                driver = Driver(recorder.core(peer), udp, store)
                 lan = Lan(
                     Listings(network, pair.key, os.urandom),
                     udp.listen,
@@ -219,6 +224,7 @@ async def open_node(
                 if failure is not None:
                     raise failure
             finally:
+                recorder.close()
                 with trio.CancelScope(shield=True):
                     await trio.to_thread.run_sync(store.close)
 

@@ -27,6 +27,7 @@ LAZY = {
     "ticket": Lazy(f"{_COMMANDS}.ticket:ticket", "One line that another node joins with.", _DAILY),
     "peers": Lazy(f"{_COMMANDS}.peers:peers", "List, show and ping peers.", _SUBSYSTEMS),
     "dht": Lazy(f"{_COMMANDS}.dht:dht", "Store and find records.", _SUBSYSTEMS),
+    "replay": Lazy(f"{_COMMANDS}.replay:replay", "Feed a recording of a node to a fresh core.", _SUBSYSTEMS),
     "id": Lazy(f"{_COMMANDS}.id:id_group", "The identity of this home: show, new, export, import.", _SUBSYSTEMS),
     "network": Lazy(f"{_COMMANDS}.network:network", "Make the key of a private network.", _SUBSYSTEMS),
     "config": Lazy(f"{_COMMANDS}.config:config", "Show and check settings, list files.", _SUBSYSTEMS),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from p2pnode.config import Config
     from p2pnode.node import Node
     from p2pnode.paths import Home
+    from p2pnode.record.recorder import Wanted
 
 #: Tries between two updates of the line that counts.
 _TOLD_EVERY = 20_000
@@ -33,6 +34,7 @@ _TOLD_EVERY = 20_000
         "p2pnode run --join p2pnode1:…                  elsewhere: with a ticket (p2pnode ticket)",
         "p2pnode run --network office --network-key office.key",
         "p2pnode run --listen 127.0.0.1:0 --no-lan      for tests",
+        "p2pnode run --record today.rec                 and later: p2pnode replay today.rec",
     )
 )
 @click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where to serve; port 0 picks one. May be repeated.")
@@ -47,6 +49,14 @@ _TOLD_EVERY = 20_000
 @click.option(
     "--app", "apps", multiple=True, metavar="NAME", help="Application to run: a name, or package.module:Class."
 )
+@click.option(
+    "--record", type=click.Path(path_type=Path), metavar="FILE",
+    help="Record all that this run is given, for p2pnode replay. FILE holds the key of the node: keep it to yourself.",
+)
+@click.option(
+    "--record-limit", type=click.IntRange(1), default=1000, show_default=True, metavar="MB",
+    help="The recording ends at this size; the node goes on.",
+)
 @click.option("--config", "file", type=click.Path(path_type=Path), help="Settings, instead of node.toml in the home.")
 @click.argument("more_to_join", nargs=-1, metavar="")
 @pass_session
@@ -60,6 +70,8 @@ def run(
     puzzle_bits: int | None,
     bridge: str | None,
     apps: tuple[str, ...],
+    record: Path | None,
+    record_limit: int,
     file: Path | None,
     more_to_join: tuple[str, ...],
 ) -> int:
@@ -89,6 +101,7 @@ def run(
     config = load(home, file=file, options=options)
     log_file = session.log_file or config.log.file
     trace.set_up(level=config.log.level, verbosity=session.verbose, file=log_file)
+    wanted = _recording(record, record_limit)
     passphrase = _passphrase(home)
 
     import trio
@@ -96,13 +109,13 @@ def run(
     from p2pnode.driver import NodeCrashed
 
     try:
-        return trio.run(partial(_run, home, config, passphrase))
+        return trio.run(partial(_run, home, config, passphrase, wanted))
     except* NodeCrashed as crashes:
         # The driver has logged the traceback.
         fail(f"the node ended: {crashes.exceptions[0]}", see="the log above", start_it_again=session.command("run"))
 
 
-async def _run(home: Home, config: Config, passphrase: str | None) -> int:
+async def _run(home: Home, config: Config, passphrase: str | None, wanted: Wanted | None) -> int:
     import trio
 
     from p2pnode.control.server import serve
@@ -114,12 +127,14 @@ async def _run(home: Home, config: Config, passphrase: str | None) -> int:
         async with trio.open_nursery() as watching:
             watching.start_soon(_obey, signals, nodes, watching.cancel_scope)
             async with (
-                open_node(home, config, passphrase=passphrase, progress=_Counter().show) as node,
+                open_node(home, config, passphrase=passphrase, progress=_Counter().show, record=wanted) as node,
                 trio.open_nursery() as serving,
             ):
                 await serving.start(serve, node, home.socket)
                 nodes.append(node)
                 alone = await _greet(node, trio.current_time() - began)
+                if wanted is not None:
+                    say(f"{'recording':<13}  {wanted.path}   (holds the key of this node)")
                 if alone:
                     serving.start_soon(_tell_of_the_first, node, began)
                 await node.wait_stopped()
@@ -195,6 +210,18 @@ def _company(config: Config, peers: int) -> str:
         return f"{counted(peers, 'peer')} so far"
     looking = " and ".join(["on this LAN"] * config.lan + ["where --join says"] * bool(config.join))
     return f"no peer yet, looking {looking}" if looking else "alone: nothing to look for (no LAN, no --join)"
+
+
+def _recording(file: Path | None, megabytes: int) -> Wanted | None:
+    """Says at once, before a passphrase is asked for, that there is a file already."""
+    if file is None:
+        return None
+    from p2pnode.record.recorder import Wanted
+    from p2pnode.record.tape import exists
+
+    if os.path.lexists(file):
+        raise exists(file)
+    return Wanted(file, megabytes * 1_000_000)
 
 
 def _passphrase(home: Home) -> str | None:

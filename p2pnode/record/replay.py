@@ -1,0 +1,273 @@
+"""Feeds a recording to a fresh core and says whether it did the same, or where it first did something else."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from overlay.errors import BadMessage, LimitError, LocalError
+from overlay.identity.keys import KeyPair
+from overlay.identity.network import Network
+from overlay.peer import Peer
+from overlay.runtime.chance import Rng
+from overlay.runtime.ports import SECOND, Effect, Now
+from p2pnode.parts import load_apps
+from p2pnode.record.items import ACCOUNT_BYTES, Tag, account_text, accounts_of, call_of, effect_text, input_text
+from p2pnode.record.recorder import RecordedStorage, SeededEntropy
+from p2pnode.record.tape import NotARecording, open_reader
+
+
+@attrs.frozen(slots=True)
+class Difference:
+    """The first input at which the core did something else."""
+
+    input: int
+    at_s: float
+    #: The input, in words.
+    what: str
+    recorded: list[str]
+    replayed: list[str]
+
+
+@attrs.define(slots=True)
+class Verdict:
+    """What a replay has seen so far."""
+
+    #: Versions and names that made the recording; no secrets.
+    made_by: dict[str, Any]
+    inputs: dict[str, int] = attrs.field(factory=dict)
+    effects: int = 0
+    #: From the first input to the last one that was fed.
+    duration_s: float = 0.0
+    difference: Difference | None = None
+    #: Why the recorder stopped; None: it did not say, the node was killed.
+    ended: str | None = None
+    #: What is wrong with the file after what was fed, and where.
+    damage: str | None = None
+
+    @property
+    def fed(self) -> int:
+        return sum(self.inputs.values())
+
+
+class MemoryStore:
+    """An ordered storage in memory that refuses the writes that are told to `refuse`, by their number."""
+
+    def __init__(self) -> None:
+        self._data: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []
+        self._refusals: dict[int, str] = {}
+        self._writes = 0
+
+    def refuse(self, number: int, text: str) -> None:
+        self._refusals[number] = text
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._data.get(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._count()
+        self.load(key, value)
+
+    def load(self, key: bytes, value: bytes) -> None:
+        """As `put`, of what was there before the first write."""
+        if key not in self._data:
+            insort(self._keys, key)
+        self._data[key] = value
+
+    def delete(self, key: bytes) -> None:
+        self._count()
+        if self._data.pop(key, None) is not None:
+            del self._keys[bisect_left(self._keys, key)]
+
+    def scan(self, prefix: bytes, *, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Not to be written while it is open: RecordedStorage sees to that."""
+        at = bisect_right(self._keys, after) if after >= prefix else bisect_left(self._keys, prefix)
+        while at < len(self._keys) and self._keys[at].startswith(prefix):
+            key = self._keys[at]
+            yield key, self._data[key]
+            at += 1
+
+    def _count(self) -> None:
+        self._writes += 1
+        if (text := self._refusals.pop(self._writes, None)) is not None:
+            raise LimitError(text)
+
+
+@attrs.define(slots=True)
+class _Step:
+    """One input and what belongs to it."""
+
+    tag: int
+    now: Now
+    args: list[Any]
+    #: Numbers and texts of refused writes.
+    refusals: list[tuple[int, str]] = attrs.field(factory=list)
+    #: GAVE or RAISED; None: the node died within.
+    end: list[Any] | None = None
+
+
+class Replay:
+    """A recording that is open, and the core it is fed to: `run`, then `peer` is as it was there. `close` it."""
+
+    def __init__(self, path: Path) -> None:
+        """NotARecording if the file cannot be read up to its first input, SettingError if an application is missing."""
+        self._reader = open_reader(path)
+        self._items = iter(self._reader)
+        self._store = MemoryStore()
+        try:
+            header = self._header()
+            self._first = self._opening()
+            self.verdict = Verdict({name: header[name] for name in ("p2pnode", "python", "apps")})
+            self.peer = _peer_of(header, self._store)
+        except (BadMessage, KeyError, TypeError, ValueError, LocalError) as error:
+            self.close()
+            raise self._broken(f"{type(error).__name__}: {error}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._reader.close()
+
+    def run(self, *, to_ns: int | None = None, to_input: int | None = None) -> Verdict:
+        """Feed inputs until the core does something else, the file ends, or one comes that is later than `to_ns`
+        after the first, or is number `to_input` (the first is 1; it is fed). Once."""
+        verdict = self.verdict
+        first_ns: int | None = None
+        try:
+            for step in self._steps():
+                first_ns = step.now.mono_ns if first_ns is None else first_ns
+                elapsed = step.now.mono_ns - first_ns
+                if to_ns is not None and elapsed > to_ns:
+                    return verdict
+                name = Tag(step.tag).name.lower()
+                verdict.inputs[name] = verdict.inputs.get(name, 0) + 1
+                verdict.duration_s = elapsed / SECOND
+                verdict.difference = self._feed(step)
+                if verdict.difference is not None or verdict.fed == to_input:
+                    return verdict
+        except (BadMessage, ValueError) as error:  # ValueError: a tag of a later version
+            verdict.damage = f"{error} (at byte {self._reader.at})"
+        if self._reader.damage is not None:
+            verdict.damage = f"{self._reader.damage} (at byte {self._reader.at})"
+        return verdict
+
+    def _feed(self, step: _Step) -> Difference | None:
+        method, args = call_of(step.tag, step.args)
+        for number, text in step.refusals:
+            self._store.refuse(number, text)
+        raised: Exception | None = None
+        try:
+            getattr(self.peer, method)(step.now, *args)
+        except Exception as error:
+            raised = error
+        effects = self.peer.outbox()
+        self.verdict.effects += len(effects)
+        deadline = self.peer.next_deadline()
+        after = None if deadline is None else deadline - step.now.mono_ns
+        match step.end:
+            case None:  # nobody knows what it did there
+                return None
+            case [Tag.GAVE, recorded_after, accounts]:
+                if raised is None and recorded_after == after and accounts == accounts_of(effects):
+                    return None
+            case [Tag.RAISED, name, _]:
+                if raised is not None and type(raised).__name__ == name:
+                    return None
+        verdict = self.verdict
+        words = input_text(step.tag, step.args)
+        return Difference(verdict.fed, verdict.duration_s, words, _recorded(step.end), _done(effects, after, raised))
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def _header(self) -> dict[str, Any]:
+        match next(self._items, None):
+            case [Tag.HEADER, dict(header)]:
+                return header
+        raise self._broken(self._reader.damage or "it has no header")
+
+    def _opening(self) -> list[Any]:
+        """Fills the storage; returns the first input."""
+        for item in self._items:
+            match item:
+                case [Tag.ROWS, *rows]:
+                    for key, value in zip(rows[::2], rows[1::2], strict=True):
+                        self._store.load(key, value)
+                case [Tag.REFUSED, int(number), str(text)]:
+                    self._store.refuse(number, text)
+                case _:
+                    return item  # type: ignore[no-any-return]
+        raise self._broken(self._reader.damage or "it ends before the first input")
+
+    def _steps(self) -> Iterator[_Step]:
+        step: _Step | None = None
+        now = Now(0, 0)
+        for item in chain([self._first], self._items):
+            match item:
+                case [int(tag), int(mono_ns), int(wall_ms), *args] if tag >= Tag.START:
+                    if step is not None:
+                        yield step
+                    now = Now(now.mono_ns + mono_ns, now.wall_ms + wall_ms)
+                    step = _Step(tag, now, args)
+                case [Tag.REFUSED, int(number), str(text)] if step is not None:
+                    step.refusals.append((number, text))
+                case [Tag.GAVE, int() | None, bytes()] | [Tag.RAISED, str(), str()] if step is not None:
+                    step.end = item
+                    yield step
+                    step = None
+                case [Tag.END, str(reason)]:
+                    self.verdict.ended = reason
+                case _:
+                    raise BadMessage("an item that no recorder writes there")
+        if step is not None:
+            yield step
+
+    def _broken(self, reason: str) -> NotARecording:
+        facts = {"file": str(self._reader.path), "reason": reason, "at byte": str(self._reader.at)}
+        return NotARecording("the recording cannot be replayed", facts=facts)
+
+
+def replay(path: Path, *, to_ns: int | None = None, to_input: int | None = None) -> Verdict:
+    """The verdict alone; errors as those of Replay."""
+    opened = Replay(path)
+    try:
+        return opened.run(to_ns=to_ns, to_input=to_input)
+    finally:
+        opened.close()
+
+
+def _peer_of(header: dict[str, Any], store: MemoryStore) -> Peer:
+    network = header["network"]
+    return Peer(
+        network=Network(
+            network["name"], puzzle_bits=network["puzzle_bits"], psk=network["psk"],
+            params=tuple((name, value) for name, value in network["params"]),
+        ),
+        keys=KeyPair.from_seed(header["key"]), storage=RecordedStorage(store, lambda *_: None),
+        rng=Rng(header["rng"]), entropy=SeededEntropy(header["entropy"]), apps=load_apps(header["apps"]),
+    )  # fmt: skip
+
+
+def _recorded(end: list[Any]) -> list[str]:
+    match end:
+        case [Tag.GAVE, after, accounts]:
+            parts = [accounts[at : at + ACCOUNT_BYTES] for at in range(0, len(accounts), ACCOUNT_BYTES)]
+            return [*map(account_text, parts), _timer(after)]
+        case [_, name, text]:
+            return [f"raised {name}: {text}"]
+    return []
+
+
+def _done(effects: list[Effect], after: int | None, raised: Exception | None) -> list[str]:
+    texts = [effect_text(effect) for effect in effects]
+    return [*texts, _timer(after) if raised is None else f"raised {type(raised).__name__}: {raised}"]
+
+
+def _timer(after: int | None) -> str:
+    return "no timer" if after is None else f"timer in {after} ns"
