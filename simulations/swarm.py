@@ -15,7 +15,7 @@ from overlay.runtime.chance import Rng
 from overlay.runtime.ports import MS, SECOND, Core, Entropy, Ok, Outcome, Storage
 from simulations.engine import Engine, OnReport
 from simulations.host import MakePeer, seed_of
-from simulations.invariants import Broken, Invariant, checked
+from simulations.invariants import MAX_BROKEN, Broken, Invariant, checked
 from simulations.measures import Measures
 from simulations.network import Network
 from simulations.outcome import Verdict, judge
@@ -28,6 +28,20 @@ from simulations.scenario import Scenario
 _JOIN_AGAIN_S = (2, 5, 10, 30)
 #: What is under way at the end may take this long to end: every lookup has a deadline far below it.
 _GRACE_S = 120
+
+
+@attrs.frozen(slots=True)
+class Asked:
+    """A command of the scenario that ended."""
+
+    node: int
+    name: str
+    args: dict[str, Any]
+    began_ns: int
+    outcome: Outcome
+
+
+OnEnded = Callable[[Asked], object]
 
 
 @attrs.frozen(slots=True)
@@ -84,6 +98,8 @@ class Swarm:
         self._makers: dict[int, MakePeer] = {}
         #: Commands of the workload that have not ended.
         self.under_way = 0
+        #: Hear of every command of the scenario that ended.
+        self.ended: list[OnEnded] = []
         self._invariants: list[Invariant] = checked(self)
         self.broken: list[Broken] = []
         for _ in range(scenario.population.nodes):
@@ -184,6 +200,8 @@ class Swarm:
 
         def ended(outcome: Outcome) -> None:
             self.under_way -= 1
+            for listener in self.ended:
+                listener(Asked(node, name, args, began_ns, outcome))
             on_end(outcome, self.engine.now_ns - began_ns)
 
         self.engine.command(node, name, args, ended)
@@ -201,8 +219,7 @@ class Swarm:
             self.stop()
         interrupted = self._stopped
         if not interrupted:  # else what is under way had no time to end
-            for invariant in self._invariants:
-                self.broken += invariant.at_end(self)
+            self._check([broken for invariant in self._invariants for broken in invariant.at_end(self)])
         self.measures.counts["unfinished"] = self.under_way
         figures = self.figures()
         return RunEnd(
@@ -275,5 +292,12 @@ class Swarm:
     def _sample(self) -> None:
         for sampler in self.samplers:
             sampler(self)
-        for invariant in self._invariants:
-            self.broken += invariant.sample(self)
+        self._check([broken for invariant in self._invariants for broken in invariant.sample(self)])
+
+    def _check(self, broken: list[Broken]) -> None:
+        """Told once each, and a run that breaks everywhere tells the first."""
+        for one in broken:
+            if len(self.broken) < MAX_BROKEN and all(
+                (one.invariant, one.node) != (other.invariant, other.node) for other in self.broken
+            ):
+                self.broken.append(one)
