@@ -11,45 +11,27 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final
 
-from overlay.errors import LocalError, OverlayError
-from overlay.events import Event
+from overlay.errors import LocalError
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import (
-    MS,
-    Commit,
-    Compute,
-    Core,
-    Effect,
-    Failed,
-    Interface,
-    Now,
-    Ok,
-    Operate,
-    Outcome,
-    Report,
-    Result,
-    SendDatagram,
-    Sync,
-)
-from simulations.datagrams import REQUESTS, kind_of
-from simulations.host import WORKERS, Delays, Host, MakePeer, OnResult, seed_of
+from overlay.runtime.ports import MS, Core, Failed, Interface, Now
+from simulations.clock import WALL_START_MS
+from simulations.datagrams import REQUESTS
+from simulations.effects import Effects, OnReport
+from simulations.host import WORKERS, Host, MakePeer, OnResult, interfaces_of, seed_of
+from simulations.machines import Machines
 from simulations.network import Network
 from simulations.storage import MemoryStorage
+from simulations.streams import Streams
 from simulations.tracing import Trace
+from simulations.work import Delays, Work
 
-__all__ = ["Delays", "Engine", "MakePeer"]
+__all__ = ["WALL_START_MS", "Delays", "Engine", "MakePeer", "OnReport"]
 
-#: 2026-01-01 00:00 UTC in ms: where virtual wall clocks begin.
-WALL_START_MS: Final = 1_767_225_600_000
 #: Source of events that no node caused; comes first at every instant.
 _OUTSIDE: Final = -1
 #: Calls of handle_timer for one peer at one instant before the engine says that it spins.
 _MAX_TIMERS_AT_ONCE: Final = 1000
-
-
-#: (index of the node, time in ns, event).
-OnReport = Callable[[int, int, Event], object]
 #: (index of the sender, address it is for, bytes).
 OnDatagram = Callable[[int, Address, bytes], object]
 
@@ -79,19 +61,20 @@ class Engine:
         #: Events that were handled.
         self.events = 0
         self._make_peer = make_peer
-        self._delays = delays if delays is not None else Delays()
-        self._functions = functions if functions is not None else {}
-        self._operations = operations if operations is not None else {}
-        self._on_report = on_report
         #: Datagrams that were sent, by kind (overlay.wire.registry).
         self.kinds: dict[int, int] = {}
         #: Hear every datagram that a peer sends, before the network has it.
         self.taps: list[OnDatagram] = []
-        self._trace = Trace() if traced else None
-        self._hosts: list[Host] = []
+        self.inputs = Trace() if traced else None
+        self.hosts: list[Host] = []
         #: (time, source, counter, handler, host, life, a, b).
         self._heap: list[tuple[int, int, int, Callable[..., None], Host | None, int, Any, Any]] = []
         self._outside = 0
+        self.machines = Machines(self)
+        self._streams = Streams(self.network, self.hosts, lambda: self.now_ns, self.push, self.feed)
+        work = Work(delays or Delays(), functions or {}, operations or {})
+        self._effects = Effects(self, work, self._streams, on_report)
+        self._perform = self._effects.perform
 
     # --- nodes ---
 
@@ -99,15 +82,15 @@ class Engine:
         self, addresses: Sequence[Address], *, interfaces: Sequence[Interface] | None = None, site: int = 0
     ) -> int:
         """A node that is switched off; its index. Without `interfaces`, every address is on a /24 or /64."""
-        index = len(self._hosts)
+        index = len(self.hosts)
         self.network.attach(index, addresses, site=site)
         rng = Rng(seed_of(self.seed, "net", index))
-        self._hosts.append(Host(index, MemoryStorage(), rng, _interfaces(addresses, interfaces)))
+        self.hosts.append(Host(index, MemoryStorage(), rng, interfaces_of(addresses, interfaces)))
         return index
 
     def start(self, node: int) -> None:
         """Switch on: a fresh peer on what the storage kept."""
-        host = self._hosts[node]
+        host = self.hosts[node]
         if host.peer is not None:
             raise LocalError(f"node {node} runs already")
         host.life += 1
@@ -115,15 +98,17 @@ class Engine:
         host.workers_free_ns = [self.now_ns] * WORKERS
         rng = Rng(seed_of(self.seed, "peer", node, host.life))
         host.peer = peer = self._make_peer(node, host.storage, rng, host.entropy(self.seed))
-        self._feed(host, peer.start)
-        self._feed(host, peer.handle_network, host.interfaces)
+        self.feed(host, peer.start)
+        self.feed(host, peer.handle_network, host.interfaces)
 
     def kill(self, node: int, *, power_loss: bool = False) -> None:
         """Kill the process, or cut the power, without notice. Commands under way end with Failed."""
-        host = self._hosts[node]
+        host = self.hosts[node]
         if host.peer is None:
             return
-        host.peer = None
+        if host.streams:
+            self._streams.killed(host, power_loss=power_loss)
+        host.peer = host.pause = None
         host.life += 1
         if power_loss:
             host.storage.power_loss()
@@ -143,36 +128,42 @@ class Engine:
         self, node: int, addresses: Sequence[Address], *, interfaces: Sequence[Interface] | None = None, site: int = 0
     ) -> None:
         """The node is at other addresses from now on, and is told."""
-        host = self._hosts[node]
+        host = self.hosts[node]
         self.network.attach(node, addresses, site=site)
-        host.interfaces = _interfaces(addresses, interfaces)
+        self._streams.moved(host)
+        host.interfaces = interfaces_of(addresses, interfaces)
         if host.peer is not None:
-            self._feed(host, host.peer.handle_network, host.interfaces)
+            self.feed(host, host.peer.handle_network, host.interfaces)
 
     def skew(self, node: int, ms: int) -> None:
         """Set the wall clock of a node this much beside the common one."""
-        self._hosts[node].skew_ms = ms
+        self.machines.clock(node).skew_ms = ms
 
     def alive(self, node: int) -> bool:
-        return self._hosts[node].peer is not None
+        return self.hosts[node].peer is not None
+
+    def awake(self, node: int) -> bool:
+        """It runs, and neither sleeps nor is stopped."""
+        host = self.hosts[node]
+        return host.peer is not None and host.pause is None
 
     def life(self, node: int) -> int:
         """Counts its starts and ends."""
-        return self._hosts[node].life
+        return self.hosts[node].life
 
     def peer(self, node: int) -> Core:
         """The core itself, for looking only."""
-        peer = self._hosts[node].peer
+        peer = self.hosts[node].peer
         if peer is None:
             raise LocalError(f"node {node} is switched off")
         return peer
 
     def storage(self, node: int) -> MemoryStorage:
-        return self._hosts[node].storage
+        return self.hosts[node].storage
 
     def replace_storage(self, node: int, storage: MemoryStorage) -> None:
         """Another disk for a node that is switched off: an empty one, or a backup that was restored."""
-        host = self._hosts[node]
+        host = self.hosts[node]
         if host.peer is not None:
             raise LocalError(f"node {node} runs: its disk cannot be replaced")
         host.storage = storage
@@ -183,34 +174,32 @@ class Engine:
         return sum(count for kind, count in self.kinds.items() if kind in REQUESTS)
 
     def now_of(self, node: int) -> Now:
-        return Now(self.now_ns, WALL_START_MS + self.now_ns // MS + self._hosts[node].skew_ms)
+        clock, now_ns = self.hosts[node].clock, self.now_ns
+        return clock.now(now_ns) if clock is not None else Now(now_ns, WALL_START_MS + now_ns // MS)
 
     def __len__(self) -> int:
-        return len(self._hosts)
+        return len(self.hosts)
 
     # --- commands ---
 
     def command(self, node: int, name: str, args: dict[str, Any], on_result: OnResult) -> int:
         """Ask a peer something; `on_result` is called once. The id is for `cancel`."""
-        peer, host = self.peer(node), self._hosts[node]
+        peer, host = self.peer(node), self.hosts[node]
         host.next_command += 1
         command_id = host.next_command
         host.commands[command_id] = on_result
-        self._feed(host, peer.handle_command, command_id, name, args)
+        self.feed(host, peer.handle_command, command_id, name, args)
         return command_id
 
     def cancel(self, node: int, command_id: int) -> None:
         """The caller is gone: `on_result` will not be called."""
-        host = self._hosts[node]
+        host = self.hosts[node]
         if host.commands.pop(command_id, None) is not None and host.peer is not None:
-            self._feed(host, host.peer.handle_cancel, command_id)
+            self.feed(host, host.peer.handle_cancel, command_id)
 
     def inject(self, node: int, to: Address, data: bytes, *, source: Address | None = None) -> None:
         """Send what no peer made from the machine of a node, by a `source` that it may not own. Taps do not hear it."""
-        host = self._hosts[node]
-        for arrival in self.network.send(node, to, len(data), host.rng):
-            at_ns, target = self.now_ns + arrival.delay_ns, self._hosts[arrival.node]
-            self._push(host, at_ns, self._deliver, target, source or arrival.source, data, any_life=True)
+        self._effects.send(self.hosts[node], to, data, source)
 
     # --- time ---
 
@@ -249,18 +238,21 @@ class Engine:
 
     def trace(self) -> str:
         """Hash of every input that any peer got so far and every result, in order; needs `traced`."""
-        if self._trace is None:
+        if self.inputs is None:
             raise LocalError("this engine keeps no trace: make it with traced=True")
-        return self._trace.hexdigest()
+        return self.inputs.hexdigest()
 
     # --- inside ---
 
-    def _feed(self, host: Host, handle: Callable[..., None], *args: Any) -> None:
+    def feed(self, host: Host, handle: Callable[..., None], *args: Any) -> None:
         """One input to one peer, then its effects, then its timer."""
         peer = host.peer
         assert peer is not None
-        if self._trace is not None:
-            self._trace.input(self.now_ns, host.index, handle.__name__, args)
+        if host.pause is not None:
+            host.pause.held.append((handle, args))
+            return
+        if self.inputs is not None:
+            self.inputs.input(self.now_ns, host.index, handle.__name__, args)
         try:
             handle(self.now_of(host.index), *args)
         except Exception as error:
@@ -270,18 +262,20 @@ class Engine:
             self._perform(host, effect)
             if host.peer is not peer:  # killed by who heard of a result or an event
                 return
-        self._arm(host, peer.next_deadline())
+        self.arm(host, peer.next_deadline())
 
-    def _arm(self, host: Host, deadline: int | None) -> None:
-        """Have an event at `deadline` or before. A timer that is cancelled leaves its event, which finds nothing due;
-        as only an earlier one than all in the heap is added, they stay few."""
+    def arm(self, host: Host, deadline: int | None) -> None:
+        """Have an event at `deadline` (of the clock of the node) or before. A timer that is cancelled leaves its event,
+        which finds nothing due; as only an earlier one than all in the heap is added, they stay few."""
         if deadline is not None:
+            if host.clock is not None:
+                deadline = host.clock.time_of(deadline)
             at_ns = max(deadline, self.now_ns)
             if not host.armed_ns or at_ns < host.armed_ns[-1]:
                 host.armed_ns.append(at_ns)
-                self._push(host, at_ns, self._timer, host, None)
+                self.push(host, at_ns, self._timer, host, None)
 
-    def _push(
+    def push(
         self, source: Host, time_ns: int, handler: Callable[..., None], target: Host, a: Any, b: Any = None,
         *, any_life: bool = False,
     ) -> None:  # fmt: skip
@@ -289,87 +283,22 @@ class Engine:
         life = 0 if any_life else target.life
         heappush(self._heap, (time_ns, source.index, source.counter, handler, target, life, a, b))
 
-    def _perform(self, host: Host, effect: Effect) -> None:
-        delays = self._delays
-        match effect:
-            case SendDatagram(to, data):
-                kind = kind_of(data)
-                self.kinds[kind] = self.kinds.get(kind, 0) + 1
-                for tap in self.taps:
-                    tap(host.index, to, data)
-                for arrival in self.network.send(host.index, to, len(data), host.rng):
-                    at_ns, target = self.now_ns + arrival.delay_ns, self._hosts[arrival.node]
-                    # Any life: a datagram does not know that the process behind the port is another.
-                    self._push(host, at_ns, self._deliver, target, arrival.source, data, any_life=True)
-            case Result(command_id, outcome):
-                if self._trace is not None:
-                    self._trace.result(self.now_ns, host.index, command_id, outcome)
-                on_result = host.commands.pop(command_id, None)
-                if on_result is not None:
-                    on_result(outcome)
-            case Report(event):
-                if self._on_report is not None:
-                    self._on_report(host.index, self.now_ns, event)
-            case Commit(effect_id):
-                mark = host.storage.mark()
-                self._push(host, self.now_ns + delays.commit_ns, self._committed, host, effect_id, mark)
-            case Sync(effect_id):
-                mark = host.storage.mark()
-                self._push(host, self.now_ns + delays.sync_ns, self._synced, host, effect_id, mark)
-            case Compute(effect_id, function, args):
-                outcome = _outcome_of(self._functions, function, args)
-                free = host.workers_free_ns
-                worker = free.index(min(free))
-                free[worker] = max(self.now_ns, free[worker]) + delays.compute_ns(function, args)
-                self._push(host, free[worker], self._done, host, effect_id, outcome)
-            case Operate(effect_id, operation, args):
-                outcome = _outcome_of(self._operations, operation, (host.index, *args))
-                self._push(host, self.now_ns + delays.operate_ns, self._done, host, effect_id, outcome)
-
-    def _deliver(self, host: Host, source: Address, data: bytes) -> None:
-        assert host.peer is not None
-        self._feed(host, host.peer.handle_datagram, source, data)
-
-    def _committed(self, host: Host, effect_id: int, mark: int) -> None:
-        host.storage.commit(mark)
-        self._done(host, effect_id, Ok())
-
-    def _synced(self, host: Host, effect_id: int, mark: int) -> None:
-        host.storage.sync(mark)
-        self._done(host, effect_id, Ok())
-
-    def _done(self, host: Host, effect_id: int, outcome: Outcome) -> None:
-        assert host.peer is not None
-        self._feed(host, host.peer.handle_done, effect_id, outcome)
-
     def _timer(self, host: Host, _a: None, _b: None) -> None:
         host.armed_ns.pop()
+        if host.pause is not None:
+            return  # `resume` looks when it is wanted
         assert host.peer is not None
         deadline = host.peer.next_deadline()
-        if deadline is None or deadline > self.now_ns:
-            self._arm(host, deadline)
+        mono_ns = self.now_ns if host.clock is None else self.now_ns - host.clock.slept_ns
+        if deadline is None or deadline > mono_ns:
+            self.arm(host, deadline)
             return
         host.timers_at_once = host.timers_at_once + 1 if host.last_timer_ns == self.now_ns else 1
         host.last_timer_ns = self.now_ns
         if host.timers_at_once > _MAX_TIMERS_AT_ONCE:
             raise LocalError(f"node {host.index} wants its timer again and again at {self.now_ns} ns")
-        self._feed(host, host.peer.handle_timer)
-
-
-def _outcome_of(registry: dict[str, Callable[..., Any]], name: str, args: tuple[Any, ...]) -> Outcome:
-    if name not in registry:
-        raise LocalError(f"nothing is registered as {name!r}")
-    try:
-        return Ok(registry[name](*args))
-    except OverlayError as error:
-        return Failed("failed", str(error))
+        self.feed(host, host.peer.handle_timer)
 
 
 def _call(fn: Callable[[], object]) -> None:
     fn()
-
-
-def _interfaces(addresses: Sequence[Address], interfaces: Sequence[Interface] | None) -> tuple[Interface, ...]:
-    if interfaces is not None:
-        return tuple(interfaces)
-    return tuple(Interface(address.ip, 24 if address.is_v4 else 64, address.zone) for address in addresses)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import MS, Core, Entropy, Interface, Outcome, Storage
+from overlay.runtime.ports import Core, Entropy, Interface, Outcome, Storage
+from simulations.clock import Clock
+from simulations.pause import Pause
 from simulations.storage import MemoryStorage
+
+if TYPE_CHECKING:
+    from simulations.stream_end import End
+    from simulations.work import Disk
 
 #: Threads that a node would have for Compute.
 WORKERS: Final = 2
@@ -19,19 +26,6 @@ WORKERS: Final = 2
 #: (index, storage, rng, entropy) -> a fresh core; called again at every restart.
 MakePeer = Callable[[int, Storage, Rng, Entropy], Core]
 OnResult = Callable[[Outcome], object]
-
-
-@attrs.frozen(slots=True, kw_only=True)
-class Delays:
-    """How long the machine below a peer takes, in ns."""
-
-    #: One sqlite transaction in the WAL, without fsync.
-    commit_ns: int = 2 * MS
-    #: fsync of a consumer SSD.
-    sync_ns: int = 8 * MS
-    operate_ns: int = MS
-    #: (function, args) -> time on one of the two virtual workers.
-    compute_ns: Callable[[str, tuple[Any, ...]], int] = lambda function, args: 100_000
 
 
 @attrs.define(slots=True, eq=False)
@@ -43,8 +37,12 @@ class Host:
     #: Chance of the network for what this node sends.
     rng: Rng
     interfaces: tuple[Interface, ...]
-    #: Added to the common wall clock.
-    skew_ms: int = 0
+    #: None: its clocks are right.
+    clock: Clock | None = None
+    #: It does nothing for a while.
+    pause: Pause | None = None
+    #: None: the disk does what it should.
+    disk: Disk | None = None
     peer: Core | None = None
     #: Counts starts and ends; what an earlier life left in the heap is void.
     life: int = 0
@@ -57,6 +55,10 @@ class Host:
     last_timer_ns: int = -1
     next_command: int = 0
     commands: dict[int, OnResult] = attrs.Factory(dict)
+    #: By id; those that the peer closed stay until all is sent.
+    streams: dict[int, End] = attrs.Factory(dict)
+    #: Id for the next stream that another opens.
+    next_stream: int = 1
     workers_free_ns: list[int] = attrs.Factory(lambda: [0] * WORKERS)
 
     def entropy(self, seed: int) -> Entropy:
@@ -74,6 +76,13 @@ class Host:
             return out[:n]
 
         return draw
+
+
+def interfaces_of(addresses: Sequence[Address], interfaces: Sequence[Interface] | None) -> tuple[Interface, ...]:
+    """`interfaces`, or each address on a /24 or /64."""
+    if interfaces is not None:
+        return tuple(interfaces)
+    return tuple(Interface(address.ip, 24 if address.is_v4 else 64, address.zone) for address in addresses)
 
 
 def seed_of(*parts: object) -> int:

@@ -166,10 +166,10 @@ class Network:
             if queued_ns is None:
                 return self.lose("queue")
             wait_ns = queued_ns
-        if link.loss_ppm and rng.below(MILLION) < link.loss_ppm:
-            return self.lose("loss")
-        if link.bursts is not None and self._in_burst(here, link, rng):
-            return self.lose("burst")
+        if (link.loss_ppm or link.bursts is not None) and (
+            loss := self.lost_on_line(sender, receiver, rng)
+        ) is not None:
+            return self.lose(loss)
         first = Arrival(wait_ns + link.delay(here.region, there.region, rng), receiver, source)
         if link.duplicate_ppm and rng.below(MILLION) < link.duplicate_ppm:
             return first, Arrival(wait_ns + link.delay(here.region, there.region, rng), receiver, source)
@@ -210,6 +210,18 @@ class Network:
 
     def link_between(self, one: int, other: int) -> Link:
         return self._links.get((min(one, other), max(one, other)), self.link) if self._links else self.link
+
+    def lost_on_line(self, sender: int, receiver: int, rng: Rng) -> str | None:
+        """Whether the line loses one, and to what."""
+        link, here = self.link_between(sender, receiver), self._nodes[sender]
+        if link.loss_ppm and rng.below(MILLION) < link.loss_ppm:
+            return "loss"
+        bursts = link.bursts
+        if bursts is None:
+            return None
+        if rng.below(MILLION) < (bursts.end_ppm if here.bad else bursts.begin_ppm):
+            here.bad = not here.bad
+        return "burst" if here.bad and rng.below(MILLION) < bursts.loss_ppm else None
 
     def delay(self, sender: int, receiver: int, rng: Rng) -> int:
         """Of something that is not lost, in ns."""
@@ -254,11 +266,3 @@ class Network:
         """The own address that a gateway would translate for `to`."""
         fit = (address for address in node.addresses if address.scope is Scope.PRIVATE and address.is_v4 and to.is_v4)
         return next(fit, None)
-
-    def _in_burst(self, here: _Node, link: Link, rng: Rng) -> bool:
-        """Whether a datagram is lost to the state of the line of its sender, which may change before it."""
-        bursts = link.bursts
-        assert bursts is not None
-        if rng.below(MILLION) < (bursts.end_ppm if here.bad else bursts.begin_ppm):
-            here.bad = not here.bad
-        return here.bad and rng.below(MILLION) < bursts.loss_ppm

@@ -94,6 +94,10 @@ class MemoryStorage:
             count += 1
         del self._log[:count]
 
+    def forget(self, mark: int) -> None:
+        """The write that this mark was for failed; what it would have covered waits for the next."""
+        self._marks.remove(mark)
+
     def crash(self) -> None:
         """The process died: keep what was committed."""
         self._log = [write for write in self._log if write.position <= self._committed]

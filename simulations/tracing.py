@@ -12,7 +12,7 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Any, Final
 
-from overlay.runtime.ports import Ok, Outcome
+from overlay.runtime.ports import Ok, Outcome, StreamData
 
 #: Tag, key, head of the payload (3 bytes at most), kind, request id, stamp: simulations.datagrams. A head of 2 bytes
 #: leaves one byte of `to`, which is not signed either.
@@ -74,5 +74,7 @@ def _said_of(arg: Any) -> Any:
             return len(arg)
         case Ok():
             return "ok"
+        case StreamData(id, data):
+            return id, len(data)
         case _:
             return arg

@@ -6,6 +6,7 @@ the values below, then drains `outbox()`. It must do what each effect says and n
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -132,7 +133,111 @@ class Report:
     event: Event
 
 
-Effect = SendDatagram | Commit | Sync | Compute | Operate | Result | Report
+@attrs.frozen(slots=True)
+class StreamOpen:
+    """Connect an ordered stream of bytes. `id` is even and new; StreamOpened or StreamClosed follows.
+
+    Streams that others open have odd ids, which the shell gives.
+    """
+
+    id: int
+    to: Address
+
+
+@attrs.frozen(slots=True)
+class StreamKeys:
+    """The handshake is over: from the next byte on in either direction the shell seals and opens records with
+    these. A swarm carries plaintext and ignores them."""
+
+    id: int
+    #: 32 bytes each.
+    sending: bytes
+    receiving: bytes
+
+
+@attrs.frozen(slots=True)
+class StreamSend:
+    """The shell owns `data` until StreamSent has told all of it; a peer bounds what it has given and not been told.
+    Void if the stream has ended."""
+
+    id: int
+    data: bytes
+
+
+@attrs.frozen(slots=True)
+class StreamGrant:
+    """The peer takes `n` more bytes. Until then the other side is held back: a stream begins with none granted."""
+
+    id: int
+    n: int
+
+
+@attrs.frozen(slots=True)
+class StreamClose:
+    """No more of this stream, no event of it either. What was given to StreamSend before still arrives, if the
+    other side takes it; what it sent and this side was not given is lost."""
+
+    id: int
+
+
+StreamEffect = StreamOpen | StreamKeys | StreamSend | StreamGrant | StreamClose
+Effect = SendDatagram | Commit | Sync | Compute | Operate | Result | Report | StreamEffect
+
+
+class StreamEnd(enum.Enum):
+    """Why a stream is over."""
+
+    #: The other side closed it, and all that it sent before was given.
+    CLOSED = "closed"
+    #: Nobody there takes streams.
+    REFUSED = "refused"
+    #: The process at the other end died; what was on its way is lost.
+    RESET = "reset"
+    #: Nothing was acknowledged for too long; what was on its way may be lost.
+    TIMED_OUT = "timed_out"
+
+
+@attrs.frozen(slots=True)
+class StreamOpened:
+    """Connected. `peer`: the other end, as this side sees it."""
+
+    id: int
+    peer: Address
+    #: The other side opened it.
+    incoming: bool
+
+
+@attrs.frozen(slots=True)
+class StreamData:
+    """The next bytes; never more than were granted. How they were cut when they were sent does not show."""
+
+    id: int
+    data: bytes
+
+
+@attrs.frozen(slots=True)
+class StreamSent:
+    """`n` more bytes were taken by the network: the shell holds them no longer. Not that they arrived."""
+
+    id: int
+    n: int
+
+
+@attrs.frozen(slots=True)
+class StreamClosed:
+    """The last event of a stream, unless the peer closed it itself: then there is none."""
+
+    id: int
+    reason: StreamEnd
+
+
+StreamEvent = StreamOpened | StreamData | StreamSent | StreamClosed
+
+
+class StreamCore(Protocol):
+    """A Core that takes streams has this, too. A shell refuses those that others open to a core without."""
+
+    def handle_stream(self, now: Now, event: StreamEvent, /) -> None: ...
 
 
 class Core(Protocol):
