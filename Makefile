@@ -1,5 +1,5 @@
 # Every target makes .venv by itself; Python 3.11 or newer with its venv module is all that must be there.
-#   make demo [ONCE=1] [PEERS=5]    make test    make check    make lan (root)
+#   make demo [ONCE=1] [PEERS=5]    make test    make check    make lan (root)    make web (chromium)
 #   make soak    make bench    make nightly    make clean              make TARGET PYTHON=python3.12
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ ARGS   ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lan soak bench nightly clean
+.PHONY: help demo test check lan web soak bench nightly clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -21,6 +21,7 @@ demo: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest $(ARGS)
 	@echo 'make test: tests/lan (hosts in network namespaces) were not run here; as root: make lan'
+	@echo 'make test: tests/web (pages in Chromium) were not run here: make web'
 
 check: $(VENV)/test.stamp
 	@$(BIN)/ruff check --quiet .
@@ -31,6 +32,10 @@ check: $(VENV)/test.stamp
 lan: $(VENV)/test.stamp
 	@test "$$(id -u)" = 0 || { echo 'make lan: needs root, to make network namespaces. Nothing was run.' >&2; exit 1; }
 	@$(BIN)/python -m pytest -m lan tests/lan $(ARGS)
+
+# With Debian's chromium. What is missing fails a test here too.
+web: $(VENV)/test.stamp
+	@$(BIN)/python -m pytest -m web tests/web $(ARGS)
 
 soak: $(VENV)/soak.stamp
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak -o faulthandler_timeout=1800 $(ARGS)

@@ -24,12 +24,13 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "desk"))
 
 #: Folders whose tests carry a marker without saying so.
-MARKED_FOLDERS = ("interop", "lan", "soak")
+MARKED_FOLDERS = ("interop", "lan", "soak", "web")
 
 #: Tool -> Debian package.
 PACKAGES = {
     "avahi-browse": "avahi-utils",
     "avahi-daemon": "avahi-daemon",
+    "chromium": "chromium",
     "dbus-daemon": "dbus",
     "ip": "iproute2",
     "nft": "nftables",

@@ -39,7 +39,7 @@ class Chromium:
     _last_id: int = 0
     _buffer: bytes = b""
     complaints: list[str] = attrs.Factory(list)
-    _events: list[str] = attrs.Factory(list)
+    _events: list[tuple[str, dict[str, Any]]] = attrs.Factory(list)
 
     async def open(self, url: str, *, width: int, height: int = 900, dark: bool = False) -> None:
         """Load a page into a window of that size; returns when it is loaded."""
@@ -57,8 +57,7 @@ class Chromium:
         )
         self._events.clear()
         await self.call("Page.navigate", url=url)
-        while "Page.loadEventFired" not in self._events:
-            self._heard(await self._message())
+        await self._wait("Page.loadEventFired")
 
     async def evaluate(self, script: str) -> Any:
         """The JSON-ready value of an expression; ChromiumError if it throws."""
@@ -66,6 +65,17 @@ class Chromium:
         if "exceptionDetails" in answer:
             raise ChromiumError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
+
+    async def download(self, click: str, folder: Path) -> Path:
+        """The file that comes of an expression which clicks on something."""
+        await self.call(
+            "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), eventsEnabled=True
+        )
+        self._events.clear()
+        await self.evaluate(click)
+        name = (await self._wait("Browser.downloadWillBegin"))["suggestedFilename"]
+        await self._wait("Browser.downloadProgress", state="completed")
+        return folder / name
 
     async def screenshot(self, path: Path) -> None:
         """The whole page."""
@@ -86,9 +96,17 @@ class Chromium:
                 return dict(answer["result"])
             self._heard(answer)
 
+    async def _wait(self, method: str, **params: Any) -> dict[str, Any]:
+        """For an event since `_events` was cleared, with these parameters."""
+        while True:
+            for name, found in self._events:
+                if name == method and params.items() <= found.items():
+                    return found
+            self._heard(await self._message())
+
     def _heard(self, message: dict[str, Any]) -> None:
         params = message.get("params", {})
-        self._events.append(message.get("method", ""))
+        self._events.append((message.get("method", ""), params))
         match message.get("method"):
             case "Runtime.exceptionThrown":
                 self.complaints.append(str(params["exceptionDetails"]))
