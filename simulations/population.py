@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from overlay.app import App
-from overlay.identity.keys import KeyPair, Verifier, verify
+from overlay.identity.keys import KeyPair, Signer, Verifier, verify
 from overlay.identity.network import Network as Realm
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.identity.puzzle import solves
@@ -103,6 +103,11 @@ class Population:
             self._keys[index] = keys
         return keys
 
+    def signer(self, index: int) -> Signer:
+        """What it signs with in this swarm."""
+        keys = self.keys(index)
+        return keys if self.codec is Codec.REAL else FakeKeyPair(keys.key)
+
     def set_keys(self, index: int, keys: KeyPair) -> None:
         """For who chooses its id: a Sybil with a ground key."""
         self._keys[index] = keys
@@ -122,9 +127,7 @@ class Population:
         return format_id(self.id(index))
 
     def peer(self, index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Peer:
-        keys = self.keys(index)
-        real = self.codec is Codec.REAL
         return Peer(
-            network=self.realm, keys=keys if real else FakeKeyPair(keys.key), storage=storage, rng=rng,
+            network=self.realm, keys=self.signer(index), storage=storage, rng=rng,
             entropy=entropy, verifier=self.verifier, book=self.book, codec=self._wire, apps=self.apps(index),
         )  # fmt: skip

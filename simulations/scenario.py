@@ -64,6 +64,16 @@ ADVERSARIES: Registry[Part] = Registry(
     "kind",
     {
         "colluding-routers": "simulations.adversaries.routers:ColludingRouters",
+        "eclipse": "simulations.adversaries.sybils:Eclipse",
+        "sybil-flood": "simulations.adversaries.sybils:SybilFlood",
+        "table-poisoning": "simulations.adversaries.poisoning:TablePoisoning",
+        "silent-droppers": "simulations.adversaries.silent:SilentDroppers",
+        "slow-peers": "simulations.adversaries.silent:SlowPeers",
+        "replayers": "simulations.adversaries.replay:Replayers",
+        "forgers": "simulations.adversaries.forgers:Forgers",
+        "equivocators": "simulations.adversaries.equivocators:Equivocators",
+        "flooders": "simulations.adversaries.flood:Flooders",
+        "reflectors": "simulations.adversaries.flood:Reflectors",
     },
 )
 

@@ -57,7 +57,8 @@ class Lookups:
 
 @attrs.frozen(slots=True, kw_only=True)
 class PutGet:
-    """Random honest nodes put values; later others get them. `get` counts values that were acknowledged."""
+    """Random honest nodes put values; later others get them. `get` counts values that were acknowledged, `get_wrong`
+    gets that gave another value than was put."""
 
     values: int = attrs.field(default=100, validator=positive)
     gets: int = attrs.field(default=500, validator=positive)
@@ -101,5 +102,7 @@ class PutGet:
             right = isinstance(outcome, Ok) and outcome.value["value"] == value
             rpcs = outcome.value["rpcs"] if isinstance(outcome, Ok) else 0
             swarm.measures.operation("get").add(began_ns, took_ns, right, rpcs=rpcs)
+            # Not found is one thing, another's value is another.
+            swarm.measures.count("get_wrong", isinstance(outcome, Ok) and not right)
 
         swarm.ask(node, "get", {"key": key}, ended)
