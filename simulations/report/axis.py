@@ -16,7 +16,7 @@ def ticks(top: float, *, about: int = 4, whole: bool = False) -> list[float]:
     power = 10.0 ** floor(log10(rough))
     step = next((s * power for s in _STEPS if s * power >= rough), 10 * power)
     if whole:
-        step = max(1.0, ceil(step))
+        step = float(max(1, ceil(step)))
     return [i * step for i in range(ceil(round(top / step, 9)) + 1)]
 
 
