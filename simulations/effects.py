@@ -23,13 +23,18 @@ OnReport = Callable[[int, int, Event], object]
 class Effects:
     """Those of the peers of one engine."""
 
-    __slots__ = ("_engine", "_on_report", "_streams", "_work")
+    __slots__ = ("_engine", "_on_report", "_streams", "_work", "arrivals", "arriving", "delivered", "refused")
 
     def __init__(self, engine: Engine, work: Work, streams: Streams, on_report: OnReport | None) -> None:
         self._engine = engine
         self._work = work
         self._streams = streams
         self._on_report = on_report
+        #: Datagrams that the network let pass, copies counted; of them, those that a peer got, and those that were
+        #: lost on arrival.
+        self.arrivals = self.delivered = self.refused = 0
+        #: Handlers of datagrams that are under way.
+        self.arriving = (self._deliver, self._queue)
 
     def perform(self, host: Host, effect: Effect) -> None:
         """Nothing reaches the peer before this call ends: what comes of an effect is an event."""
@@ -47,6 +52,7 @@ class Effects:
                     engine.inputs.result(now_ns, host.index, command_id, outcome)
                 on_result = host.commands.pop(command_id, None)
                 if on_result is not None:
+                    engine.commands_ended += 1
                     on_result(outcome)
             case Report(event):
                 if self._on_report is not None:
@@ -70,6 +76,7 @@ class Effects:
         """Give the network a datagram; `source`: what its receiver is to take for its source."""
         engine, network = self._engine, self._engine.network
         for arrival in network.send(host.index, to, len(data), host.rng, now_ns=engine.now_ns):
+            self.arrivals += 1
             deliver = self._queue if arrival.node in network.downs else self._deliver
             at_ns, target = engine.now_ns + arrival.delay_ns, engine.hosts[arrival.node]
             # Any life: a datagram does not know that the process behind the port is another.
@@ -81,14 +88,17 @@ class Effects:
         wait_ns = engine.network.downs[host.index].take(len(data), engine.now_ns)
         if wait_ns is None:
             engine.network.lose("queue")
+            self.refused += 1
         else:
             engine.push(host, engine.now_ns + wait_ns, self._deliver, host, source, data, any_life=True)
 
     def _deliver(self, host: Host, source: Address, data: bytes) -> None:
         if host.pause is not None and (reason := host.pause.refuses(len(data))) is not None:
             self._engine.network.lose(reason)
+            self.refused += 1
             return
         assert host.peer is not None
+        self.delivered += 1
         self._engine.feed(host, host.peer.handle_datagram, source, data)
 
     def _committed(self, host: Host, effect_id: int, mark: int) -> None:

@@ -70,11 +70,19 @@ class Engine:
         #: (time, source, counter, handler, host, life, a, b).
         self._heap: list[tuple[int, int, int, Callable[..., None], Host | None, int, Any, Any]] = []
         self._outside = 0
+        #: When a node last began, ended or moved.
+        self.changed_ns = 0
+        #: Commands that were given, and those that were answered, cancelled or died with their node.
+        self.commands_given = self.commands_ended = 0
+        #: Datagrams that arrived where no process was.
+        self.undelivered = 0
         self.machines = Machines(self)
         self._streams = Streams(self.network, self.hosts, lambda: self.now_ns, self.push, self.feed)
-        work = Work(delays or Delays(), functions or {}, operations or {})
-        self._effects = Effects(self, work, self._streams, on_report)
-        self._perform = self._effects.perform
+        work = Work(  # not `or`: an empty registry may be filled later
+            delays or Delays(), {} if functions is None else functions, {} if operations is None else operations
+        )
+        self.effects = Effects(self, work, self._streams, on_report)
+        self._perform = self.effects.perform
 
     # --- nodes ---
 
@@ -94,6 +102,7 @@ class Engine:
         if host.peer is not None:
             raise LocalError(f"node {node} runs already")
         host.life += 1
+        self.changed_ns = self.now_ns
         host.armed_ns.clear()
         host.workers_free_ns = [self.now_ns] * WORKERS
         rng = Rng(seed_of(self.seed, "peer", node, host.life))
@@ -110,6 +119,7 @@ class Engine:
             self._streams.killed(host, power_loss=power_loss)
         host.peer = host.pause = None
         host.life += 1
+        self.changed_ns = self.now_ns
         if power_loss:
             host.storage.power_loss()
         else:
@@ -117,6 +127,7 @@ class Engine:
         # The garbage collector will close the coroutines of the dead peer, who knows when: cut them off.
         host.storage = host.storage.copy()
         commands, host.commands = host.commands, {}
+        self.commands_ended += len(commands)
         for on_result in commands.values():
             on_result(Failed("failed", f"node {node} was killed"))
 
@@ -131,6 +142,7 @@ class Engine:
         host = self.hosts[node]
         self.network.attach(node, addresses, site=site)
         self._streams.moved(host)
+        self.changed_ns = self.now_ns
         host.interfaces = interfaces_of(addresses, interfaces)
         if host.peer is not None:
             self.feed(host, host.peer.handle_network, host.interfaces)
@@ -167,6 +179,7 @@ class Engine:
         if host.peer is not None:
             raise LocalError(f"node {node} runs: its disk cannot be replaced")
         host.storage = storage
+        host.disks += 1
 
     @property
     def requests(self) -> int:
@@ -188,18 +201,21 @@ class Engine:
         host.next_command += 1
         command_id = host.next_command
         host.commands[command_id] = on_result
+        self.commands_given += 1
         self.feed(host, peer.handle_command, command_id, name, args)
         return command_id
 
     def cancel(self, node: int, command_id: int) -> None:
         """The caller is gone: `on_result` will not be called."""
         host = self.hosts[node]
-        if host.commands.pop(command_id, None) is not None and host.peer is not None:
-            self.feed(host, host.peer.handle_cancel, command_id)
+        if host.commands.pop(command_id, None) is not None:
+            self.commands_ended += 1
+            if host.peer is not None:
+                self.feed(host, host.peer.handle_cancel, command_id)
 
     def inject(self, node: int, to: Address, data: bytes, *, source: Address | None = None) -> None:
         """Send what no peer made from the machine of a node, by a `source` that it may not own. Taps do not hear it."""
-        self._effects.send(self.hosts[node], to, data, source)
+        self.effects.send(self.hosts[node], to, data, source)
 
     # --- time ---
 
@@ -219,7 +235,14 @@ class Engine:
             handler(a)
         elif life in (0, host.life) and host.peer is not None:
             handler(host, a, b)
+        elif handler in self.effects.arriving:
+            self.undelivered += 1
         return True
+
+    def under_way(self) -> int:
+        """Datagrams between two nodes. Looks at every event to come."""
+        arriving = self.effects.arriving
+        return sum(event[3] in arriving for event in self._heap)
 
     def run_until(self, time_ns: int) -> None:
         heap = self._heap

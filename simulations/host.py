@@ -46,6 +46,8 @@ class Host:
     peer: Core | None = None
     #: Counts starts and ends; what an earlier life left in the heap is void.
     life: int = 0
+    #: Counts the disks that replaced another.
+    disks: int = 0
     #: Counts the events that this node caused.
     counter: int = 0
     entropy_used: int = 0
