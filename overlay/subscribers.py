@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from overlay.dht.providers import provide, providers
+from overlay.dht.providers import provide, some_providers
 from overlay.dht.state import V4, V6, DhtState, may_pass
 from overlay.gossip.service import Gossip
 from overlay.gossip.state import GossipState
@@ -43,7 +43,7 @@ class DhtDirectory:
     async def find(self, key: bytes) -> list[Contact]:
         """Raises LimitError if too many lookups run."""
         dht = self.dht
-        found, _ = await providers(dht, key, paths=_PATHS)
+        found = await some_providers(dht, key, paths=_PATHS)
         return [
             dht.endpoint.book.contact(provider.record.provider, provider.address)
             for provider in found

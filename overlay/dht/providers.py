@@ -32,6 +32,8 @@ class ProviderCollector(Collector):
     key: bytes
     found: dict[bytes, Provider] = attrs.Factory(dict)
     more: dict[Contact, bytes] = attrs.Factory(dict)
+    #: Holders whose page was the last.
+    ended: list[Contact] = attrs.Factory(list)
     holders: int = 0
 
     def take(self, contact: Contact, message: Message) -> bool:
@@ -40,6 +42,8 @@ class ProviderCollector(Collector):
         self.holders += 1
         if message.next is not None:
             self.more[contact] = message.next
+        else:
+            self.ended.append(contact)
         network, verifier = self.dht.endpoint.network, self.dht.endpoint.verifier
         for raw, packed in message.providers:
             record = decode_provider(raw, network, verifier)
@@ -59,16 +63,7 @@ class ProviderCollector(Collector):
 
 async def providers(dht: DhtState, key: bytes, *, paths: int = PATHS) -> tuple[list[Provider], int]:
     """All that the holders asked know, freshest first, and the RPCs it took."""
-    collector = ProviderCollector(dht, key)
-    for raw, packed in dht.store.providers(key, None, MAX_PROVIDERS_PER_KEY, dht.loop.now.wall_ms)[0]:
-        try:
-            record = decode_provider(raw, dht.endpoint.network, dht.endpoint.verifier)
-        except BadMessage:
-            continue  # it was stored when this home belonged to another network
-        collector.found[record.provider] = Provider(record, unpack_address(packed))
-    question = FindProviders(key=key, after=None)
-    lookup = start_lookup(dht, int.from_bytes(key, "big"), question, collector=collector, paths=paths)
-    rpcs = (await lookup.run()).rpcs
+    collector, rpcs = await _look_up(dht, key, None, paths)
     with dht.loop.move_on_after(LOOKUP_DEADLINE_S * SECOND):  # a holder may answer each page as late as it can
         for contact in tuple(collector.more):
             for _ in range(_MAX_PAGES):
@@ -82,6 +77,33 @@ async def providers(dht: DhtState, key: bytes, *, paths: int = PATHS) -> tuple[l
                 except (TimedOut, LimitError, BadMessage):
                     break
     return sorted(collector.found.values(), key=lambda provider: -provider.record.seq), rpcs
+
+
+async def some_providers(dht: DhtState, key: bytes, *, paths: int = PATHS) -> list[Provider]:
+    """A few of them, others for every asker: a page of each holder, from a point that the asker draws. The order
+    of providers is another one at each holder, and known to nobody else."""
+    collector, _ = await _look_up(dht, key, dht.rng.bytes(8), paths)
+    for contact in tuple(collector.ended):  # it is a circle
+        try:
+            _, answer = await dht.endpoint.call(contact, FindProviders(key=key, after=None))
+            collector.take(contact, answer)
+        except (TimedOut, LimitError, BadMessage):
+            continue
+    return list(collector.found.values())
+
+
+async def _look_up(dht: DhtState, key: bytes, after: bytes | None, paths: int) -> tuple[ProviderCollector, int]:
+    """What we hold, and the first page of others; the RPCs that it took."""
+    collector = ProviderCollector(dht, key)
+    for raw, packed in dht.store.providers(key, None, MAX_PROVIDERS_PER_KEY, dht.loop.now.wall_ms)[0]:
+        try:
+            record = decode_provider(raw, dht.endpoint.network, dht.endpoint.verifier)
+        except BadMessage:
+            continue  # it was stored when this home belonged to another network
+        collector.found[record.provider] = Provider(record, unpack_address(packed))
+    question = FindProviders(key=key, after=after)
+    lookup = start_lookup(dht, int.from_bytes(key, "big"), question, collector=collector, paths=paths)
+    return collector, (await lookup.run()).rpcs
 
 
 async def provide(dht: DhtState, key: bytes, *, seq: int, expires_ms: int) -> tuple[int, int]:

@@ -254,8 +254,10 @@ class MeshUpkeep:
         fresh = [kept for kept in topic.recent.values() if not kept.offered and now_ns - kept.at_ns >= BEAT_NS // 2]
         if not fresh:
             return
-        outside = [contact for key, contact in topic.roster.known.items() if key not in topic.mesh]
-        for contact in state.rng.sample(outside, LAZY):
+        outside = [contact for contact in topic.roster.candidates(state.rng) if contact.key not in topic.mesh]
+        for contact in outside[:LAZY]:
+            if not state.directory.may_probe(contact):
+                continue
             missing = exchange.missing(topic, contact.key)
             if missing:
                 exchange.offer(topic, contact, missing)
