@@ -121,6 +121,7 @@ class Engine:
         host.life += 1
         self.changed_ns = self.now_ns
         if power_loss:
+            host.power_cuts += 1
             host.storage.power_loss()
         else:
             host.storage.crash()

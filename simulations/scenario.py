@@ -57,6 +57,8 @@ WORKLOADS: Registry[Part] = Registry(
         "lookup": "simulations.workload:Lookups",
         "put-get": "simulations.workload:PutGet",
         "updates": "simulations.updates:Updates",
+        "publish": "simulations.messages:Publish",
+        "app-command": "simulations.messages:AppCommand",
     },
 )
 ADVERSARIES: Registry[Part] = Registry(
@@ -78,6 +80,16 @@ ADVERSARIES: Registry[Part] = Registry(
 )
 
 
+def loadable(_instance: Any, attribute: Any, names: tuple[str, ...]) -> None:
+    """A validator: the applications can be made, and can run beside each other."""
+    from simulations.apps import factory  # for who runs some: most scenarios have none
+
+    try:
+        factory(names)
+    except ValueError as error:
+        raise ValueError(str(error), attribute) from error
+
+
 @attrs.frozen(slots=True, kw_only=True)
 class Population:
     """Who takes part."""
@@ -91,8 +103,8 @@ class Population:
     bootstraps: int = attrs.field(default=3, validator=positive)
     #: Bits of the puzzle of this network; keys that solve it are looked for, so keep it small.
     puzzle_bits: int = attrs.field(default=0, validator=between(0, 12))
-    #: Applications that every honest node runs: `package.module:Class`.
-    apps: tuple[str, ...] = ()
+    #: Applications that every honest node runs: `package.module:Class`, or names as of `p2pnode run --app`.
+    apps: tuple[str, ...] = attrs.field(default=(), validator=loadable)
 
 
 @attrs.frozen(slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from overlay.events import Event
 from overlay.identity.network import Network as Realm
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import MS, SECOND, Core, Entropy, Ok, Outcome, Storage
+from simulations.apps import SwarmApps, count_events, factory
 from simulations.engine import Engine, OnReport
 from simulations.host import MakePeer, seed_of
 from simulations.invariants import MAX_BROKEN, Broken, Invariant, checked
@@ -83,15 +84,18 @@ class Swarm:
         self.measures = Measures()
         #: Node -> name of the adversary that it is; all others are honest.
         self.adversaries: dict[int, str] = {}
+        running = SwarmApps(apps if apps is not None else factory(scenario.population.apps))
         self.population = Population(
             seed, Realm("swarm", puzzle_bits=scenario.population.puzzle_bits), codec,
-            lan=scenario.population.place == "lan", apps=apps if apps is not None else lambda index: (),
+            lan=scenario.population.place == "lan", apps=running,
         )  # fmt: skip
         self.network = Network(link_of(scenario.link))
         self.engine = Engine(
-            self._make_peer, seed=seed, network=self.network, on_report=self._on_report, traced=True
-        )
-        self.watchers: list[OnReport] = [on_report] if on_report is not None else []
+            self._make_peer, seed=seed, network=self.network, on_report=self._on_report, traced=True,
+            functions=running.functions, operations=running.operations,
+        )  # fmt: skip
+        self.watchers: list[OnReport] = [count_events(self.measures.count)]
+        self.watchers += [on_report] if on_report is not None else []
         #: Called every `sample_s`: who adds one measures something over time (simulations.samples).
         self.samplers: list[Sampler] = list(SAMPLERS)
         self._stopped = False

@@ -116,3 +116,5 @@ def _outcome_of(registry: Mapping[str, Callable[..., Any]], name: str, args: tup
         return Ok(registry[name](*args))
     except OverlayError as error:
         return Failed("failed", str(error))
+    except Exception as error:  # as p2pnode.driver: the application hears of it
+        return Failed("failed", f"{type(error).__name__}: {error}")

@@ -1,0 +1,84 @@
+"""Applications in a swarm: found by name, made anew for every start of a node, their events counted."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+import attrs
+
+from overlay.app import App, check_apps, work_of
+from overlay.errors import LocalError
+from overlay.events import AppEvent, Event
+
+#: Entry points of applications, as of `p2pnode run --app`.
+GROUP = "p2pnode.apps"
+
+
+def factory(names: Sequence[str]) -> Callable[[int], Sequence[App]]:
+    """What makes the applications of one node. Each name is `package.module:Class` or an entry point.
+
+    ValueError if one cannot be had, or they cannot run beside each other.
+    """
+    classes = [_load(name) for name in names]
+
+    def make(_node: int) -> Sequence[App]:
+        return [cls() for cls in classes]
+
+    try:
+        check_apps(make(0))
+    except (LocalError, TypeError) as error:  # TypeError: it cannot be made without arguments
+        raise ValueError(str(error)) from None
+    return make
+
+
+def _load(name: str) -> type[App]:
+    target = next((entry.value for entry in entry_points(group=GROUP) if entry.name == name), name)
+    module, colon, attribute = target.partition(":")
+    if not colon or not attribute:
+        known = ", ".join(sorted(entry.name for entry in entry_points(group=GROUP))) or "none"
+        raise ValueError(f"no application {name!r}: expected package.module:Class, or one of these: {known}")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # for the module that a person has just written; what is installed comes first
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise ValueError(f"application {name} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, App)):
+        raise ValueError(f"{name} is no application: expected a subclass of overlay.App")
+    return found
+
+
+@attrs.define(slots=True, eq=False)
+class SwarmApps:
+    """Makes the applications of a node at each of its starts, and serves what they have computed or operated."""
+
+    make: Callable[[int], Sequence[App]]
+    #: For simulations.engine.Engine.
+    functions: dict[str, Callable[..., Any]] = attrs.Factory(dict)
+    operations: dict[str, Callable[..., Any]] = attrs.Factory(dict)
+    #: (node, operation) -> that of the application which runs there now.
+    _by_node: dict[tuple[int, str], Callable[..., Any]] = attrs.Factory(dict)
+
+    def __call__(self, node: int) -> Sequence[App]:
+        apps = self.make(node)
+        functions, operations = work_of(apps)
+        self.functions.update(functions)
+        for name, operation in operations.items():
+            self._by_node[node, name] = operation
+            self.operations.setdefault(name, lambda node, *args, name=name: self._by_node[node, name](*args))
+        return apps
+
+
+def count_events(count: Callable[[str], object]) -> Callable[[int, int, Event], None]:
+    """A watcher that counts what applications emit, as `application.event`."""
+
+    def watch(_node: int, _at_ns: int, event: Event) -> None:
+        if isinstance(event, AppEvent):
+            count(f"{event.app}.{event.name}")
+
+    return watch
