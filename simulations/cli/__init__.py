@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from simulations.cli.catalogue import list_scenarios, show
+from simulations.cli.model import model
 from simulations.cli.report import report
 from simulations.cli.run import run
 from simulations.cli.sweep import sweep
@@ -21,5 +22,5 @@ def swarm() -> None:
     """
 
 
-for _command in (run, report, sweep, list_scenarios, show):
+for _command in (run, report, sweep, model, list_scenarios, show):
     swarm.add_command(_command)

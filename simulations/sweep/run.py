@@ -1,0 +1,110 @@
+"""Runs cells: over processes of this machine, or over machines by dask.distributed.
+
+One cell is one process's work from start to end, so its result does not depend on where or beside what it ran.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
+from typing import Any
+
+from simulations.population import Codec
+from simulations.sweep.plan import Cell, Plan
+
+#: What a cell gave: a line of results.jsonl.
+Row = dict[str, Any]
+#: Set in the workers of `here` only.
+_stop: Event | None = None
+
+
+class Missing(RuntimeError):
+    """A package of the extra `sweep` is not installed."""
+
+
+class WorkerDied(RuntimeError):
+    """A process of the pool was killed, most likely for want of memory."""
+
+
+def run_cell(plan: Plan, cell: Cell) -> Row:
+    """Run one cell; a row with `error` if it crashed, with `interrupted` if it was stopped."""
+    from simulations.swarm import Swarm
+
+    row: Row = {
+        "v": 1, "plan": plan.hash, "cell": cell.name, "settings": dict(cell.values), "seed": cell.seed,
+        "command": plan.command(cell),
+    }  # fmt: skip
+    try:
+        end = Swarm(plan.scenario_of(cell), seed=cell.seed, codec=Codec(plan.codec)).run(_look_up)
+    except Exception as error:
+        return row | {"error": f"{type(error).__name__}: {error}"}
+    broken = [f"{b.invariant} at {b.at_s:g} s: {b.what}" for b in end.broken]
+    claims = [{"name": v.name, "ok": v.ok, "value": v.value, "bound": v.bound} for v in end.verdicts]
+    return row | {
+        "error": None, "interrupted": end.interrupted, "nodes": end.nodes, "virtual_s": end.virtual_s,
+        "wall_s": end.wall_s, "events": end.events, "trace_hash": end.trace_hash, "claims": claims, "broken": broken,
+        "measures": end.measures,
+    }  # fmt: skip
+
+
+def here(plan: Plan, cells: Sequence[Cell], *, jobs: int) -> Iterator[Row]:
+    """Rows as they come, over `jobs` fresh processes. Closed early, it stops what runs. Raises WorkerDied."""
+    spawn = multiprocessing.get_context("spawn")  # never fork: the caller may have threads
+    stop = spawn.Event()
+    with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_begin, initargs=(stop,)) as pool:
+        futures: list[Future[Row]] = [pool.submit(run_cell, plan, cell) for cell in cells]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            raise WorkerDied(f"one of {jobs} processes was killed, most likely for want of memory") from None
+        finally:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def by_dask(plan: Plan, cells: Sequence[Cell], *, jobs: int, scheduler: str | None) -> Iterator[Row]:
+    """Rows as they come, over the workers of a dask scheduler, or of a local cluster of `jobs` processes.
+
+    The workers need the same p2pnode. Closed early, what no worker has begun is not begun. Raises Missing.
+    """
+    try:
+        import distributed as untyped
+    except ImportError:
+        raise Missing("dask.distributed is not installed: pip install 'p2pnode[sweep]'") from None
+    distributed: Any = untyped
+    cluster: Any = scheduler
+    if scheduler is None:
+        cluster = distributed.LocalCluster(
+            n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        )  # fmt: skip
+    try:
+        with distributed.Client(cluster) as client:
+            futures = [client.submit(run_cell, plan, cell, pure=False) for cell in cells]
+            try:
+                for future in distributed.as_completed(futures):
+                    yield future.result()
+            finally:
+                client.cancel(futures)
+    finally:
+        if scheduler is None:
+            cluster.close()
+
+
+def _begin(stop: Event) -> None:
+    """In each worker: Ctrl-C is the business of the parent, which says when to stop."""
+    global _stop
+    _stop = stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _look_up(_virtual_s: float) -> None:
+    if _stop is not None and _stop.is_set():
+        raise KeyboardInterrupt  # Swarm.run takes it for what it is
+
+
+Runner = Callable[[Plan, Sequence[Cell]], Iterator[Row]]
