@@ -48,6 +48,8 @@ class Host:
     life: int = 0
     #: Counts the disks that replaced another.
     disks: int = 0
+    #: Counts the times its power was cut.
+    power_cuts: int = 0
     #: Counts the events that this node caused.
     counter: int = 0
     entropy_used: int = 0

@@ -98,6 +98,11 @@ class MemoryStorage:
         """The write that this mark was for failed; what it would have covered waits for the next."""
         self._marks.remove(mark)
 
+    @property
+    def settled(self) -> bool:
+        """Every write survives `crash`."""
+        return self._committed == self._position
+
     def crash(self) -> None:
         """The process died: keep what was committed."""
         self._log = [write for write in self._log if write.position <= self._committed]

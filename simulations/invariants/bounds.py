@@ -1,0 +1,64 @@
+"""Nothing in a peer grows without a bound: every container against its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from overlay import limits
+from overlay.limits import K
+from overlay.peer import Peer
+from simulations.invariants.base import Broken, Rotation
+
+if TYPE_CHECKING:
+    from simulations.swarm import Swarm
+
+#: Nodes looked at in one sample: 20 us each.
+_AT_ONCE = 200
+
+
+class MemoryBounded:
+    """Table, peers and stamps remembered, replies, requests, records, commands, tasks and timers of honest nodes are
+    within the limits of overlay/limits.py."""
+
+    name: ClassVar[str] = "memory-bounded"
+
+    def __init__(self, swarm: Swarm) -> None:
+        self._turn = Rotation(_AT_ONCE)
+
+    def sample(self, swarm: Swarm) -> list[Broken]:
+        return [
+            Broken(self.name, node, swarm.now_s, f"{size:,} {what}, at most {most:,} are allowed")
+            for node, peer in self._turn.peers(swarm)
+            for what, size, most in sizes(peer)
+            if size > most
+        ]
+
+    def at_end(self, swarm: Swarm) -> list[Broken]:
+        return self.sample(swarm)
+
+
+def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
+    """(what, how much, at most) of every container that others can fill."""
+    endpoint, dht = peer.endpoint, peer.dht
+    yield "peers remembered", len(endpoint.peers), limits.MAX_PEERS_REMEMBERED
+    yield "senders with their stamp", len(endpoint._fresh), limits.MAX_STAMPS_REMEMBERED
+    yield "bytes of replies kept", endpoint._replies.size_bytes, limits.REPLY_CACHE_BYTES
+    yield "addresses metered", len(endpoint._meter._counts), limits.MAX_ADDRESSES_METERED
+    yield "requests waiting", endpoint.waiting, limits.MAX_PENDING
+    yield "records", len(dht.store), limits.MAX_RECORDS
+    yield "providers", dht.store.provider_count, limits.MAX_PROVIDERS
+    yield "own records", len(peer.own), limits.MAX_OWN_RECORDS
+    yield "lookups", dht.lookups_running, limits.MAX_LOOKUPS
+    yield "probes a second", len(dht._probed), limits.PROBES_PER_S
+    yield "lost contacts", len(peer.upkeep.healing._lost), limits.LOST_REMEMBERED
+    yield "commands", len(peer._commands), limits.MAX_COMMANDS
+    for bucket in peer.table.buckets():
+        # The k nearest of all are kept even if their bucket is full: membership.py.
+        yield f"contacts in bucket {bucket.depth}", len(bucket.entries), 2 * K
+        yield f"replacements in bucket {bucket.depth}", len(bucket.replacements), limits.REPLACEMENTS
+    tasks = len(peer.loop.tasks())
+    # A command is a task and at most two groups of asking ones; upkeep joins through 64 places at once.
+    yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + limits.MAX_APP_SERVING
+    # One a request, one a task that sleeps or has a deadline, a few a lookup; as many again may be dead.
+    yield "timers", len(peer.loop._heap), 2 * (endpoint.waiting + 4 * tasks + 4 * dht.lookups_running + 256)

@@ -1,0 +1,43 @@
+"""Whatever began ends: commands, and the requests below them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from overlay.runtime.ports import SECOND
+from simulations.invariants.base import Broken, Rotation
+
+if TYPE_CHECKING:
+    from simulations.swarm import Swarm
+
+_AT_ONCE = 200
+#: Three tries with the longest waits take 8 s (overlay.rpc.endpoint), and once more after a RETRY. A machine that
+#: slept had no time; it is measured by its own clock.
+_REQUEST_NS = 30 * SECOND
+
+
+class LookupsEnd:
+    """No request waits for longer than its tries take, and nothing waits at the end of the run."""
+
+    name: ClassVar[str] = "lookups-end"
+
+    def __init__(self, swarm: Swarm) -> None:
+        self._turn = Rotation(_AT_ONCE)
+
+    def sample(self, swarm: Swarm) -> list[Broken]:
+        broken = []
+        for node, peer in self._turn.peers(swarm):
+            oldest = next(iter(peer.endpoint.pending()), None)
+            if oldest is not None and peer.loop.now.mono_ns - oldest.sent_ns > _REQUEST_NS:
+                waited_s = (peer.loop.now.mono_ns - oldest.sent_ns) // SECOND
+                kind = oldest.message.KIND.name
+                broken.append(
+                    Broken(self.name, node, swarm.now_s, f"a {kind} to {oldest.address} waits for {waited_s} s")
+                )
+        return broken
+
+    def at_end(self, swarm: Swarm) -> list[Broken]:
+        broken = self.sample(swarm)
+        if swarm.under_way:
+            broken.append(Broken(self.name, None, swarm.now_s, f"{swarm.under_way} commands have not ended"))
+        return broken
