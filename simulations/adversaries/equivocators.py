@@ -8,6 +8,7 @@ import attrs
 
 from overlay.dht.get import find_node
 from overlay.errors import OverlayError
+from overlay.events import Equivocation, Event
 from overlay.peer import Peer
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Entropy, Ok, Outcome, Storage
@@ -26,7 +27,8 @@ class Equivocators:
     """Each signs two values with one seq and stores one at every other node near the key and the other at the rest, so
     that readers see different truths (equivocation: Li and others, SUNDR, OSDI 2004, name the fork; a home folder that
     was copied to a second machine does it in all innocence). Reads, every `every_s`, by random honest nodes: operation
-    `equivocated_get`, which succeeds if the value is the one that wins everywhere (the smaller hash).
+    `equivocated_get`, which succeeds if the value is the one that wins everywhere (the smaller hash). Counts
+    `equivocations` (STOREs that were answered) and `equivocations_reported` (reads that met both, and said so).
     """
 
     fraction: float = attrs.field(default=0.05, validator=share)
@@ -37,6 +39,7 @@ class Equivocators:
 
     def begin(self, swarm: Swarm) -> None:
         rng = swarm.rng("equivocators")
+        swarm.measures.counts |= {"equivocations": 0, "equivocations_reported": 0}
         nodes = chosen(swarm, "equivocators", self.fraction, self.count, self.near)
         values = {node: sorted((b"heads %d" % node, b"tails %d" % node), key=_hash) for node in nodes}
 
@@ -60,6 +63,11 @@ class Equivocators:
                 rng.choice(swarm.honest()), "get", {"key": signed_key(swarm.population.id(node), _SALT).hex()}, ended
             )
 
+        def hear(_node: int, _at_ns: int, event: Event) -> None:
+            if isinstance(event, Equivocation):
+                swarm.measures.count("equivocations_reported")
+
+        swarm.watchers.append(hear)
         for node in nodes:
             swarm.corrupt(node, "equivocators", peer)
         if nodes:

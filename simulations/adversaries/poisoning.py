@@ -54,7 +54,7 @@ class TablePoisoning:
     def begin(self, swarm: Swarm) -> None:
         counts = swarm.measures.counts
         counts |= {"poison_answers": 0, "poison_datagrams": 0}
-        rng, ring = swarm.rng("table-poisoning", self.aim), Ring()
+        rng, ring = swarm.rng("table-poisoning", self.aim), Ring(swarm)
         for i in range(_KEYS):
             key = rng.bytes(32)
             ring.add(int.from_bytes(node_id_of(key), "big"), key + self._place(i).packed)

@@ -10,12 +10,14 @@ from overlay.rpc.endpoint import Inbound
 from overlay.wire.messages import FindNode, FindProviders, FindValue, Nodes
 from overlay.wire.registry import Kind, Role
 from simulations.nearest import Nearest
+from simulations.swarm import Swarm
 
 
 @attrs.define(slots=True, eq=False)
 class Ring:
-    """Keys and addresses by id, to be named in NODES."""
+    """Keys and addresses by id, to be named in NODES. Counts `named_astray`: answers with them."""
 
+    _swarm: Swarm
     _nearest: Nearest = attrs.Factory(Nearest)
     _packed: dict[int, bytes] = attrs.Factory(dict)
 
@@ -33,6 +35,7 @@ class Ring:
         """From now on this peer answers FIND_NODE, FIND_VALUE and FIND_PROVIDERS with accomplices."""
 
         def lie(inbound: Inbound) -> None:
+            self._swarm.measures.count("named_astray")
             reply_nodes(peer, inbound, self.near(target_of(inbound), inbound.contact.number))
 
         for kind in (Kind.FIND_NODE, Kind.FIND_VALUE, Kind.FIND_PROVIDERS):

@@ -27,7 +27,8 @@ class ColludingRouters:
 
     `names = "accomplices"`: colluders name each other. `"false-port"`: they name the honest keys nearest to the target,
     each liar at another port of the address where the honest node is. `"false-address"`: at addresses elsewhere. Both
-    cost the asker a time-out a name, and crowd out the true address of a key that is known at too many.
+    cost the asker a time-out a name, and crowd out the true address of a key that is known at too many. Counts
+    `named_astray`: such answers.
     """
 
     fraction: float = attrs.field(default=0.2, validator=share)
@@ -38,7 +39,7 @@ class ColludingRouters:
 
     def begin(self, swarm: Swarm) -> None:
         liars = chosen(swarm, "colluding-routers", self.fraction, self.count, self.near)
-        ring, population = Ring(), swarm.population
+        ring, population = Ring(swarm), swarm.population
         for node in liars:
             ring.add(population.number(node), population.keys(node).key + population.address(node).packed)
         honest = [node for node in range(swarm.scenario.population.nodes) if node not in liars]
@@ -74,6 +75,7 @@ class _Astray:
         salt = int.from_bytes(peer.id[:2], "big") % 1000
 
         def lie(inbound: Inbound) -> None:
+            self.swarm.measures.count("named_astray")
             near = [n for n in self._nearest.to(target_of(inbound), K + 1) if n != inbound.contact.number][:K]
             reply_nodes(peer, inbound, [self._packed(self._nodes[number], salt) for number in near])
 

@@ -142,7 +142,10 @@ class Gang:
     swarm: Swarm
     name: str
     nodes: list[int] = attrs.Factory(list)
-    _ring: Ring = attrs.Factory(Ring)
+    _ring: Ring = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._ring = Ring(self.swarm)
 
     def add(self, keys: KeyPair, groups: int) -> None:
         swarm, population, index = self.swarm, self.swarm.population, len(self.swarm)

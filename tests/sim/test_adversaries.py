@@ -1,0 +1,197 @@
+"""Each adversary does what it says, from when it says, and what is left of its attack is what scenarios claim."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import pytest
+
+from overlay.runtime.ports import SECOND
+from simulations.spec import BadScenario, load, scenario_of, shipped
+from simulations.swarm import RunEnd, Swarm
+
+GETS = {"kind": "put-get", "values": 10, "gets": 30, "from_s": 20}
+
+
+def swarm_of(
+    *adversaries: dict[str, Any], nodes: int = 25, duration_s: float = 40, seed: int = 1, **more: Any
+) -> Swarm:
+    table: dict[str, Any] = {
+        "duration_s": duration_s,
+        "population": {"nodes": nodes, "arrive_s": 5},
+        "link": {"profile": "lan"},
+        "adversaries": list(adversaries),
+    }
+    return Swarm(scenario_of("test", table | more), seed=seed)
+
+
+def ran(*adversaries: dict[str, Any], **more: Any) -> RunEnd:
+    return swarm_of(*adversaries, **more).run()
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Bored:
+    """An adversary of somebody else."""
+
+    marks: int = 2
+
+    def begin(self, swarm: Swarm) -> None:
+        for i in range(self.marks):
+            swarm.at(1 + i, lambda: swarm.measures.count("yawns"))
+        swarm.corrupt(swarm.corruptible[0], "bored", swarm.population.peer)
+
+
+def test_one_of_another_package_plugs_in_by_name() -> None:
+    swarm = swarm_of({"kind": f"{__name__}:Bored", "marks": 3}, nodes=5, duration_s=10)
+    assert swarm.run().measures["yawns"] == 3
+    assert list(swarm.adversaries.values()) == ["bored"]
+
+
+def test_positions() -> None:
+    """By count, by share, near a key or the victim; they never share a node, and the victim stays honest."""
+    key = "80" + "00" * 31
+    swarm = swarm_of(
+        {"kind": "silent-droppers", "count": 3, "near": key},
+        {"kind": "slow-peers", "count": 3, "near": "victim"},
+        {"kind": "replayers", "fraction": 0.9},
+        nodes=20,
+    )
+    by_name = {name: [n for n, own in swarm.adversaries.items() if own == name] for name in swarm.adversaries.values()}
+    free = range(3, 19)
+    near_key = sorted(free, key=lambda node: swarm.number(node) ^ int(key, 16))[:3]
+    assert sorted(by_name["silent-droppers"]) == sorted(near_key)
+    rest = sorted(set(free) - set(near_key), key=lambda node: swarm.number(node) ^ swarm.number(19))
+    assert sorted(by_name["slow-peers"]) == sorted(rest[:3])
+    assert len(by_name["replayers"]) == 10  # all that are left
+    assert 19 not in swarm.adversaries
+
+
+@pytest.mark.parametrize(
+    ("adversary", "message"),
+    [
+        ({"kind": "eclipse", "near": "someone"}, r'adversaries\[0\].near: expected "victim" or a key'),
+        ({"kind": "flooders", "rate": 90000, "to_s": 1000}, r"adversaries\[0\].to_s: that is 169,200,000 datagrams"),
+        ({"kind": "colluding-routers", "names": "x"}, r"adversaries\[0\].names: expected one of accomplices"),
+        ({"kind": "eclipsed"}, "did you mean 'eclipse'"),
+    ],
+)
+def test_mistakes_are_named(adversary: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadScenario, match=message):
+        swarm_of(adversary)
+
+
+def test_they_are_honest_until_they_turn() -> None:
+    """Before `from_s` a run with them is the same as one without but for who counts as honest."""
+    swarm = swarm_of({"kind": "silent-droppers", "fraction": 0.5, "from_s": 15}, nodes=12)
+    plain = swarm_of(nodes=12)
+    for one in (swarm, plain):
+        one.run_until(14 * SECOND)
+    assert swarm.measures.counts["dropped_requests"] == 0
+    assert swarm.network.sent == plain.network.sent
+
+
+@pytest.mark.parametrize("names", ["accomplices", "false-port", "false-address"])
+def test_colluding_routers_do_not_lead_eight_paths_astray(names: str) -> None:
+    lookups = {"kind": "lookup", "count": 30, "paths": 8, "from_s": 12}
+    liars = {"kind": "colluding-routers", "fraction": 0.4, "names": names, "from_s": 11}
+    measures = ran(liars, nodes=40, duration_s=20, workload=[lookups]).measures
+    assert measures["named_astray"] > 50
+    assert measures["lookup_success"] >= 0.9
+
+
+def test_eclipse_owns_the_neighbours_of_its_victim_and_not_its_lookups() -> None:
+    measures = ran({"kind": "eclipse", "count": 22, "from_s": 8}, nodes=20, duration_s=30).measures
+    assert measures["eclipse_closest"] >= 0.9
+    assert 0.2 <= measures["victim_table"] <= 0.65
+    assert measures["victim_lookup_success"] >= 0.9
+
+
+def test_a_value_whose_key_is_surrounded_is_found() -> None:
+    measures = ran({"kind": "eclipse", "near": "", "count": 22, "from_s": 8}, nodes=20, duration_s=40).measures
+    assert measures["eclipse_closest"] >= 0.9
+    assert measures["eclipsed_put_success"] == 1
+    assert measures["eclipsed_get_success"] >= 0.9
+
+
+def test_sybils_of_one_network_are_fewer_in_tables_than_those_of_many() -> None:
+    one, many = (
+        ran({"kind": "sybil-flood", "count": 50, "groups": groups, "from_s": 6}, nodes=25, duration_s=14).measures
+        for groups in (1, 0)
+    )
+    assert one["adversary_share"] == many["adversary_share"] == round(50 / 75, 6)
+    assert one["table_adversary_share"] < many["table_adversary_share"]
+
+
+@pytest.mark.parametrize(("aim", "most"), [("victim", 9), ("group", 9), ("unroutable", 0)])
+def test_lies_about_places_bring_them_little(aim: str, most: float) -> None:
+    lookups = {"kind": "lookup", "count": 20, "from_s": 15}
+    measures = ran({"kind": "table-poisoning", "aim": aim}, duration_s=30, workload=[lookups]).measures
+    assert measures["poison_answers"] > 20
+    assert measures["poison_per_answer"] <= most
+    assert (measures["poison_datagrams"] > 0) is (most > 0)
+    assert measures["table_false"] == 0
+
+
+@pytest.mark.parametrize("confirm", [False, True])
+def test_values_outlive_those_who_drop_them(confirm: bool) -> None:
+    measures = ran({"kind": "silent-droppers", "fraction": 0.3, "confirm": confirm}, workload=[GETS]).measures
+    assert measures["dropped_requests"] > 50
+    assert (measures["put_success"], measures["get_success"]) == (1, 1)
+
+
+def test_slow_peers_delay_nobody_but_who_waits_for_them() -> None:
+    measures = ran({"kind": "slow-peers", "fraction": 0.3, "delay_s": 1.5, "from_s": 15}, workload=[GETS]).measures
+    assert measures["delayed"] > 100
+    assert measures["get_success"] == 1
+    assert measures["get_p99_ms"] <= 1500
+
+
+@pytest.mark.parametrize("hears", ["own", "all"])
+def test_replays_move_nobody_and_bring_nothing_back(hears: str) -> None:
+    updates = {"kind": "updates", "authors": 3, "puts": 20, "reads": 20, "from_s": 20}
+    measures = ran(
+        {"kind": "replayers", "count": 3, "hears": hears, "rate": 40, "from_s": 10}, workload=[updates]
+    ).measures
+    assert measures["replayed"] > 2000
+    assert measures["table_false"] == 0
+    assert measures["fresh_success"] == 1
+    assert measures["dropped_misaddressed" if hears == "own" else "dropped_unexpected_reply"] > 100
+
+
+def test_forgeries_are_dropped_and_never_read() -> None:
+    measures = ran({"kind": "forgers", "fraction": 0.2}, workload=[GETS]).measures
+    assert min(measures["forged_datagrams"], measures["forged_values"], measures["dropped_malformed"]) > 50
+    assert measures["get_wrong"] == 0
+    assert measures["get_success"] >= 0.95
+    assert measures["table_false"] == 0
+
+
+def test_equivocation_is_reported_and_mostly_settled() -> None:
+    measures = ran({"kind": "equivocators", "count": 3, "from_s": 12, "every_s": 0.5}, duration_s=45).measures
+    assert measures["equivocations"] >= 40
+    assert measures["equivocations_reported"] > 0
+    assert measures["equivocated_get_success"] >= 0.7
+
+
+@pytest.mark.parametrize("what", ["ping", "forged", "junk"])
+def test_a_flood_is_not_answered_with_more(what: str) -> None:
+    flood = {"kind": "flooders", "count": 1, "rate": 2500, "what": what, "from_s": 15, "to_s": 17}
+    measures = ran(flood, nodes=15, duration_s=22).measures
+    assert measures["flood_datagrams"] == 5000
+    assert measures["flood_dropped_rate"] == pytest.approx(0.2, abs=0.05)  # 2,000 a second are looked at
+    assert measures["flood_answer_bytes_ratio"] <= 1
+    assert (measures["flood_answers"] > 3000) is (what == "ping")
+    assert measures["victim_lookup_success"] == 1
+
+
+def test_reflection_does_not_pay() -> None:
+    mirrors = {"kind": "reflectors", "count": 1, "rate": 100, "from_s": 12, "to_s": 20}
+    measures = ran(mirrors, nodes=15, duration_s=25).measures
+    assert measures["reflected_datagrams"] > 500
+    assert 0.3 <= measures["reflection_ratio"] <= 1
+
+
+def test_every_shipped_scenario_reads_and_begins() -> None:
+    for name in shipped():
+        assert len(Swarm(load(name, ("population.nodes=20",)))) >= 20
