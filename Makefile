@@ -31,7 +31,7 @@ check: $(VENV)/test.stamp
 # As root, with iproute2, nftables, avahi-daemon, avahi-utils and dbus. What is missing fails a test, it does not skip one.
 lan: $(VENV)/test.stamp
 	@test "$$(id -u)" = 0 || { echo 'make lan: needs root, to make network namespaces. Nothing was run.' >&2; exit 1; }
-	@$(BIN)/python -m pytest -m lan tests/lan $(ARGS)
+	@$(BIN)/python -m pytest -m 'lan and not nightly' tests/lan $(ARGS)
 
 # With Debian's chromium. What is missing fails a test here too.
 web: $(VENV)/test.stamp

@@ -12,7 +12,6 @@ What hinders the recording (its limit, a full disk, a value that is no plain dat
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import sys
@@ -23,7 +22,7 @@ from typing import Any
 import attrs
 
 import p2pnode
-from overlay.errors import LimitError
+from overlay.errors import LimitError, LocalError
 from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
 from overlay.runtime.address import Address
@@ -32,6 +31,7 @@ from overlay.runtime.ports import Core, Effect, Interface, Now, Outcome, Storage
 from overlay.wire import cbor
 from p2pnode.record import plain
 from p2pnode.record.items import Tag, accounts_of, packed_outcome
+from p2pnode.record.ports import RecordedStorage, SeededEntropy
 from p2pnode.record.tape import MAX_ITEM, RecordingError, Writer
 
 log = logging.getLogger(__name__)
@@ -51,23 +51,6 @@ class Wanted:
     path: Path
     #: Bytes at which it ends.
     limit: int = DEFAULT_LIMIT
-
-
-class SeededEntropy:
-    """Unguessable bytes that 32 recorded bytes bring back: BLAKE2b of a counter, keyed (RFC 7693 2.9), a PRF."""
-
-    __slots__ = ("_count", "_seed")
-
-    def __init__(self, seed: bytes) -> None:
-        self._seed = seed
-        self._count = 0
-
-    def __call__(self, n: int) -> bytes:
-        out = b""
-        while len(out) < n:
-            out += hashlib.blake2b(self._count.to_bytes(8, "big"), key=self._seed).digest()
-            self._count += 1
-        return out[:n]
 
 
 def begin(
@@ -232,56 +215,12 @@ class Recorder:
                 self._writer.append(encoded)
         except OSError as error:
             self._stop(error.strerror or str(error))
+        except LocalError as error:  # cbor.encode: bytes that are none of Python's, a number beyond 64 bits
+            self._stop(str(error))
 
     def _stop(self, reason: str) -> None:
         log.warning("the recording %s ends here, the node goes on: %s", self.path, reason)
         self.close(reason)
-
-
-class RecordedStorage:
-    """The Storage port of a recorded core, and of its replay: what it sees depends on nothing but what it wrote.
-
-    `refused` hears of a write that the disk, being behind, did not take: it decides something, so it is an input.
-    """
-
-    __slots__ = ("_refused", "_storage", "_writes")
-
-    def __init__(self, storage: Storage, refused: Callable[[int, LimitError], None]) -> None:
-        self._storage = storage
-        self._refused = refused
-        self._writes = 0
-
-    def get(self, key: bytes) -> bytes | None:
-        return self._storage.get(key)
-
-    def put(self, key: bytes, value: bytes) -> None:
-        self._writes += 1
-        try:
-            self._storage.put(key, value)
-        except LimitError as error:
-            self._refused(self._writes, error)
-            raise
-
-    def delete(self, key: bytes) -> None:
-        self._writes += 1
-        try:
-            self._storage.delete(key)
-        except LimitError as error:
-            self._refused(self._writes, error)
-            raise
-
-    def scan(self, prefix: bytes, *, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """A write while it is open is seen if it lies ahead. A store may or may not show it, which depends on what
-        of it is on the disk already: so after a write the scan begins anew where it is."""
-        while True:
-            writes = self._writes
-            for key, value in self._storage.scan(prefix, after=after):
-                yield key, value
-                if self._writes != writes:
-                    after = key
-                    break
-            else:
-                return
 
 
 class RecordedCore:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from overlay.errors import BadMessage, LimitError, LocalError
+from overlay.errors import BadMessage, LocalError
 from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
 from overlay.peer import Peer
@@ -18,7 +17,7 @@ from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Effect, Now
 from p2pnode.parts import load_apps
 from p2pnode.record.items import ACCOUNT_BYTES, Tag, account_text, accounts_of, call_of, effect_text, input_text
-from p2pnode.record.recorder import RecordedStorage, SeededEntropy
+from p2pnode.record.ports import MemoryStore, RecordedStorage, SeededEntropy
 from p2pnode.record.tape import NotARecording, open_reader
 
 
@@ -53,50 +52,6 @@ class Verdict:
     @property
     def fed(self) -> int:
         return sum(self.inputs.values())
-
-
-class MemoryStore:
-    """An ordered storage in memory that refuses the writes that are told to `refuse`, by their number."""
-
-    def __init__(self) -> None:
-        self._data: dict[bytes, bytes] = {}
-        self._keys: list[bytes] = []
-        self._refusals: dict[int, str] = {}
-        self._writes = 0
-
-    def refuse(self, number: int, text: str) -> None:
-        self._refusals[number] = text
-
-    def get(self, key: bytes) -> bytes | None:
-        return self._data.get(key)
-
-    def put(self, key: bytes, value: bytes) -> None:
-        self._count()
-        self.load(key, value)
-
-    def load(self, key: bytes, value: bytes) -> None:
-        """As `put`, of what was there before the first write."""
-        if key not in self._data:
-            insort(self._keys, key)
-        self._data[key] = value
-
-    def delete(self, key: bytes) -> None:
-        self._count()
-        if self._data.pop(key, None) is not None:
-            del self._keys[bisect_left(self._keys, key)]
-
-    def scan(self, prefix: bytes, *, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        """Not to be written while it is open: RecordedStorage sees to that."""
-        at = bisect_right(self._keys, after) if after >= prefix else bisect_left(self._keys, prefix)
-        while at < len(self._keys) and self._keys[at].startswith(prefix):
-            key = self._keys[at]
-            yield key, self._data[key]
-            at += 1
-
-    def _count(self) -> None:
-        self._writes += 1
-        if (text := self._refusals.pop(self._writes, None)) is not None:
-            raise LimitError(text)
 
 
 @attrs.define(slots=True)
