@@ -91,6 +91,9 @@ class Network:
             raise LocalError("two gateways with one external address")
         self._sites[site] = self._gateways[gateway.ip] = gateway
 
+    def has_gateway(self, site: int) -> bool:
+        return site in self._sites
+
     def nat_of(self, node: int) -> Nat | None:
         """What it is behind, if it has no global address of its own."""
         here = self._nodes[node]
@@ -108,6 +111,9 @@ class Network:
         self.downs.pop(node, None)
         if down is not None:
             self.downs[node] = down
+
+    def has_pipe(self, node: int) -> bool:
+        return node in self.downs
 
     def set_link(self, one: int, other: int, link: Link) -> None:
         """An exception from the common link for this pair."""

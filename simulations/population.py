@@ -22,8 +22,7 @@ from overlay.wire.codec import Codec as WireCodec
 from simulations.fake_keys import FakeKeyPair, fake_verify
 from simulations.host import seed_of
 from simulations.memo import remembering
-
-PORT = 4433
+from simulations.places import PORT, Places
 
 
 class Codec(enum.Enum):
@@ -37,16 +36,6 @@ class Codec(enum.Enum):
     REAL = "real"
 
 
-def internet_address(index: int) -> Address:
-    """Global addresses in different /24, and in different /16 as far as possible (80 x 256 of them)."""
-    return Address(bytes((20 + index % 80, index // 80 % 256, index // 20_480 % 256, 7)), PORT)
-
-
-def lan_address(index: int) -> Address:
-    """One network 10.0.0.0/8."""
-    return Address(bytes((10, index // 50_000, index // 200 % 250, 1 + index % 200)), PORT)
-
-
 @attrs.define(slots=True)
 class Population:
     """Keys by seed and index, so that node 7 of seed 1 is the same in every scenario."""
@@ -54,7 +43,7 @@ class Population:
     seed: int
     realm: Realm
     codec: Codec
-    lan: bool = False
+    places: Places
     #: Makes the applications of one node; called at every start of it.
     apps: Callable[[int], Sequence[App]] = lambda index: ()
     #: Keys of these must fail the puzzle.
@@ -78,7 +67,7 @@ class Population:
         chosen = self._addresses.get(index)
         if chosen is not None:
             return chosen
-        return lan_address(index) if self.lan else internet_address(index)
+        return self.places.address(index)
 
     def set_address(self, index: int, address: Address) -> None:
         """For who chooses where it is, before it is added: Sybils in one network."""
@@ -90,7 +79,10 @@ class Population:
         return Address(address.ip, PORT + 1 + index % 1000)
 
     def interfaces(self, index: int) -> tuple[Interface, ...] | None:
-        return (Interface(self.address(index).ip, 8),) if self.lan else None
+        return None if index in self._addresses else self.places.interfaces(index)
+
+    def site(self, index: int) -> int:
+        return 0 if index in self._addresses else self.places.site(index)
 
     def keys(self, index: int) -> KeyPair:
         keys = self._keys.get(index)

@@ -48,6 +48,13 @@ ACTIONS: Registry[Part] = Registry(
         "leave": "simulations.timeline:Leave",
         "join": "simulations.timeline:Join",
         "link": "simulations.timeline:SetLink",
+        "cut": "simulations.timeline_network:Cut",
+        "unplug": "simulations.timeline_network:Unplug",
+        "move": "simulations.timeline_network:Move",
+        "freeze": "simulations.timeline_machines:Freeze",
+        "sleep": "simulations.timeline_machines:Sleep",
+        "clock": "simulations.timeline_machines:SetClock",
+        "disk": "simulations.timeline_machines:BreakDisk",
     },
 )
 WORKLOADS: Registry[Part] = Registry(
@@ -91,12 +98,47 @@ def loadable(_instance: Any, attribute: Any, names: tuple[str, ...]) -> None:
 
 
 @attrs.frozen(slots=True, kw_only=True)
+class NatShares:
+    """How many nodes are behind which sort of NAT (simulations.nat); the others are behind none."""
+
+    full_cone: float = attrs.field(default=0.0, validator=share)
+    restricted: float = attrs.field(default=0.0, validator=share)
+    port_restricted: float = attrs.field(default=0.0, validator=share)
+    symmetric: float = attrs.field(default=0.0, validator=share)
+    #: A mapping is forgotten when nothing went out by it for so long.
+    expire_s: float = attrs.field(default=120.0, validator=positive)
+
+    def __attrs_post_init__(self) -> None:
+        if self.full_cone + self.restricted + self.port_restricted + self.symmetric > 1.000001:
+            raise ValueError("the shares are more than 1 together")
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Access:
+    """Lines that are not endlessly fast."""
+
+    #: Of the nodes through which nobody joins.
+    share: float = attrs.field(default=1.0, validator=share)
+    up_mbit: float = attrs.field(default=10.0, validator=between(0.001, 100_000))
+    down_mbit: float = attrs.field(default=50.0, validator=between(0.001, 100_000))
+    #: What would wait longer is lost.
+    queue_ms: float = attrs.field(default=200.0, validator=not_negative)
+
+
+@attrs.frozen(slots=True, kw_only=True)
 class Population:
     """Who takes part."""
 
     nodes: int = attrs.field(default=100, validator=between(2, MAX_NODES))
-    #: "internet": global addresses, each in a /24 of its own; "lan": one private network.
-    place: str = attrs.field(default="internet", validator=one_of("internet", "lan"))
+    #: "internet": global addresses; "lan": one private network; "sites": several, each behind a NAT, and only
+    #: the nodes through which others join are on the internet.
+    place: str = attrs.field(default="internet", validator=one_of("internet", "lan", "sites"))
+    #: Private networks, for `place = "sites"`.
+    sites: int = attrs.field(default=5, validator=between(1, 10_000))
+    #: Nodes on the internet that share a /24.
+    per_24: int = attrs.field(default=1, validator=between(1, 200))
+    nat: NatShares = NatShares()
+    access: Access | None = None
     #: The nodes start within this time, one after the other, and join through one of the first.
     arrive_s: float = attrs.field(default=20.0, validator=not_negative)
     #: Nodes through which the others join: always honest, the first to start.
@@ -114,7 +156,7 @@ class LinkSpec:
     profile: str = attrs.field(default="wan", validator=one_of("loopback", "lan", "wan"))
     #: One way, the least and the most.
     latency_ms: tuple[float, float] | None = None
-    loss: float = attrs.field(default=0.0, validator=between(0, 0.999))
+    loss: float = attrs.field(default=0.0, validator=share)
     #: What is lost is lost in bursts of so many datagrams of one sender, on average; 1: each by itself.
     burst: float = attrs.field(default=1.0, validator=between(1, 10_000))
     duplicate: float = attrs.field(default=0.0, validator=share)

@@ -20,6 +20,7 @@ from simulations.invariants import MAX_BROKEN, Broken, Invariant, checked
 from simulations.measures import Measures
 from simulations.network import Network
 from simulations.outcome import Verdict, judge
+from simulations.places import Places
 from simulations.population import Codec, Population
 from simulations.profiles import link_of
 from simulations.samples import SAMPLERS, Sampler
@@ -87,7 +88,7 @@ class Swarm:
         running = SwarmApps(apps if apps is not None else factory(scenario.population.apps))
         self.population = Population(
             seed, Realm("swarm", puzzle_bits=scenario.population.puzzle_bits), codec,
-            lan=scenario.population.place == "lan", apps=running,
+            Places(seed, scenario.population), apps=running,
         )  # fmt: skip
         self.network = Network(link_of(scenario.link))
         self.engine = Engine(
@@ -128,7 +129,10 @@ class Swarm:
         index = len(self.engine)
         if make_peer is not None:
             self._makers[index] = make_peer
-        return self.engine.add([self.population.address(index)], interfaces=self.population.interfaces(index))
+        who = self.population
+        self.engine.add([who.address(index)], interfaces=who.interfaces(index), site=who.site(index))
+        who.places.settle(self.network, index)
+        return index
 
     def corrupt(self, node: int, name: str, make_peer: MakePeer) -> None:
         """From its next start on the node is an adversary of that name."""
@@ -142,8 +146,19 @@ class Swarm:
         return [node for node in range(first, len(self)) if node not in self.adversaries]
 
     def honest(self) -> list[int]:
-        """Honest nodes that are switched on."""
-        return [node for node in range(len(self)) if self.engine.alive(node) and node not in self.adversaries]
+        """Honest nodes that are switched on and neither sleep nor stand still."""
+        return [node for node in range(len(self)) if self.engine.awake(node) and node not in self.adversaries]
+
+    def servers(self) -> list[int]:
+        """Honest nodes that strangers can reach: the others are clients, which no lookup is to find."""
+        return [node for node in self.honest() if self.network.nat_of(node) is None]
+
+    def move(self, node: int) -> None:
+        """To another address, as places has it; it is told."""
+        who = self.population
+        who.places.move(node)
+        self.engine.move(node, [who.address(node)], interfaces=who.interfaces(node), site=who.site(node))
+        who.places.settle(self.network, node)
 
     def start(self, node: int) -> None:
         """Switch it on and have it join."""
@@ -184,6 +199,10 @@ class Swarm:
         at_ns = self.engine.now_ns + ns
         if at_ns <= self.end_ns:
             self.engine.call_at(at_ns, fn)
+
+    def later(self, seconds: float, fn: Callable[[], object]) -> None:
+        """As `after`, in seconds, and even after the end: who sleeps must wake to end what it does."""
+        self.engine.call_at(self.engine.now_ns + round(seconds * SECOND), fn)
 
     def every(self, seconds: float, fn: Callable[[], object], *, begin_s: float = 0.0) -> None:
         """Call `fn()` again and again."""
@@ -271,6 +290,7 @@ class Swarm:
         """Through those who were there first; again if nobody answers, as p2pnode does with its seeds.
         Measured as `join`, from the start of the node until it knows somebody."""
         seeds = [seed for seed in range(self.scenario.population.bootstraps) if seed != node]
+        seeds += self.population.places.neighbours(node)
         life = self.engine.life(node)
         args = {"addresses": [{"address": str(self.population.address(seed)), "id": None} for seed in seeds]}
 

@@ -40,7 +40,7 @@ class Lookups:
         node = rng.choice(honest)
         began_ns = swarm.engine.now_ns
         number = int.from_bytes(target, "big")
-        nearest = min((i for i in honest if i != node), key=lambda i: swarm.number(i) ^ number)
+        nearest = min((i for i in swarm.servers() if i != node), key=lambda i: swarm.number(i) ^ number)
 
         def ended(outcome: Outcome, took_ns: int) -> None:
             operations = swarm.measures.operation("lookup")

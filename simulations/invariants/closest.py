@@ -97,7 +97,7 @@ class LookupsExact:
         swarm = self._swarm
         if self._alive_at_ns != swarm.engine.changed_ns:
             self._alive, self._alive_at_ns = Nearest(), swarm.engine.changed_ns
-            for node in swarm.honest():
+            for node in swarm.servers():
                 self._alive.add(swarm.number(node))
         own = swarm.number(asker)
         near = [one for one in self._alive.to(number, K + 1) if one != own][:K]
