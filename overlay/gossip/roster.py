@@ -17,10 +17,12 @@ class Roster:
     claimed: dict[bytes, Contact] = attrs.Factory(dict)
     #: Fell silent. One is asked now and then: after a cut of the network any of them leads back.
     lost: dict[bytes, Contact] = attrs.Factory(dict)
+    #: Keys of those who said that they do not, or no longer, subscribe: only they themselves can take it back.
+    left: dict[bytes, None] = attrs.Factory(dict)
 
     def claim(self, contact: Contact) -> None:
         key = contact.key
-        if key in self.known or key in self.claimed:
+        if key in self.known or key in self.claimed or key in self.left:
             return
         if len(self.claimed) >= MAX_KNOWN_SUBSCRIBERS:
             del self.claimed[next(iter(self.claimed))]
@@ -31,6 +33,7 @@ class Roster:
         key = contact.key
         self.claimed.pop(key, None)
         self.lost.pop(key, None)
+        self.left.pop(key, None)
         self.known.pop(key, None)
         if len(self.known) >= MAX_KNOWN_SUBSCRIBERS:
             del self.known[next(iter(self.known))]
@@ -53,6 +56,10 @@ class Roster:
         """It does not subscribe."""
         for part in (self.known, self.claimed, self.lost):
             part.pop(key, None)
+        self.left.pop(key, None)
+        if len(self.left) >= MAX_KNOWN_SUBSCRIBERS:
+            del self.left[next(iter(self.left))]
+        self.left[key] = None
 
     def candidates(self, rng: Rng) -> list[Contact]:
         """In random order; those who said so themselves before those who are only claimed."""

@@ -132,6 +132,13 @@ def test_a_roster_is_bounded_and_prefers_those_who_said_so_themselves() -> None:
     assert len(roster.lost) == MAX_LOST_SUBSCRIBERS
     roster.confirm(CONTACTS[199])
     assert CONTACTS[199].key not in roster.lost
+    # Who said that it does not subscribe is not asked because others claim that it does.
+    roster.forget(CONTACTS[199].key)
+    roster.claim(CONTACTS[199])
+    assert len(roster) == 0
+    for contact in CONTACTS:
+        roster.forget(contact.key)
+    assert len(roster.left) == MAX_KNOWN_SUBSCRIBERS
 
 
 def test_a_silent_member_counts_for_nothing() -> None:
