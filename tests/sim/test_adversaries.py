@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -46,6 +49,17 @@ def test_one_of_another_package_plugs_in_by_name() -> None:
     swarm = swarm_of({"kind": f"{__name__}:Bored", "marks": 3}, nodes=5, duration_s=10)
     assert swarm.run().measures["yawns"] == 3
     assert list(swarm.adversaries.values()) == ["bored"]
+
+
+def test_the_one_of_the_docs_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
+    [block] = [part.split("```")[0] for part in text.split("```python\n")[1:] if "class Mute" in part]
+    module = ModuleType("mute_of_the_docs")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(block, "docs/simulator.md", "exec"), module.__dict__)
+    swarm = swarm_of({"kind": f"{module.__name__}:Mute", "fraction": 0.3}, nodes=10, duration_s=15)
+    swarm.run()
+    assert list(swarm.adversaries.values()) == ["mute"] * 3
 
 
 def test_positions() -> None:
