@@ -41,9 +41,9 @@ class _Put:
 
 class ValuesFound:
     """Whoever held an acknowledged value holds it still, unless it lost its disk or its power, ran out of room or had
-    its clock set. A reader finds it as long as half of its first holders run and one of the k closest honest nodes
-    has it, in a swarm without adversaries where nothing was lost for a minute. And what a reader gets was written by
-    the author that it names."""
+    its clock set. A reader who knows k nodes finds it as long as half of its first holders run and have it and one of
+    them is among the k closest honest nodes, in a swarm without adversaries where nothing was lost for a minute. And
+    what a reader gets was written by the author that it names."""
 
     name: ClassVar[str] = "values-found"
 
@@ -175,10 +175,14 @@ class ValuesFound:
             and asked.began_ns - self._trouble_ns >= _CALM_NS
         )
         alive = [node for node in holders if engine.alive(node) and self._holds(node, put)]
+        reader = engine.peer(asked.node) if engine.alive(asked.node) else None
+        honest = swarm.honest()
+        if not isinstance(reader, Peer) or len(reader.table) < min(K, len(honest) // 2):
+            return False  # who just came knows nobody
         if not calm or 2 * len(alive) < len(holders) or engine.now_of(asked.node).wall_ms >= put.until_ms:
             return False
         near = Nearest()
-        for node in swarm.honest():
+        for node in honest:
             near.add(swarm.number(node))
         closest = dict.fromkeys(near.to(int.from_bytes(put.key, "big"), K))
         return any(swarm.number(node) in closest for node in alive)
