@@ -80,6 +80,8 @@ def _draw(plot: Plot, ax: Axes) -> None:
             ax.bar(line.x, [value or 0.0 for value in line.y], color=_COLOURS[0])
             ax.set_xticks(line.x)
     ax.set_ylim(bottom=0)
+    if not any(y for line in plot.lines for y in line.y):
+        ax.set_ylim(top=1)
     if plot.y_least:
         ax.set_ylim(top=plot.y_least * 1.04)
     if plot.x_end:
@@ -104,10 +106,12 @@ def _draw_ring(drawing: ring.Drawing, ax: Axes) -> None:
             ax.plot([x for x, _ in path], [-y for _, y in path], color=colour, linewidth=width, alpha=0.6)
         ax.plot(trail.origin[0], -trail.origin[1], "o", color=colour, markersize=7, zorder=3)
         if trail.target is not None:
-            ax.plot(1.08 * trail.target[0], -1.08 * trail.target[1], "^", color=colour, markersize=7, zorder=3)
+            x, y = (ring.TARGETS * part for part in trail.target)
+            ax.plot(x, -y, "^", color=colour, markersize=7, zorder=3)
+    size = 1.2 if sum(map(len, drawing.nodes.values())) > ring.MANY else 2.2
     for state, points in drawing.nodes.items():
         if points:
-            ax.plot([x for x, _ in points], [-y for _, y in points], "o", color=_STATES[state], markersize=2.2,
+            ax.plot([x for x, _ in points], [-y for _, y in points], "o", color=_STATES[state], markersize=size,
                     label="switched off" if state == "off" else state, zorder=2)  # fmt: skip
     ax.set_aspect("equal")
     ax.axis("off")

@@ -15,7 +15,13 @@ import attrs
 from simulations.report.svg import COLOURS
 
 SIZE: Final = 400
-_RADIUS: Final = 172
+_RADIUS: Final = 168
+#: Each state on a circle of its own, else those drawn last would hide the others in a large swarm.
+_CIRCLES: Final = {"honest": 1.0, "adversary": 1.035, "off": 0.965}
+#: Where targets are: outside of all nodes.
+TARGETS: Final = 1.11
+#: With more nodes than that, dots are smaller.
+MANY: Final = 300
 #: (x, y) in a circle of radius 1 around 0, y downwards, id 0 at the top.
 Point = tuple[float, float]
 
@@ -44,20 +50,20 @@ def drawings_of(data: Mapping[str, Any]) -> list[Drawing]:
     """The routing tables of a few nodes; the longest lookups."""
     ring = data["ring"]
     nodes = {
-        state: tuple(_point(place) for place, found in ring["places"] if found == state)
-        for state in ("honest", "adversary", "off")
+        state: tuple(_point(place, radius) for place, found in ring["places"] if found == state)
+        for state, radius in _CIRCLES.items()
     }
     shown, of = len(ring["places"]), int(ring["nodes"])
     some = "" if shown == of else f" {shown:,} of {of:,} nodes are drawn."
     tables = tuple(
-        Trail(_point(table["from"]), tuple((_point(table["from"]), _point(to)) for to in table["to"]))
+        Trail(_at(table["from"]), tuple((_at(table["from"]), _at(to)) for to in table["to"]))
         for table in ring["tables"]
     )
     lookups = tuple(
         Trail(
-            _point(lookup["from"]),
-            tuple((_point(lookup["from"]), *map(_point, path)) for path in lookup["paths"]),
-            _point(lookup["target"]),
+            _at(lookup["from"]),
+            tuple((_at(lookup["from"]), *map(_at, path)) for path in lookup["paths"]),
+            _at(lookup["target"]),
         )
         for lookup in ring["lookups"]
     )
@@ -87,20 +93,25 @@ def _parts(drawing: Drawing) -> Iterator[str]:
         for path in trail.paths:
             points = "L".join("{:g},{:g}".format(*_on_page(point)) for point in path)
             yield f'<path class="{thin}trail s{i % COLOURS}" d="M{points}"/>'
+    radius = 1.3 if sum(map(len, drawing.nodes.values())) > MANY else 2.3
     for state, nodes in drawing.nodes.items():
         for x, y in map(_on_page, nodes):
-            yield f'<circle class="{state}" cx="{x:g}" cy="{y:g}" r="{3 if state == "adversary" else 2.2}"/>'
+            yield f'<circle class="{state}" cx="{x:g}" cy="{y:g}" r="{radius}"/>'
     for i, trail in enumerate(drawing.trails):
         x, y = _on_page(trail.origin)
         yield f'<circle class="origin f{i % COLOURS}" cx="{x:g}" cy="{y:g}" r="6"/>'
         if trail.target is not None:
-            x, y = _on_page((trail.target[0] * 1.08, trail.target[1] * 1.08))
+            x, y = _on_page((trail.target[0] * TARGETS, trail.target[1] * TARGETS))
             yield f'<path class="origin f{i % COLOURS}" d="M{x:g},{y - 7:g}l6.5,11h-13z"/>'
 
 
-def _point(place: float) -> Point:
+def _point(place: float, radius: float) -> Point:
     angle = 2 * pi * float(place)
-    return sin(angle), -cos(angle)
+    return radius * sin(angle), -radius * cos(angle)
+
+
+def _at(place: float) -> Point:
+    return _point(place, 1.0)
 
 
 def _on_page(point: Point) -> tuple[float, float]:

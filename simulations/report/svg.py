@@ -105,11 +105,15 @@ class _Frame:
             yield f'<rect class="f0" x="{left}" y="{top}" {size}/>'
 
     def _marks(self) -> Iterator[str]:
+        free = 0.0
         for number, (at, text) in enumerate(self.plot.marks, 1):
             x = self.x(at)
             yield f'<g class="mark"><title>{escape(f"{at:g} s: {text}")}</title>'
             yield f'<line x1="{x}" y1="{_TOP}" x2="{x}" y2="{_TOP + _INNER_H}"/>'
-            yield f'<text x="{x}" y="{_TOP - 5}" text-anchor="middle">{number}</text></g>'
+            if x >= free:  # numbers upon each other are none; the list above the plots has them all
+                yield f'<text x="{x}" y="{_TOP - 5}" text-anchor="middle">{number}</text>'
+                free = x + 7 * len(str(number)) + 4
+            yield "</g>"
 
     def _hover(self) -> Iterator[str]:
         """A column for each x that tells what lies there."""
