@@ -196,6 +196,28 @@ def test_who_was_put_out_waits_a_minute_also_at_another_address() -> None:
     assert (answer.status, answer.backoff_s) == (GossipStatus.KNOWN, 60)
 
 
+def test_who_is_named_as_subscriber_is_only_asked_and_only_where_it_may_be() -> None:
+    link = subscribed()
+    strangers = Strangers(link)
+    known = [keys_of(100 + n).key for n in range(3)]
+    places = [parse_address(text).packed for text in ("10.0.0.99:53", "127.0.0.1:4433", "10.0.0.98:4433")]
+    prune = Prune(TOPIC, GossipStatus.KNOWN, 60, b"".join(k + p for k, p in zip(known, places, strict=True)), b"")
+    roster = link.b.gossip.state.topics[TOPIC].roster
+
+    strangers.sends(prune, number=67)  # it never was near
+    assert not roster.claimed
+    strangers.sends(Graft(TOPIC))
+    strangers.sends(prune)
+    assert list(roster.claimed) == [known[2]]
+    before = len(link.sent)
+    link.settle(20)
+
+    there = link.sent_by("b", to=parse_address("10.0.0.98:4433"), since=before)
+    assert {len(one.data) for one in there} == {360}
+    assert len(there) <= 3
+    assert not roster.claimed
+
+
 def test_promises_are_bounded_and_who_breaks_them_is_not_asked_again() -> None:
     link = subscribed()
     strangers = Strangers(link)
