@@ -76,7 +76,7 @@ def check_apps(apps: Sequence[App]) -> None:
     for app in apps:
         what = f"application {type(app).__module__}:{type(app).__qualname__}"
         if not is_name(app.name):  # its author may not check types
-            raise LocalError(f"{what} needs a name of 1 to {MAX_APP_NAME} printable bytes, not {app.name!r}")
+            raise LocalError(f"{what} needs a name of 1 to {MAX_APP_NAME} printable bytes without /, not {app.name!r}")
         if app.name in names:
             raise LocalError(f"{what} has the name of another one here: {app.name!r}")
         names[app.name] = app
@@ -84,7 +84,9 @@ def check_apps(apps: Sequence[App]) -> None:
 
 def is_name(name: object) -> bool:
     """Whether an application, or a command of it, may be called that."""
-    return isinstance(name, str) and name.isprintable() and 1 <= len(name.encode()) <= MAX_APP_NAME
+    if not isinstance(name, str) or not name.isprintable() or "/" in name:  # they stand in paths of the control API
+        return False
+    return 1 <= len(name.encode()) <= MAX_APP_NAME
 
 
 def work_of(apps: Sequence[App]) -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[..., Any]]]:
@@ -226,7 +228,7 @@ class AppContext:
         is reported if it is no OverlayError; the application lives on.
         """
         if not is_name(name):
-            raise LocalError(f"a command has a name of 1 to {MAX_APP_NAME} printable bytes, not {name!r}")
+            raise LocalError(f"a command has a name of 1 to {MAX_APP_NAME} printable bytes without /, not {name!r}")
         if name not in self.commands and len(self.commands) >= MAX_APP_COMMANDS:
             raise LimitError(f"an application has at most {MAX_APP_COMMANDS} commands")
         self.commands[name] = handler

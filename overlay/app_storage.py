@@ -24,7 +24,7 @@ class AppStorage:
 
     @classmethod
     def of(cls, journal: Journal, app: str) -> AppStorage:
-        """The length stands before the name: else the keys of `a` and of `a/b` could be the same."""
+        """The length stands before the name: else keys of `a` and of `ab` could be the same."""
         name = app.encode()
         return cls(journal, _PREFIX + bytes([len(name)]) + name)
 

@@ -15,7 +15,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -81,9 +81,14 @@ class Client:
             except (ValueError, OSError, http.client.HTTPException) as error:
                 raise Fail("the node broke off in its answer", facts={"reason": str(error)}) from None
 
-    def lines(self, path: str, *, query: dict[str, str] | None = None) -> Iterator[Any]:
-        """The data of each server-sent event, until the node ends or the caller stops."""
+    def lines(
+        self, path: str, *, query: dict[str, str] | None = None, opened: Callable[[], object] = lambda: None
+    ) -> Iterator[Any]:
+        """The data of each server-sent event, until the node ends or the caller stops.
+
+        `opened` is called once the node has accepted, before the first event."""
         with self._exchange("GET", path, None, query=query, timeout_s=None) as response:
+            opened()
             try:
                 for line in response:
                     if line.startswith(b"data:"):

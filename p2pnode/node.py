@@ -19,6 +19,7 @@ import attrs
 import trio
 
 import p2pnode
+from overlay.app import work_of
 from overlay.errors import LocalError
 from overlay.events import PeerLost, PeerSeen, RoleChanged
 from overlay.identity.keys import KeyPair
@@ -191,7 +192,8 @@ async def open_node(
                     network=network, keys=pair, apps=parts.apps, storage=recorder.storage, rng=recorder.rng,
                     entropy=recorder.entropy,
                 )  # fmt: skip
-                driver = Driver(recorder.core(peer), udp, store)
+                functions, operations = work_of(parts.apps)
+                driver = Driver(recorder.core(peer), udp, store, functions=functions, operations=operations)
                 lan = Lan(
                     Listings(network, pair.key, os.urandom),
                     udp.listen,

@@ -5,6 +5,8 @@ For `run`, and for `config check`, which promises that `run` can read every sett
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 
@@ -60,6 +62,8 @@ def load_apps(names: Sequence[str]) -> list[App]:
     known = {entry.name: entry for entry in entry_points(group=APPS)} if names else {}
     apps: list[App] = []
     for name in names:
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())  # for the module that a person has just written; what is installed comes first
         entry = known.get(name) or EntryPoint(name, name, APPS)
         try:
             made = entry.load()()

@@ -69,11 +69,30 @@ def value(text: str) -> bytes:
     """The bytes to store; `-` reads stdin to its end."""
     from overlay.limits import MAX_VALUE
 
-    data = sys.stdin.buffer.read(MAX_VALUE + 1) if text == "-" else text.encode(errors="surrogateescape")
-    if len(data) > MAX_VALUE:
-        size = f"more than {MAX_VALUE}" if text == "-" else str(len(data))
-        fail(f"the value is too large: {size} bytes", code="usage", limit=f"{MAX_VALUE} bytes a record")
+    return _bytes(text, MAX_VALUE, "value", "record")
+
+
+def body(text: str) -> bytes:
+    """The bytes to publish; `-` reads stdin to its end."""
+    from overlay.limits import MAX_PUBLISH_BODY
+
+    return _bytes(text, MAX_PUBLISH_BODY, "message", "message")
+
+
+def _bytes(text: str, most: int, what: str, whole: str) -> bytes:
+    data = sys.stdin.buffer.read(most + 1) if text == "-" else text.encode(errors="surrogateescape")
+    if len(data) > most:
+        size = f"more than {most}" if text == "-" else str(len(data))
+        fail(f"the {what} is too large: {size} bytes", code="usage", limit=f"{most} bytes a {whole}")
     return data
+
+
+def topic(text: str) -> str:
+    from overlay.wire.publication import is_topic
+
+    if not is_topic(text):
+        fail(f"not a topic: {text!r}", code="usage", expected="1 to 64 bytes of printable text")
+    return text
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -28,6 +28,8 @@ LAZY = {
     "peers": Lazy(f"{_COMMANDS}.peers:peers", "List, show and ping peers.", _SUBSYSTEMS),
     "dht": Lazy(f"{_COMMANDS}.dht:dht", "Store and find records.", _SUBSYSTEMS),
     "replay": Lazy(f"{_COMMANDS}.replay:replay", "Feed a recording of a node to a fresh core.", _SUBSYSTEMS),
+    "topic": Lazy(f"{_COMMANDS}.topic:topic", "Publish to all who subscribe a topic, and listen.", _SUBSYSTEMS),
+    "app": Lazy(f"{_COMMANDS}.app:app", "Applications of the node: list, ask, and what they emit.", _SUBSYSTEMS),
     "id": Lazy(f"{_COMMANDS}.id:id_group", "The identity of this home: show, new, export, import.", _SUBSYSTEMS),
     "network": Lazy(f"{_COMMANDS}.network:network", "Make the key of a private network.", _SUBSYSTEMS),
     "config": Lazy(f"{_COMMANDS}.config:config", "Show and check settings, list files.", _SUBSYSTEMS),

@@ -7,6 +7,7 @@ the rest. It sees its connection end and may open another.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from typing import Any
@@ -15,11 +16,14 @@ import attrs
 import trio
 from starlette.types import Receive, Scope, Send
 
-from overlay.events import Event
+from overlay.events import AppEvent, Event, GossipDelivered
 from overlay.identity.node_id import format_id
 from p2pnode.control import limits
 from p2pnode.control.view import NodeView
+from p2pnode.driver import CommandFailed
 from p2pnode.ui.values import to_json
+
+log = logging.getLogger(__name__)
 
 #: Fields that hold NodeIds; other bytes of 32 are keys.
 _IDS = frozenset({"id", "asked", "author"})
@@ -34,6 +38,8 @@ def as_json(event: Event) -> dict[str, Any]:
 
 def _plain(field: str, value: Any) -> Any:
     match value:
+        case bytes() if field == "body":
+            return to_json(value)
         case bytes() if len(value) == 32:
             return format_id(value) if field in _IDS else value.hex()
         case bytes():
@@ -51,6 +57,22 @@ def _plain(field: str, value: Any) -> Any:
     return str(value)
 
 
+@attrs.frozen(slots=True)
+class Wanted:
+    """What a client asked for in the query: `topic=NAME` subscribes as long as it listens, `app=NAME`; else all."""
+
+    topic: str | None = None
+    app: str | None = None
+
+    def __call__(self, event: Event) -> bool:
+        match event:
+            case GossipDelivered(topic) if self.topic is not None:
+                return topic == self.topic
+            case AppEvent(app) if self.app is not None:
+                return app == self.app
+        return self.topic is None and self.app is None
+
+
 class EventStream:
     """ASGI endpoint of /v1/events."""
 
@@ -65,19 +87,29 @@ class EventStream:
     def is_full(self) -> bool:
         return self.clients >= limits.MAX_EVENT_CLIENTS
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, wanted: Wanted) -> None:
         self.clients += 1
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch, receive, nursery.cancel_scope)
                 if (stopping := scope.get("state", {}).get("stopping")) is not None:
                     nursery.start_soon(self._end_with_node, stopping, nursery.cancel_scope)
-                await self._serve(scope, send, nursery)
+                if wanted.topic is not None:
+                    nursery.start_soon(self._hold, wanted.topic, nursery.cancel_scope)
+                await self._serve(scope, send, nursery, wanted)
                 nursery.cancel_scope.cancel()
         finally:
             self.clients -= 1
 
-    async def _serve(self, scope: Scope, send: Send, nursery: trio.Nursery) -> None:
+    async def _hold(self, topic: str, scope: trio.CancelScope) -> None:
+        """The subscription lives as long as the client; if the core will have no more of them, so does the client."""
+        try:
+            await self._view.command("subscribe", topic=topic, hold=True)
+        except CommandFailed as failed:
+            log.warning("a client that listens to topic %s is sent away: %s", topic, failed.message)
+        scope.cancel()
+
+    async def _serve(self, scope: Scope, send: Send, nursery: trio.Nursery, wanted: Wanted) -> None:
         sender, receiver = trio.open_memory_channel[bytes](limits.EVENT_QUEUE)
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
         with self._view.subscribe(kept=limits.EVENT_QUEUE) as events:
@@ -87,7 +119,8 @@ class EventStream:
                 with sender:
                     async for event in events:
                         try:
-                            sender.send_nowait(_frame(event))
+                            if wanted(event):
+                                sender.send_nowait(_frame(event))
                         except trio.WouldBlock:
                             break
                         if events.missed:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from p2pnode.control.operations import OPERATIONS, Operation
-from p2pnode.control.parameters import Schema
+from p2pnode.control.parameters import Kind, Parameter, Schema
 from p2pnode.ui.fail import EXITS
 
 _ERROR: Schema = {
@@ -27,6 +28,13 @@ _ERROR: Schema = {
 }
 
 
+EVENT_PARAMETERS = (
+    Parameter("topic", Kind.TEXT, "only messages of this topic; the node subscribes it while this client listens"),
+    Parameter("app", Kind.TEXT, "only what this application emits"),
+)
+_TEXT: Schema = {"type": "string"}
+
+
 def answer_schema(operation: Operation) -> Schema:
     properties = {name.removesuffix("?"): schema for name, schema in operation.answer.items()}
     required = [name for name in operation.answer if not name.endswith("?")]
@@ -38,9 +46,22 @@ def document(version: str) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
+    paths["/v1/apps/{app}/{command}"] = {
+        "post": {
+            "operationId": "post_apps_command",
+            "summary": "ask an application: the body is the arguments of its command",
+            "parameters": [
+                {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in ("app", "command")
+            ],
+            "requestBody": {"required": False, "content": {"application/json": {"schema": {"type": "object"}}}},
+            "responses": _responses({"type": "object", "properties": {"v": {"const": 1}, "answer": {}},
+                                     "required": ["v", "answer"]}),
+        }
+    }  # fmt: skip
     paths["/v1/events"] = {
         "get": {
             "operationId": "get_events",
+            "parameters": _query(EVENT_PARAMETERS),
             "summary": "what the peer reports, as server-sent events; a client that falls behind is dropped",
             "responses": {"200": {"description": "events", "content": {"text/event-stream": {"schema": {}}}}},
         }
@@ -77,25 +98,10 @@ def _described(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "responses": {
-            "200": {"description": "done", "content": {"application/json": {"schema": answer_schema(operation)}}},
-            "default": {
-                "description": "failed; error.code says how",
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-            },
-        },
+        "responses": _responses(answer_schema(operation)),
     }
     if operation.method == "GET":
-        described["parameters"] = [
-            {
-                "name": parameter.name,
-                "in": "query",
-                "required": parameter.required,
-                "description": parameter.description,
-                "schema": parameter.schema,
-            }
-            for parameter in operation.parameters
-        ]
+        described["parameters"] = _query(operation.parameters)
     elif operation.parameters:
         described["requestBody"] = {
             "required": True,
@@ -111,6 +117,29 @@ def _described(operation: Operation) -> dict[str, Any]:
             },
         }
     return described
+
+
+def _responses(schema: Schema) -> dict[str, Any]:
+    return {
+        "200": {"description": "done", "content": {"application/json": {"schema": schema}}},
+        "default": {
+            "description": "failed; error.code says how",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        },
+    }
+
+
+def _query(parameters: Sequence[Parameter]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": parameter.name,
+            "in": "query",
+            "required": parameter.required,
+            "description": parameter.description,
+            "schema": parameter.schema,
+        }
+        for parameter in parameters
+    ]
 
 
 def main() -> None:

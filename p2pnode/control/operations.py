@@ -313,4 +313,46 @@ OPERATIONS: tuple[Operation, ...] = (
         {"key": KEY_SCHEMA, "withdrawn": {"type": "array", "items": {"type": "string", "enum": list(_KINDS)}}},
         _passed_on("forget"),
     ),
+    Operation(
+        "GET",
+        "/v1/topics",
+        "topics that this node subscribes or lately published on",
+        (),
+        {
+            "topics": _list_of(
+                name=_TEXT,
+                subscribed={"type": "boolean"},
+                mesh=_COUNT,
+                known=_COUNT,
+                seen=_COUNT,
+                dropped=_COUNT,
+            )
+        },
+        _listed("topics", "topics"),
+    ),
+    Operation(
+        "POST",
+        "/v1/topics/publish",
+        "tell all subscribers of a topic; /v1/events?topic=NAME listens",
+        (
+            Parameter("topic", Kind.TEXT, "at most 64 bytes", required=True),
+            Parameter("body", Kind.VALUE, "at most 900 bytes", required=True),
+        ),
+        {"topic": _TEXT, "peers": {**_COUNT, "description": "peers it was sent to at once"}},
+        _passed_on("publish"),
+    ),
+    Operation(
+        "GET",
+        "/v1/apps",
+        "applications that run here; POST /v1/apps/APP/COMMAND asks one",
+        (),
+        {
+            "apps": _list_of(
+                name=_TEXT,
+                commands={"type": "array", "items": _TEXT},
+                stored={**_COUNT, "description": "bytes in its storage"},
+            )
+        },
+        _listed("apps", "apps"),
+    ),
 )

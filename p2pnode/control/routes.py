@@ -15,9 +15,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from overlay.limits import MAX_TOPIC
+from overlay.wire.publication import is_topic
 from p2pnode.control import metrics, openapi
 from p2pnode.control.auth import Guard
-from p2pnode.control.events import EventStream
+from p2pnode.control.events import EventStream, Wanted
 from p2pnode.control.operations import OPERATIONS, Operation
 from p2pnode.control.parameters import BadArgument, checked, from_query
 from p2pnode.control.view import NodeView
@@ -36,6 +38,7 @@ def build_app(view: NodeView) -> ASGIApp:
     stream = EventStream(view)
     routes: list[BaseRoute] = [_route(view, operation) for operation in OPERATIONS]
     routes += [
+        Route("/v1/apps/{app}/{command}", _app_command(view), methods=["POST"]),
         Route("/v1/events", _events(stream), methods=["GET"]),
         Route("/v1/openapi.json", _openapi(view), methods=["GET"]),
         Route("/metrics", _metrics(view), methods=["GET"]),
@@ -74,6 +77,10 @@ def _route(view: NodeView, operation: Operation) -> Route:
 async def _given(operation: Operation, request: Request) -> dict[str, object]:
     if operation.method == "GET":
         return from_query(operation.parameters, request.query_params)
+    return await _object(request)
+
+
+async def _object(request: Request) -> dict[str, object]:
     text = await request.body()
     try:
         body = json.loads(text) if text else {}
@@ -89,9 +96,39 @@ def _events(stream: EventStream) -> ASGIApp:
         if stream.is_full:
             await refusal("failed", f"{stream.clients} clients listen already", status=503)(scope, receive, send)
         else:
-            await stream(scope, receive, send)
+            try:
+                wanted = _wanted(dict(Request(scope).query_params))
+            except BadArgument as error:
+                await refusal("usage", str(error))(scope, receive, send)
+                return
+            await stream(scope, receive, send, wanted)
 
     return _Asgi(endpoint)
+
+
+def _wanted(query: dict[str, str]) -> Wanted:
+    given = checked(openapi.EVENT_PARAMETERS, query)
+    if "topic" in given and not is_topic(given["topic"]):
+        raise BadArgument(f"topic: expected 1 to {MAX_TOPIC} bytes of printable text, got {given['topic'][:80]!r}")
+    return Wanted(**given)
+
+
+def _app_command(view: NodeView) -> Any:
+    """The body is the arguments, whatever they are: the application checks them."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            args = await _object(request)
+            value = await view.command("app", **request.path_params, args=args)
+            return answer({"answer": value})
+        except BadArgument as error:
+            return refusal("usage", str(error))
+        except CommandFailed as error:
+            return refusal(error.code, error.message, facts=error.facts)
+        except ClientDisconnect:
+            return refusal("failed", "the client went away in its request")
+
+    return endpoint
 
 
 class _Asgi:

@@ -30,6 +30,10 @@ LINES: dict[str, tuple[str, ...]] = {
     "dht-table": ("dht", "table"),
     "dht-own": ("dht", "own"),
     "dht-forget": ("dht", "forget", "known"),
+    "topic-pub": ("topic", "pub", "news", "hello"),
+    "topic-list": ("topic", "list"),
+    "app-list": ("app", "list"),
+    "app-ask": ("app", "ask", "chat", "say", "text=hello"),
     "error-not-found": ("dht", "get", f"{ID}/nothing"),
     "error-usage": ("dht", "get", "xyz"),
 }

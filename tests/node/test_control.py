@@ -316,6 +316,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "/v1/dht/provide": {"key": "ab" * 32},
     "/v1/dht/providers": {"key": "ab" * 32},
     "/v1/dht/forget": {"name": "greeting"},
+    "/v1/topics/publish": {"topic": "news", "body": {"base64": "AP8="}},
+    "/v1/apps/{app}/{command}": {"text": "hello"},
 }
 
 
@@ -333,7 +335,8 @@ async def test_every_described_operation_answers_as_described(tmp_path: Path) ->
                 if method == "get":
                     answer = await it.call("GET", path, query=example)
                 else:
-                    answer = await it.call("POST", path, example or {})
+                    where = path.format(app="chat", command="say")
+                    answer = await it.call("POST", where, example or {})
                 conforms(answer, schema)
                 assert set(answer) <= set(schema["properties"]), path
 
@@ -356,3 +359,72 @@ async def test_metrics(tmp_path: Path) -> None:
     assert b"p2pnode_peers 3.0" in reply
     assert b'p2pnode_core_total{name="bad_message"} 2.0' in reply
     assert b"process_resident_memory_bytes" in reply
+
+
+@asynccontextmanager
+async def events_of(it: Served, **query: str) -> AsyncIterator[trio.MemoryReceiveChannel[dict[str, Any]]]:
+    """What a listener is told, from when the node has accepted it."""
+    sender, receiver = trio.open_memory_channel[dict[str, Any]](100)
+    ready = trio.Event()
+
+    def listen() -> None:
+        def opened() -> None:
+            trio.from_thread.run_sync(ready.set)
+
+        for event in api.connect(it.home).lines("/v1/events", query=query, opened=opened):
+            trio.from_thread.run_sync(sender.send_nowait, event)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(trio.to_thread.run_sync, listen, abandon_on_cancel=True))
+        await ready.wait()
+        yield receiver
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_asks_for_a_topic_gets_its_messages_alone(tmp_path: Path) -> None:
+    async with served(tmp_path) as it, events_of(it, topic="news") as events:
+        await it.node.until(lambda: ("subscribe", {"topic": "news", "hold": True}) in it.node.asked)
+        it.node.emit(PeerSeen(node_id_of(KEY), "192.0.2.1:4433", False))
+        await it.call("POST", "/v1/topics/publish", {"topic": "weather", "body": "rain"})
+        await it.call("POST", "/v1/topics/publish", {"topic": "news", "body": "x" * 32})
+        told = await events.receive()
+    assert told == {
+        "v": 1, "event": "gossip_delivered", "topic": "news", "author": OTHERS[0], "seq": 7, "body": "x" * 32,
+    }  # fmt: skip
+
+
+async def test_who_asks_for_an_application_gets_what_it_emits(tmp_path: Path) -> None:
+    async with served(tmp_path) as it, events_of(it, app="chat") as events:
+        it.node.emit(PeerSeen(node_id_of(KEY), "192.0.2.1:4433", False))
+        assert await it.call("POST", "/v1/apps/chat/say", {"text": "hello"}) == {"v": 1, "answer": 2}
+        told = await events.receive()
+    fields = {"author": ID, "text": "hello"}
+    assert told == {"v": 1, "event": "app_event", "app": "chat", "name": "said", "fields": fields}
+
+
+async def test_a_listener_ends_when_the_core_takes_no_more_subscriptions(tmp_path: Path) -> None:
+    async with served(tmp_path) as it:
+        it.node.fails["subscribe"] = ("failed", "256 topics are open already")
+        async with events_of(it, topic="news"):
+            await it.node.until(lambda: it.node.listeners == 0)
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [({"topic": " x"}, "topic: expected 1 to 64 bytes"), ({"topik": "x"}, "topik: no such argument")],
+)
+async def test_a_listener_that_asks_for_nonsense_is_told(tmp_path: Path, query: dict[str, str], told: str) -> None:
+    async with served(tmp_path) as it:
+        with pytest.raises(Fail, match=told) as failed:
+            await it.call("GET", "/v1/events", query=query)
+        assert failed.value.code == "usage"
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("/v1/apps/chat/sing", "not_found"), ("/v1/apps/other/say", "not_found")]
+)
+async def test_an_application_or_command_that_is_not_there(tmp_path: Path, path: str, code: str) -> None:
+    async with served(tmp_path) as it:
+        with pytest.raises(Fail, match="no application") as failed:
+            await it.call("POST", path, {})
+        assert failed.value.code == code

@@ -270,7 +270,7 @@ def test_applications_with_similar_names_do_not_share_keys() -> None:
         name = "a"
 
     class Long(Does):
-        name = "a/b"
+        name = "ab"
 
     short, long = Short(forever), Long(forever)
     pair(apps_a=[short, long])
@@ -435,7 +435,7 @@ def test_commands_have_names_and_a_bound() -> None:
     ctx.command("0", lambda args: ctx.sleep(2))
     with pytest.raises(LimitError):
         ctx.command("one more", lambda args: ctx.sleep(1))
-    for bad in ("", "x" * 33, "a\n", 3):
+    for bad in ("", "x" * 33, "a\n", "a/b", 3):
         with pytest.raises(LocalError, match="a command has a name"):
             ctx.command(bad, lambda args: ctx.sleep(1))  # type: ignore[arg-type]
 

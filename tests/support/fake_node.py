@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import trio
 
-from overlay.events import Event
+from overlay.events import AppEvent, Event, GossipDelivered
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.wire.records import signed_key
 from p2pnode.driver import CommandFailed, Subscription
@@ -36,6 +36,9 @@ class FakeNode:
     network: str = "p2pnode"
     ticket: str = "p2pnode-ticket-of-the-fake"
     version: str = "0.1.0"
+    #: Peers that a message is sent to.
+    receivers: int = 2
+    runs_chat: bool = True
     _subscriptions: list[Subscription] = attrs.Factory(list)
     _changed: trio.Event = attrs.Factory(trio.Event)
 
@@ -52,6 +55,8 @@ class FakeNode:
     async def command(self, name: str, /, **args: Any) -> Any:
         self.asked.append((name, args))
         self._poke()
+        if args.get("hold") and name not in self.fails:
+            await trio.sleep_forever()
         if name in self.hold:
             await self.hold[name].wait()
         if name in self.fails:
@@ -179,3 +184,24 @@ class FakeNode:
 
     def _join(self, addresses: list[dict[str, Any]]) -> dict[str, Any]:
         return {"joined": len(addresses)}
+
+    def _topics(self) -> list[dict[str, Any]]:
+        known = {"name": "news", "subscribed": True, "mesh": 2, "known": 3, "seen": 7, "dropped": 0}
+        return [known, known | {"name": "weather", "subscribed": False}]
+
+    def _publish(self, topic: str, body: bytes) -> dict[str, Any]:
+        """Who listens hears it, as from the first of the others."""
+        self.emit(GossipDelivered(topic, node_id_of(bytes([1]) * 32), 7, body))
+        return {"topic": topic, "peers": self.receivers}
+
+    def _subscribe(self, topic: str) -> None:
+        """Without `hold`."""
+
+    def _apps(self) -> list[dict[str, Any]]:
+        return [{"name": "chat", "commands": ["say", "who"], "stored": 12}] if self.runs_chat else []
+
+    def _app(self, app: str, command: str, args: dict[str, Any]) -> Any:
+        if (app, command) != ("chat", "say"):
+            raise CommandFailed("not_found", f"no application {app!r} runs here (there are: chat)")
+        self.emit(AppEvent(app, "said", (("author", node_id_of(KEY)), ("text", args.get("text")))))
+        return args.get("answer", 2)
