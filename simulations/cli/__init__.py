@@ -9,8 +9,10 @@ import click
 
 from simulations.cli.catalogue import list_scenarios, show
 from simulations.cli.model import model
+from simulations.cli.replay import replay
 from simulations.cli.report import report
 from simulations.cli.run import run
+from simulations.cli.shrink import shrink
 from simulations.cli.sweep import sweep
 
 
@@ -22,5 +24,5 @@ def swarm() -> None:
     """
 
 
-for _command in (run, report, sweep, model, list_scenarios, show):
+for _command in (run, replay, shrink, report, sweep, model, list_scenarios, show):
     swarm.add_command(_command)

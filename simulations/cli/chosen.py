@@ -1,0 +1,114 @@
+"""Which run is meant: a scenario and what the options change, the same words for every command that runs it."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+import click
+
+from p2pnode.ui.fail import fail
+
+if TYPE_CHECKING:
+    from simulations.scenario import Scenario
+    from simulations.swarm import Swarm
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Chosen:
+    """What was typed."""
+
+    scenario: str
+    nodes: int | None
+    seed: int
+    duration: float | None
+    codec: str
+    settings: tuple[str, ...]
+    app: str | None
+
+    def table(self) -> dict[str, Any]:
+        """The table of the scenario with everything put in; ends the program if there is none."""
+        from simulations import spec
+
+        extra = [f"population.nodes={self.nodes}"] if self.nodes is not None else []
+        extra += [f"duration_s={self.duration}"] if self.duration is not None else []
+        extra += [f'population.apps=["{self.app}"]'] if self.app is not None else []
+        try:
+            name, table = spec.read(self.scenario)
+            for setting in (*extra, *self.settings):
+                spec.override(table, setting)
+        except spec.BadScenario as error:
+            self._refuse(error)
+        return {"name": name, **table}
+
+    def load(self) -> Scenario:
+        """The scenario; ends the program if something is wrong with it."""
+        from simulations import spec
+
+        table = self.table()
+        try:
+            return spec.scenario_of(table["name"], table)
+        except spec.BadScenario as error:
+            self._refuse(error)
+
+    def swarm(self) -> Swarm:
+        """Ready to run."""
+        from simulations.population import Codec
+        from simulations.swarm import Swarm
+
+        return Swarm(self.load(), seed=self.seed, codec=Codec(self.codec))
+
+    def command(self, verb: str, *more: str) -> str:
+        """The one command that does the same again."""
+        words = ["p2pnode", "swarm", verb, self.scenario, "--seed", str(self.seed)]
+        words += ["--nodes", str(self.nodes)] if self.nodes is not None else []
+        words += ["--duration", f"{self.duration:g}"] if self.duration is not None else []
+        words += ["--codec", self.codec] if self.codec != "objects" else []
+        words += [word for setting in self.settings for word in ("--set", setting)]
+        words += ["--app", self.app] if self.app is not None else []
+        return shlex.join((*words, *more))
+
+    def _refuse(self, error: ValueError) -> NoReturn:
+        fail(f"scenario {self.scenario}: {error}", code="usage", look=f"p2pnode swarm show {self.scenario}")
+
+
+_OPTIONS = (
+    click.argument("scenario"),
+    click.option("--nodes", type=click.IntRange(2, 200_000), help="Instead of what the scenario says."),
+    click.option(
+        "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed gives the same run."
+    ),
+    click.option(
+        "--duration", type=click.FloatRange(0, min_open=True), metavar="VIRTUAL_S", help="Virtual seconds."
+    ),
+    click.option(
+        "--codec",
+        type=click.Choice(["objects", "fast", "real"]),
+        default="objects",
+        show_default=True,
+        help="How much of the work of a datagram is real; decisions are the same.",
+    ),
+    click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the scenario."),
+    click.option("--app", metavar="MODULE:CLASS", help="An application that every honest node runs."),
+)  # fmt: skip
+
+
+def choosing(fn: Callable[..., int]) -> Callable[..., int]:
+    """A command whose first argument is a Chosen made of the arguments and options above."""
+
+    @functools.wraps(fn)
+    def command(
+        scenario: str, nodes: int | None, seed: int, duration: float | None, codec: str, settings: tuple[str, ...],
+        app: str | None, **others: Any,
+    ) -> int:  # fmt: skip
+        chosen = Chosen(
+            scenario=scenario, nodes=nodes, seed=seed, duration=duration, codec=codec, settings=settings, app=app
+        )
+        return fn(chosen, **others)
+
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
