@@ -44,7 +44,9 @@ class Verdict:
     #: From the first input to the last one that was fed.
     duration_s: float = 0.0
     difference: Difference | None = None
-    #: Why the recorder stopped; None: it did not say, the node was killed.
+    #: Everything that can be read was fed.
+    whole: bool = False
+    #: Why the recorder stopped; None, if `whole`: it did not say, the node was killed.
     ended: str | None = None
     #: What is wrong with the file after what was fed, and where.
     damage: str | None = None
@@ -107,6 +109,7 @@ class Replay:
                 verdict.difference = self._feed(step)
                 if verdict.difference is not None or verdict.fed == to_input:
                     return verdict
+            verdict.whole = True
         except (BadMessage, ValueError) as error:  # ValueError: a tag of a later version
             verdict.damage = f"{error} (at byte {self._reader.at})"
         if self._reader.damage is not None:

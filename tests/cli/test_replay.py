@@ -47,7 +47,7 @@ def test_where_it_differs(run: Run, file: Path, monkeypatch: pytest.MonkeyPatch)
 def test_the_state_at_a_time(run: Run, file: Path) -> None:
     ran = run("replay", str(file), "--to", "0.2")
     assert ran.code == 0
-    assert "stopped early here" in ran.out
+    assert "ended    later than this" in ran.out
     assert "waits for     PING to 10.0.0.7:4433" in ran.out
     assert "\n  ping 10.0.0.7:4433: Upkeep." in ran.out
     state = run("replay", str(file), "--to-input", "5", "--json").json["state"]

@@ -66,7 +66,8 @@ def _as_json(verdict: Verdict) -> dict[str, Any]:
     found = verdict.difference
     return {
         "v": 1, "identical": found is None, "made_by": verdict.made_by, "inputs": verdict.inputs, "fed": verdict.fed,
-        "effects": verdict.effects, "duration_s": verdict.duration_s, "ended": verdict.ended, "damage": verdict.damage,
+        "effects": verdict.effects, "duration_s": verdict.duration_s, "whole": verdict.whole, "ended": verdict.ended,
+        "damage": verdict.damage,
         "difference": None if found is None else {
             "input": found.input, "at_s": found.at_s, "what": found.what, "recorded": found.recorded,
             "replayed": found.replayed,
@@ -84,7 +85,7 @@ def _print(verdict: Verdict) -> None:
             ("lasted", f"{verdict.duration_s:.1f} s"),
             ("inputs", f"{verdict.fed:,}" + (f": {kinds}" if kinds else "")),
             ("outputs", f"{verdict.effects:,}"),
-            ("ended", verdict.ended or "without an end: stopped early here, or the node was killed"),
+            ("ended", verdict.ended or ("without a word: the node was killed" if verdict.whole else "later than this")),
         ]
     )
     if verdict.damage is not None:
