@@ -182,9 +182,9 @@ class Peer:
         self._report(Started(self.id))
         async with self.loop.group(name="peer") as root:
             self._root = root
-            self._ready.set()
             for app in self._apps:
                 root.spawn(self.apps.run(app), name=f"app {app.name}")
+            self._ready.set()  # a command that waits finds the applications begun
             await self.upkeep.run()
 
     def _run(self, now: Now, work: Callable[[], object]) -> None:
