@@ -11,6 +11,8 @@ REQUESTS = frozenset(int(kind) for kind in Kind if kind.replies)
 _PAYLOAD_AT = 43
 #: Bytes of the head of the payload, by its first byte.
 _HEAD = {0x58: 2, 0x59: 3}
+#: From 24 on a number has a byte of its own after this one (RFC 8949, section 3).
+_UINT8 = 0x18
 
 
 def kind_of(data: bytes) -> int:
@@ -21,4 +23,6 @@ def kind_of(data: bytes) -> int:
     if data[at] != 0x86:
         return -1
     kind = data[at + 1]
-    return kind if kind < 24 else -1
+    if kind == _UINT8:
+        return data[at + 2]
+    return kind if kind < _UINT8 else -1

@@ -11,7 +11,7 @@ from simulations.report.axis import figure
 #: Column of the table of operations -> how the figure `OPERATION_suffix` is written.
 _COLUMNS: Final = {
     "count": ("count", "{:,.0f}"),
-    "success": ("success", "{:.1%}"),
+    "success": ("success", "{:.2%}"),
     "p50 ms": ("p50_ms", "{:,.0f}"),
     "p99 ms": ("p99_ms", "{:,.0f}"),
     "RPCs": ("rpcs", "{:,.1f}"),
@@ -55,6 +55,8 @@ def _row(measures: dict[str, float], operation: str) -> list[str]:
     cells = [operation]
     for suffix, form in _COLUMNS.values():
         value = measures.pop(f"{operation}_{suffix}", None)
+        if suffix == "success" and value is not None and value < 1:
+            value = min(value, 0.9999)  # only all is 100%
         cells.append("-" if value is None else form.format(value))
     return cells
 
