@@ -43,6 +43,7 @@ class Machines:
         if pause is None or peer is None:
             return
         host.pause = None
+        engine.changed_ns = engine.now_ns
         if pause.asleep and not pause.asleep_counted:
             self.clock(node).slept_ns += engine.now_ns - pause.since_ns
         for handle, args in pause.held:
@@ -59,3 +60,4 @@ class Machines:
         host = self._engine.hosts[node]
         if host.peer is not None and host.pause is None:
             host.pause = pause
+            self._engine.changed_ns = self._engine.now_ns

@@ -64,6 +64,7 @@ WORKLOADS: Registry[Part] = Registry(
         "lookup": "simulations.workload:Lookups",
         "put-get": "simulations.workload:PutGet",
         "updates": "simulations.updates:Updates",
+        "census": "simulations.census:Census",
         "publish": "simulations.messages:Publish",
         "app-command": "simulations.messages:AppCommand",
     },
