@@ -122,7 +122,7 @@ def _end(plan: Plan, results: Results, measure: str | None, as_json: bool) -> bo
         files += [results.write_parquet(plan)] if rows else []
     except Missing as error:
         say(str(error))
-    known = measures_of(rows)
+    known = measures_of(plan, rows)
     if measure is not None and rows and measure not in known:
         fail(f"no cell measured {measure!r}", code="usage", measured=", ".join(known))
     if known:
@@ -138,8 +138,7 @@ def _end(plan: Plan, results: Results, measure: str | None, as_json: bool) -> bo
 
 
 def _title(plan: Plan, grid: Grid) -> str:
-    scenario = next(iter(plan.cells()))
-    nodes = plan.scenario_of(scenario).population.nodes
+    nodes = plan.scenario_of(next(plan.cells())).population.nodes
     varied = any(vary.key == "population.nodes" for vary in plan.vary)
     size = "" if varied else f", {nodes:,} nodes"
     return f"{grid.measure}: {Path(plan.scenario).stem}{size}, {len(plan.seeds)} seed{'s' * (len(plan.seeds) > 1)}"

@@ -44,10 +44,12 @@ class Grid:
         return any(figure.count is not None for figure in self.cells.values())
 
 
-def measures_of(rows: Sequence[Row]) -> list[str]:
-    """Names of all measures, shares of operations first: the first one is shown if nobody says which."""
-    names = list(dict.fromkeys(name for row in rows for name in row.get("measures", {})))
-    return sorted(names, key=lambda name: not name.endswith("_success"))
+def measures_of(plan: Plan, rows: Sequence[Row]) -> list[str]:
+    """Names of all measures: those the scenario claims something of first, then shares. The first one is shown if
+    nobody says which."""
+    claimed = [claim.measure for claim in plan.scenario_of(next(plan.cells())).claims]
+    names = dict.fromkeys(name for row in rows for name in row.get("measures", {}))
+    return sorted(names, key=lambda name: (name not in claimed, not name.endswith("_success")))
 
 
 def grid_of(plan: Plan, rows: Sequence[Row], measure: str) -> Grid:

@@ -1,0 +1,46 @@
+"""The model against the swarm whose lookups it models: within two points of success."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulations import spec
+from simulations.model.run import run
+from simulations.population import Codec
+from simulations.swarm import Swarm
+from simulations.wilson import wilson
+
+
+def compare(nodes: int, fraction: float, paths: int, *, lookups: int, duration_s: int) -> None:
+    scenario = spec.load("colluding-routers", (
+        f"population.nodes={nodes}", f"adversaries.fraction={fraction}", f"workload.paths={paths}",
+        f"workload.count={lookups}", f"duration_s={duration_s}", f"workload.from_s={duration_s / 2}",
+    ))  # fmt: skip
+    swarm = Swarm(scenario, seed=1, codec=Codec.OBJECTS).run().measures
+    model = run(nodes=nodes, adversaries=fraction, paths=paths, lookups=10_000, seed=1)
+    low, high = wilson(round(swarm["lookup_success"] * lookups), lookups)
+    assert low - 0.02 <= model.success <= high + 0.02, (swarm["lookup_success"], model)
+    assert model.rpcs == pytest.approx(swarm["lookup_rpcs"], rel=0.06)
+
+
+def test_the_model_agrees_at_100_nodes() -> None:
+    compare(100, 0.5, 4, lookups=200, duration_s=40)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("paths", [1, 4, 8])
+@pytest.mark.parametrize("fraction", [0.3, 0.5])
+def test_the_model_agrees_at_300_nodes(fraction: float, paths: int) -> None:
+    compare(300, fraction, paths, lookups=500, duration_s=180)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("fraction", "paths"), [(0.2, 1), (0.3, 4), (0.5, 1), (0.5, 8)])
+def test_the_model_agrees_at_1000_nodes(fraction: float, paths: int) -> None:
+    compare(1000, fraction, paths, lookups=500, duration_s=180)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("fraction", "paths"), [(0.2, 1), (0.3, 4), (0.5, 8)])
+def test_the_model_agrees_at_10000_nodes(fraction: float, paths: int) -> None:
+    compare(10_000, fraction, paths, lookups=1000, duration_s=180)
