@@ -47,8 +47,9 @@ async def test_a_node_under_work_replays_to_the_byte(tmp_path: Path) -> None:
             open_node(Home(tmp_path / "a"), attrs.evolve(CONFIG, join=(b.ticket,)), record=Wanted(file)) as a,
         ):
             with trio.fail_after(60):
-                while not (await a.command("status"))["table"]:
-                    await trio.lowlevel.checkpoint()
+                with a.subscribe() as events:
+                    while not (await a.command("status"))["table"]:
+                        await anext(events)
                 await busy(a, b, rounds=20)
                 with pytest.raises(CommandFailed):
                     await a.command("get", key="ab" * 32)
