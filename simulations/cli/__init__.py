@@ -24,5 +24,17 @@ def swarm() -> None:
     """
 
 
-for _command in (run, replay, shrink, report, sweep, model, list_scenarios, show):
+#: In the list of commands a line has 60 letters.
+_SHORT = {
+    run: "Run a scenario; the exit code says whether its claims held.",
+    replay: "Run it again to one moment, and show one node there.",
+    shrink: "Make a failing run smaller while it still fails.",
+    report: "Show a saved run, and make its report again.",
+    sweep: "Run a scenario at many settings and seeds.",
+    model: "A million nodes by arithmetic: hops, RPCs, success.",
+    list_scenarios: "The scenarios that come with p2pnode.",
+    show: "The text of a scenario: a start for one of your own.",
+}
+for _command, _help in _SHORT.items():
+    _command.short_help = _help
     swarm.add_command(_command)
