@@ -11,13 +11,13 @@ from typing import Any
 
 import attrs
 
-from overlay.dht.providers import provide, some_providers
+from overlay.dht.providers import Provider, provide, some_providers
 from overlay.dht.state import V4, V6, DhtState, may_pass
 from overlay.gossip.service import Gossip
 from overlay.gossip.state import GossipState
 from overlay.limits import MAX_PASSED_ON, MIN_FOREIGN_PORT
 from overlay.rpc.contact import Contact
-from overlay.runtime.address import Address, Scope
+from overlay.runtime.address import Scope
 from overlay.runtime.chance import Rng
 from overlay.wire.messages import Nodes, Role
 
@@ -44,11 +44,8 @@ class DhtDirectory:
         """Raises LimitError if too many lookups run."""
         dht = self.dht
         found = await some_providers(dht, key, paths=_PATHS)
-        return [
-            dht.endpoint.book.contact(provider.record.provider, provider.address)
-            for provider in found
-            if provider.record.provider != dht.endpoint.signer.key and self._reachable(provider.address)
-        ]
+        contacts = [self._contact(provider) for provider in found]
+        return [contact for contact in contacts if contact is not None and contact.key != dht.endpoint.signer.key]
 
     async def announce(self, key: bytes, ttl_s: int) -> int:
         wall_ms = self.dht.loop.now.wall_ms
@@ -66,10 +63,21 @@ class DhtDirectory:
     def may_probe(self, contact: Contact) -> bool:
         return self.dht.may_probe(contact)
 
-    def _reachable(self, address: Address) -> bool:
-        """A holder may say what it likes: no service of this machine or of others is to hear of us."""
-        if address.scope is Scope.NONE or address.port < MIN_FOREIGN_PORT:
-            return False
-        if address.scope is Scope.LOOPBACK:
-            return any(contact.address.scope is Scope.LOOPBACK for contact in self.dht.table.contacts())
-        return bool(self.dht.families & (V4 if address.is_v4 else V6))
+    def _contact(self, provider: Provider) -> Contact | None:
+        """By the rules of contacts in NODES, since a holder may say what it likes; where it answered us, if it did."""
+        dht, address, holder = self.dht, provider.address, provider.holder
+        entry = dht.table.get(provider.record.provider)
+        if entry is not None:
+            return entry.contact
+        if address.scope is Scope.LINK and holder is not None and holder.zone:
+            address = attrs.evolve(address, zone=holder.zone)
+        elif address.scope is Scope.LINK and not address.is_v4:
+            return None  # it told us itself, on a link that the store does not keep
+        if (
+            address.port < MIN_FOREIGN_PORT
+            or address.scope is Scope.NONE
+            or (holder is not None and not may_pass(address, holder))
+            or not dht.families & (V4 if address.is_v4 else V6)
+        ):
+            return None
+        return dht.endpoint.book.contact(provider.record.provider, address)

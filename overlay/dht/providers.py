@@ -24,6 +24,8 @@ _MAX_PAGES = MAX_PROVIDERS_PER_KEY // PROVIDERS_PER_PAGE + 1
 class Provider:
     record: ProviderRecord
     address: Address
+    #: Where the holder is that says so; None: the provider told us itself.
+    holder: Address | None = None
 
 
 @attrs.define(slots=True, eq=False)
@@ -53,7 +55,7 @@ class ProviderCollector(Collector):
                 continue
             old = self.found.get(record.provider)
             if (old is None or old.record.seq < record.seq) and (old or len(self.found) < 4 * MAX_PROVIDERS_PER_KEY):
-                self.found[record.provider] = Provider(record, unpack_address(packed))
+                self.found[record.provider] = Provider(record, unpack_address(packed), contact.address)
         return True
 
     @property

@@ -218,6 +218,23 @@ def test_who_is_named_as_subscriber_is_only_asked_and_only_where_it_may_be() -> 
     assert not roster.claimed
 
 
+def test_an_echo_of_what_a_member_had_from_us_is_no_merit() -> None:
+    link = subscribed()
+    strangers = Strangers(link)
+    strangers.sends(Graft(TOPIC))
+    member = link.b.gossip.state.topics[TOPIC].mesh.members[keys_of(66).key]
+    first, second = said(1, link=link), said(2, link=link)
+    strangers.sends(Publish(first), number=67)
+    strangers.sends(Publish(second), number=67)
+    assert (member.brought, member.missed) == (0, 2)
+
+    strangers.sends(Publish(first))  # it crossed ours
+    assert member.brought == 1
+    link.advance(1)
+    strangers.sends(Publish(second))
+    assert member.brought == 1
+
+
 def test_promises_are_bounded_and_who_breaks_them_is_not_asked_again() -> None:
     link = subscribed()
     strangers = Strangers(link)

@@ -162,6 +162,27 @@ def test_commands_that_are_cancelled_leave_nothing_behind(seed: int) -> None:
     assert arena.peer._commands == {}
 
 
+@settings(max_examples=5, phases=PHASES)
+@given(seed=st.integers(0, 1 << 32), style=STYLES)
+def test_a_topic_among_liars_stays_within_its_bounds_and_ends(seed: int, style: Style) -> None:
+    arena = Arena(make_peer(1), seed, style)
+    arena.command("join", JOIN, within_s=8 * LOOKUP_DEADLINE_S)
+    assert is_clean(arena.command("subscribe", {"topic": "chat"}, within_s=0))
+    for number in range(20):
+        asked = {"topic": "chat" if number % 2 else "elsewhere", "body": b"%d" % number}
+        assert is_clean(arena.command("publish", asked, within_s=LOOKUP_DEADLINE_S + 60))
+        arena.run_for(5)
+        check_limits(arena)
+        for topic in arena.peer.gossip.state.topics.values():
+            assert len(topic.mesh) + len(topic.mesh.asked) <= limits.MESH_HIGH
+            assert len(topic.roster) <= 2 * limits.MAX_KNOWN_SUBSCRIBERS
+    assert is_clean(arena.command("unsubscribe", {"topic": "chat"}, within_s=0))
+    check_rest(arena)
+    arena.run_for(60)
+    assert arena.peer.gossip.state.topics == {}
+    assert not arena.peer.gossip.state.kept
+
+
 def test_who_lists_what_is_not_ours_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("overlay.dht.handover._wanted", lambda dht, key: False)
     monkeypatch.setattr("overlay.dht.handover._MAX_PAGES", 5)

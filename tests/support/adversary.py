@@ -261,6 +261,12 @@ class Arena:
                 start = max((item for item in asked.body if isinstance(item, bytes)), default=bytes(32))
                 low = int.from_bytes(start[:32].ljust(32, b"\0"), "big")
                 return m.Keys(token, b"".join(((low + i + 1) % (1 << 256)).to_bytes(32, "big") for i in range(32)))
+            case Kind.GOSSIPED:
+                v4, v6 = self._packed(honest=honest)
+                ids = b"".join(item for item in asked.body if isinstance(item, bytes) and len(item) % 16 == 0)[32:]
+                wanted = rng.choice((b"", ids, rng.randbytes(160)))
+                status = m.GossipStatus(rng.randrange(3))
+                return m.Gossiped(token, status, rng.randrange(3600), wanted, v4[: 38 * 4], v6[: 50 * 4])
             case Kind.APP_REPLY:
                 return m.AppReply(m.AppStatus(rng.randrange(4)), body=rng.randbytes(rng.randrange(900)))
         raise AssertionError(kind)
