@@ -15,7 +15,7 @@ from simulations.adversaries.positions import chosen, from_then, near_key
 from simulations.adversaries.ring import Ring, reply_nodes, target_of
 from simulations.bounds import not_negative, one_of, positive, share
 from simulations.nearest import Nearest
-from simulations.population import PORT
+from simulations.places import PORT
 from simulations.swarm import Swarm
 
 

@@ -21,7 +21,7 @@ from simulations.adversaries.ring import Ring
 from simulations.adversaries.survey import entries, survey_at_end
 from simulations.adversaries.victims import lookups_of_victim
 from simulations.bounds import between, not_negative, positive
-from simulations.population import PORT
+from simulations.places import PORT
 from simulations.swarm import Swarm
 
 #: Sybils arrive within this, one after the other.
