@@ -230,8 +230,9 @@ def test_an_echo_of_what_a_member_had_from_us_is_no_merit() -> None:
 
     strangers.sends(Publish(first))  # it crossed ours
     assert member.brought == 1
-    link.advance(1)
+    link.advance(0.2)
     strangers.sends(Publish(second))
+    assert keys_of(66).key in link.b.gossip.state.topics[TOPIC].mesh
     assert member.brought == 1
 
 
