@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from p2pnode.ui.fail import Exit, fail
+from p2pnode.ui.fail import Exit
 from p2pnode.ui.render import print_json, say
+from simulations.cli.chosen import Chosen, choosing
 
 if TYPE_CHECKING:
     from simulations.swarm import RunEnd, Swarm
@@ -21,63 +22,36 @@ if TYPE_CHECKING:
     epilog="\b\nExample:\n  p2pnode swarm run churn --nodes 200 --seed 7\n"
     "  p2pnode swarm run colluding-routers --set adversaries.fraction=0.3 --json"
 )
-@click.argument("scenario")
-@click.option("--nodes", type=click.IntRange(2, 200_000), help="Instead of what the scenario says.")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed gives the same run.")
-@click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="VIRTUAL_S", help="Virtual seconds.")
-@click.option(
-    "--codec",
-    type=click.Choice(["objects", "fast", "real"]),
-    default="objects",
-    show_default=True,
-    help="How much of the work of a datagram is real; decisions are the same.",
-)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the scenario.")
-@click.option("--app", metavar="MODULE:CLASS", help="An application that every honest node runs.")
+@choosing
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page with plots.")
 @click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Write the plots as one picture.")
 @click.option("--trace", type=click.Path(path_type=Path), metavar="FILE", help="Write all events as JSON Lines.")
 @click.option("--json", "as_json", is_flag=True, help='One JSON object on stdout, with "v": 1.')
-def run(
-    scenario: str,
-    nodes: int | None,
-    seed: int,
-    duration: float | None,
-    codec: str,
-    settings: tuple[str, ...],
-    app: str | None,
-    report: Path | None,
-    png: Path | None,
-    trace: Path | None,
-    as_json: bool,
-) -> int:
+def run(chosen: Chosen, report: Path | None, png: Path | None, trace: Path | None, as_json: bool) -> int:
     """Run SCENARIO (a name of `p2pnode swarm list`, or a TOML file). Exit 0 only if every claim holds.
 
     Ctrl-C ends a run early: what ran is shown and written all the same.
     """
-    from simulations import spec
     from simulations.cli.outputs import Outputs
     from simulations.cli.progress import progress
     from simulations.cli.summary import lines
-    from simulations.population import Codec
     from simulations.report.data import counted, versions
-    from simulations.swarm import Swarm
 
-    extra = [f"population.nodes={nodes}"] if nodes is not None else []
-    extra += [f"duration_s={duration}"] if duration is not None else []
-    extra += [f'population.apps=["{app}"]'] if app is not None else []
-    try:
-        loaded = spec.load(scenario, (*extra, *settings))
-    except spec.BadScenario as error:
-        fail(f"scenario {scenario}: {error}", code="usage", look=f"p2pnode swarm show {scenario}")
-    again = _command(scenario, nodes, seed, duration, codec, settings, app)
+    again = chosen.command("run")
     outputs = Outputs(report, png, trace)
     outputs.check()
-    swarm = Swarm(loaded, seed=seed, codec=Codec(codec))
-    header = {"scenario": loaded.name, "seed": seed, "nodes": len(swarm), "command": again, "versions": versions()}
+    swarm = chosen.swarm()
+    header = {
+        "scenario": swarm.scenario.name, "seed": swarm.seed, "nodes": len(swarm), "command": again,
+        "versions": versions(),
+    }  # fmt: skip
     with outputs.recording(swarm, header) as recording:
         with _stopping(swarm), progress(swarm) as moved:
-            end = swarm.run(moved)
+            try:
+                end = swarm.run(moved)
+            except Exception:  # of a peer, or of a part of the scenario
+                say(f"it broke off after {swarm.now_s:.6f} s; to see it again:\n  {again}")
+                raise
         result = as_object(end)
         recording.finish(result, again)
     if as_json:
@@ -114,19 +88,3 @@ def _stopping(swarm: Swarm) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _command(
-    scenario: str, nodes: int | None, seed: int, duration: float | None, codec: str, settings: tuple[str, ...],
-    app: str | None,
-) -> str:  # fmt: skip
-    """The one command that repeats this run."""
-    import shlex
-
-    words = ["p2pnode", "swarm", "run", scenario, "--seed", str(seed)]
-    words += ["--nodes", str(nodes)] if nodes is not None else []
-    words += ["--duration", f"{duration:g}"] if duration is not None else []
-    words += ["--codec", codec] if codec != "objects" else []
-    words += [word for setting in settings for word in ("--set", setting)]
-    words += ["--app", app] if app is not None else []
-    return shlex.join(words)

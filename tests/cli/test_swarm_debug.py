@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -86,6 +87,14 @@ def test_replay_beyond_the_end_says_so(run: Run, scenario: Path) -> None:
     ran = run("swarm", "replay", str(scenario), "--to-event", "99999999", "--node", "0")
     assert ran.code == 4
     assert "the run ended before that" in ran.err
+
+
+def test_a_run_that_breaks_off_says_how_to_see_it_again(run: Run, scenario: Path) -> None:
+    line = ("swarm", "run", str(scenario), "--seed", "4", "--set", "workload.0.gets=7")
+    with mock.patch("overlay.rpc.endpoint.Endpoint._on_ping", side_effect=ZeroDivisionError):
+        ran = run(*line)
+    assert ran.code != 0
+    assert f"p2pnode {' '.join(line)}" in ran.err
 
 
 def test_shrink_refuses_a_run_that_does_not_fail(run: Run, scenario: Path) -> None:
