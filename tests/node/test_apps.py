@@ -32,7 +32,7 @@ async def emitted(events: Subscription, name: str) -> dict[str, Any]:
 async def somebody_to_tell(node: Node) -> None:
     """As tests.support.nodes.wait_until: a node reports no event of its meshes."""
     with trio.fail_after(20):
-        while not any(topic["mesh"] for topic in await node.command("topics")):
+        while not any(topic["mesh"] for topic in await node.command("topics")):  # noqa: ASYNC110
             await trio.sleep(0.02)
 
 
