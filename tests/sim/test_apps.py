@@ -14,7 +14,7 @@ from overlay.runtime.ports import SECOND, Ok
 from simulations.apps import factory
 from simulations.messages import AppCommand, Publish
 from simulations.scenario import LinkSpec, Population, Scenario
-from simulations.spec import BadScenario, scenario_of
+from simulations.spec import BadScenario, load, scenario_of
 from simulations.swarm import Swarm
 from simulations.timeline import Kill, Partition
 
@@ -173,3 +173,15 @@ def test_what_tells_that_it_was_heard_must_be_said() -> None:
     table = {"kind": "app-command", "app": "chat", "command": "say", "heard": "said"}
     with pytest.raises(BadScenario, match=r"workload\[0\]: heard = 'said' is told by field 'text'"):
         scenario_of("test", {"workload": [table]})
+
+
+def test_the_shipped_scenario_holds_its_claims() -> None:
+    end = Swarm(load("chat", ("population.nodes=16",)), seed=1).run()
+    assert end.ok, (end.verdicts, end.broken)
+    assert end.measures["chat.said_count"] == 100 * 15
+
+
+def test_the_shipped_scenario_fails_where_nobody_waits() -> None:
+    settings = ("population.nodes=16", "workload.within_s=0.05", "duration_s=130")
+    end = Swarm(load("chat", settings), seed=1).run()
+    assert [verdict.name for verdict in end.verdicts if not verdict.ok] == ["everybody hears what is said"]
