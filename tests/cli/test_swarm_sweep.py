@@ -70,15 +70,6 @@ def test_a_sweep_runs_shows_a_table_and_is_not_run_again(run: Run, scenario: str
     assert alone.json["trace_hash"] == row["trace_hash"]
 
 
-def test_dask_gives_the_same(run: Run, scenario: str, tmp_path: Path) -> None:
-    line = ["swarm", "sweep", scenario, "--vary", "workload.paths=1,4", "--json", "--jobs", "1"]
-    here = run(*line, "-o", str(tmp_path / "here"))
-    dask = run(*line, "--dask", "-o", str(tmp_path / "dask"))
-    assert dask.code == 0
-    assert sorted(row["trace_hash"] for row in dask.lines[:-1]) == sorted(row["trace_hash"] for row in here.lines[:-1])
-    assert dask.lines[-1] == here.lines[-1]
-
-
 def test_a_cell_that_crashes_is_named_with_its_command(run: Run, scenario: str, tmp_path: Path) -> None:
     with Path(scenario).open("a") as file:
         file.write('[[workload]]\nkind = "tests.support.faulty:Crash"\n')
