@@ -141,11 +141,13 @@ def _answers_are_as_described(node: Client, status: dict[str, Any]) -> None:
         "/v1/dht/lookup": {"key": status["id"], "paths": 1},
         "/v1/dht/provide": {"key": key},
         "/v1/dht/providers": {"key": key},
+        "/v1/dht/forget": {"name": "n"},
+        "/v1/topics/publish": {"topic": "news", "body": "x"},
     }
     for path, methods in node.call("GET", "/v1/openapi.json")["paths"].items():
         for method, described in methods.items():
             schema = described["responses"]["200"]["content"].get("application/json", {}).get("schema")
-            if not schema or path == "/v1/stop":
+            if not schema or path == "/v1/stop" or "{" in path:  # an application answers as it likes
                 continue
             given = arguments.get(path, {})
             answer = node.call("GET", path, query=given) if method == "get" else node.call("POST", path, given)
