@@ -7,8 +7,9 @@ its owner needs room as well.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -16,7 +17,10 @@ import attrs
 from overlay.errors import BadMessage
 from overlay.wire.records import blob_key
 from p2pnode.bridge import values
-from p2pnode.bridge.limits import MAX_BYTES, MAX_KEYS, MAX_RECORDS, RECORD_TTL_S
+from p2pnode.bridge.limits import KEEP_S, MAX_BYTES, MAX_KEYS, MAX_RECORDS, RECORD_TTL_S, RENEW_S
+
+#: Before any moment of the clock.
+NEVER = -math.inf
 
 
 @attrs.define(slots=True)
@@ -24,9 +28,11 @@ class Kept:
     """A foreign key whose record this node signs."""
 
     packed: bytes
-    #: When a foreign peer stored it last, and when we signed it last.
+    #: When a foreign peer stored it last, when it was signed and announced last, when a renewal was tried last.
     stored: float
-    published: float
+    published: float = NEVER
+    tried: float = NEVER
+    #: 0: in doubt. It is not known whether the network has this value, because a put did not end well.
     seq: int = 0
     #: Hex keys of its blobs, if it is long.
     chunks: tuple[str, ...] = attrs.field(init=False)
@@ -40,73 +46,109 @@ class Kept:
         """Own records of the node that it takes: signed record, provider, chunks."""
         return 2 + len(self.chunks)
 
+    def is_due(self, now: float) -> bool:
+        """Whether it is to be renewed."""
+        return now - self.published > RENEW_S
 
-@attrs.frozen(slots=True)
-class Loose:
-    """What the node is to forget: arguments of the command, and the foreign key it belongs to."""
 
-    argument: str
-    value: str | bytes
-    foreign: bytes | None = None
+#: An own record of the node as its command `forget` names it: hex key, or salt.
+Name = str | bytes
 
 
 @attrs.define(slots=True)
 class Ledger:
-    #: Bytes of all values.
-    size: int = attrs.field(init=False, default=0)
-    _records: int = attrs.field(init=False, default=0)
+    """Room is taken before the first record of a value is published, so nothing that is out is ever uncounted."""
+
     _kept: dict[bytes, Kept] = attrs.field(init=False, factory=dict)
-    #: Values of equal content share chunks.
-    _uses: Counter[str] = attrs.field(init=False, factory=Counter)
-    _loose: dict[Loose, None] = attrs.field(init=False, factory=dict)
+    #: Bytes and records of what is kept and of what is being published.
+    _size: int = attrs.field(init=False, default=0)
+    _records: int = attrs.field(init=False, default=0)
+    #: Keys being published that are not kept yet.
+    _coming: dict[bytes, None] = attrs.field(init=False, factory=dict)
+    #: Of these as well. Values of equal content share chunks.
+    _uses: Counter[Name] = attrs.field(init=False, factory=Counter)
+    #: What no key uses and the node still publishes, in the order in which it is to be withdrawn.
+    _loose: dict[Name, None] = attrs.field(init=False, factory=dict)
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def __iter__(self) -> Iterator[tuple[bytes, Kept]]:
-        return iter(tuple(self._kept.items()))
-
     def get(self, key: bytes) -> Kept | None:
         return self._kept.get(key)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all values."""
+        return self._size
 
     @property
     def records(self) -> int:
         """Own records of the node, those that are still to be withdrawn included."""
         return self._records + len(self._loose)
 
-    def has_room(self, key: bytes, fresh: Kept) -> bool:
+    def reserve(self, key: bytes, fresh: Kept) -> bool:
+        """Take the room of `fresh`, to be published under `key`; False if there is none.
+
+        `keep` or `give_back` follows, before the next one for this key. What it replaces counts until then, but
+        does not keep it out.
+        """
         old = self._kept.get(key)
-        keys = len(self._kept) + (old is None)
-        size = self.size + len(fresh.packed) - (len(old.packed) if old else 0)
+        keys = len(self._kept) + len(self._coming) + (old is None)
+        size = self._size + len(fresh.packed) - (len(old.packed) if old else 0)
         records = self.records + fresh.records - (old.records if old else 0)
-        return keys <= MAX_KEYS and size <= MAX_BYTES and records <= MAX_RECORDS
+        if keys > MAX_KEYS or size > MAX_BYTES or records > MAX_RECORDS:
+            return False
+        if old is None:
+            self._coming[key] = None
+        self._size += len(fresh.packed)
+        self._records += fresh.records
+        for name in _names(key, fresh):
+            self._uses[name] += 1
+            self._loose.pop(name, None)
+        return True
 
     def keep(self, key: bytes, fresh: Kept) -> None:
-        """In place of what was kept under `key`."""
-        self._uses.update(fresh.chunks)  # before the old one goes: they may share some
-        self._release(key)
+        """What was reserved is out, in place of what was kept under `key`."""
+        self._coming.pop(key, None)
+        old = self._kept.pop(key, None)
         self._kept[key] = fresh
-        self.size += len(fresh.packed)
-        self._records += fresh.records
+        if old is not None:
+            self._release(key, old)
+
+    def give_back(self, key: bytes, fresh: Kept) -> None:
+        """What was reserved did not get out, or not all of it."""
+        self._coming.pop(key, None)
+        self._release(key, fresh)
+
+    def doubt(self, key: bytes) -> None:
+        """A new record for `key` is about to be signed: until that has ended well, what is kept may not be
+        what the network has. It is due for renewal at once."""
+        kept = self._kept.get(key)
+        if kept is not None:
+            kept.seq, kept.published = 0, NEVER
 
     def drop(self, key: bytes) -> None:
-        # The announcement first: if the node ends between the two, the record still tells the next life of it.
-        self._loose[Loose("key", values.meeting_key(key), key)] = None
-        self._loose[Loose("salt", values.salt_of(key), key)] = None
-        self._release(key)
+        self._release(key, self._kept.pop(key))
 
-    def loosen(self, chunks: Iterable[str]) -> None:
-        """Blobs that were put for a value that is not kept."""
-        self._loose.update((Loose("key", chunk), None) for chunk in chunks if chunk not in self._uses)
+    def drop_old(self, now: float) -> None:
+        """What nobody stored for a week."""
+        for key in [key for key, kept in self._kept.items() if now - kept.stored > KEEP_S]:
+            self.drop(key)
 
-    def take_loose(self) -> list[Loose]:
-        """What is to be withdrawn now; what came into use again is not."""
-        loose, self._loose = self._loose, {}
-        return [one for one in loose if one.value not in self._uses and one.foreign not in self._kept]
+    def due(self, now: float) -> list[bytes]:
+        """Keys to renew; what was tried last is last, so that what cannot be renewed holds nobody up."""
+        return sorted((k for k, kept in self._kept.items() if kept.is_due(now)), key=lambda k: self._kept[k].tried)
 
-    def put_back(self, loose: Loose) -> None:
-        """It could not be withdrawn yet."""
-        self._loose[loose] = None
+    def loosen(self, names: Iterable[Name]) -> None:
+        """The node is to forget them, unless they are used."""
+        self._loose.update((name, None) for name in names if name not in self._uses)
+
+    def loose(self) -> tuple[Name, ...]:
+        return tuple(self._loose)
+
+    def take_loose(self, name: Name) -> bool:
+        """Before it is withdrawn; `loosen` it again if it could not be. False: it is used again."""
+        return name in self._loose and self._loose.pop(name) is None
 
     def recall(self, rows: Iterable[Mapping[str, Any]], now: float) -> None:
         """What an earlier life left in the node's list (rows of the command `own`, with values)."""
@@ -122,21 +164,25 @@ class Ledger:
                 packed = held if isinstance(held, bytes) else values.join(held, [blobs.get(k, b"") for k in held.keys])
                 values.unpack_value(packed)
             except BadMessage:
-                self.drop(key)
+                self.loosen(_names(key))
                 continue
             age = RECORD_TTL_S - row["expires_s"] if row["expires_s"] is not None else 0
             fresh = Kept(packed, stored=now, published=now - age, seq=row["seq"])
-            if values.meeting_key(key) in provided and self.has_room(key, fresh):
+            if values.meeting_key(key) in provided and self.reserve(key, fresh):
                 self.keep(key, fresh)
             else:
-                self.drop(key)
+                self.loosen(_names(key))
         self.loosen(blobs)
 
-    def _release(self, key: bytes) -> None:
-        old = self._kept.pop(key, None)
-        if old is None:
-            return
-        self.size -= len(old.packed)
+    def _release(self, key: bytes, old: Kept) -> None:
+        names = _names(key, old)
+        self._size -= len(old.packed)
         self._records -= old.records
-        self._uses -= Counter(old.chunks)
-        self.loosen(old.chunks)
+        self._uses -= Counter(names)
+        self.loosen(names)
+
+
+def _names(key: bytes, kept: Kept | None = None, /) -> tuple[Name, ...]:
+    """All records behind a foreign key, in the order in which they are withdrawn: the announcement first, since as
+    long as the signed record is there it tells the next life of the others."""
+    return values.meeting_key(key), values.salt_of(key), *(kept.chunks if kept else ())

@@ -29,7 +29,7 @@ from kademlia.protocol import KademliaProtocol
 from overlay.errors import BadMessage
 from overlay.limits import MIN_FOREIGN_PORT
 from p2pnode.bridge import limits, values
-from p2pnode.bridge.contacts import Contacts, Endpoint
+from p2pnode.bridge.contacts import Contacts, Endpoint, is_loopback
 from p2pnode.bridge.gateway import Gateway
 from p2pnode.bridge.meter import Bucket, Buckets
 
@@ -77,7 +77,9 @@ class BridgeProtocol(KademliaProtocol):  # type: ignore[misc]
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         where: Endpoint = (addr[0], addr[1])
-        if not self._from_one.take(where) or not self._from_all.take():
+        # Ports cost a host nothing; but on loopback they are all that tells one program from another.
+        source = where if is_loopback(where[0]) else where[0]
+        if not self._from_one.take(source) or not self._from_all.take():
             return self._count("dropped_rate")
         if not limits.MIN_FOREIGN_DATAGRAM <= len(data) <= limits.MAX_FOREIGN_DATAGRAM or data[0] > _RESPONSE:
             return self._count("malformed")

@@ -11,8 +11,9 @@ import trio
 import trio_asyncio  # type: ignore[import-untyped]
 
 from p2pnode.bridge import limits, values
+from p2pnode.bridge.commands import Command
 from p2pnode.bridge.contacts import is_loopback
-from p2pnode.bridge.gateway import Command, Gateway
+from p2pnode.bridge.gateway import Gateway
 from p2pnode.bridge.protocol import BridgeProtocol
 
 _log = logging.getLogger("p2pnode.bridge")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import trio
 import umsgpack
@@ -191,7 +194,7 @@ async def test_a_silent_overlay_is_answered_for_before_the_package_gives_up(
     assert trio.current_time() - start == 2 * limits.ANSWER_S
     assert limits.ANSWER_S < 5
     assert (counters["store_timed_out"], counters["find_timed_out"]) == (1, 1)
-    assert not ours._turns
+    assert not ours._keeper._turns
     assert not ours._finding
 
 
@@ -245,7 +248,7 @@ async def test_a_week_later_a_key_gives_its_room_back(
     assert ours.kept_keys == 1
     assert counters["renewed"] == 13  # every half day
     await trio.sleep(2 * limits.RENEW_CHECK_S)
-    assert (ours.kept_keys, ours.kept_bytes, ours._ledger.records) == (0, 0, 0)
+    assert (ours.kept_keys, ours.kept_bytes, ours._keeper.ledger.records) == (0, 0, 0)
     assert overlay.lists == {"left": {}}, "and the node publishes nothing of it"
 
 
@@ -295,7 +298,7 @@ async def test_after_a_restart_a_bridge_has_its_keys_and_its_quota() -> None:
     await after.recall()
 
     assert (after.kept_keys, after.kept_bytes) == (2, before.kept_bytes)
-    assert after._ledger.records == before._ledger.records == 14
+    assert after._keeper.ledger.records == before._keeper.ledger.records == 14
     assert counters == {"recalled": 2}
     overlay.failure = Broken("nobody answers")
     assert await after.find(KEY) == LONG
@@ -325,7 +328,7 @@ async def test_what_an_earlier_life_left_incomplete_is_withdrawn(missing: str) -
 
     after, _ = gateway(overlay)
     await after.recall()
-    await after._tidy()
+    await after._keeper.tidy()
 
     assert after.kept_keys == 0
     assert rows == {}
@@ -340,11 +343,11 @@ async def test_what_the_owner_of_the_node_published_stays() -> None:
     mine = dict(overlay.lists["left"])
     ours, _ = gateway(overlay)
     assert await ours.store(KEY, LONG)
-    ours._ledger.drop(KEY)
-    await ours._tidy()
+    ours._keeper.ledger.drop(KEY)
+    await ours._keeper.tidy()
     after, _ = gateway(overlay)
     await after.recall()
-    await after._tidy()
+    await after._keeper.tidy()
     assert overlay.lists["left"] == mine
 
 
@@ -354,8 +357,10 @@ async def test_pieces_of_a_value_that_was_replaced_are_withdrawn_unless_another_
     assert await ours.store(KEY, LONG)
     assert await ours.store(b"o" * 20, LONG)
     assert await ours.store(KEY, "short")
+    await ours._keeper.tidy()
     assert sorted(kind for kind, _ in overlay.lists["left"]) == ["blob"] * 10 + ["provider"] * 2 + ["signed"] * 2
     assert await ours.store(b"o" * 20, "short")
+    await ours._keeper.tidy()
     assert sorted(kind for kind, _ in overlay.lists["left"]) == ["provider"] * 2 + ["signed"] * 2
 
 
@@ -364,19 +369,216 @@ async def test_pieces_of_a_value_that_did_not_get_out_count_until_they_are_withd
 ) -> None:
     overlay = Overlay()
     ours, _ = gateway(overlay)
-    node = ours._command
+    node = ours._commands.command
 
     async def signs_nothing(name: str, /, **args: object) -> object:
         if name == "put" and "salt" in args:
             await trio.sleep_forever()
         return await node(name, **args)
 
-    ours._command = signs_nothing
+    ours._commands.command = signs_nothing
     assert not await ours.store(KEY, LONG)
-    assert len(overlay.lists["left"]) == ours._ledger.records == 10
-    await ours._tidy()
+    assert len(overlay.lists["left"]) == 10
+    assert ours._keeper.ledger.records == 12, "the signed record might have got out as well"
+    await ours._keeper.tidy()
     assert overlay.lists["left"] == {}
-    assert ours._ledger.records == 0
+    assert ours._keeper.ledger.records == 0
+
+
+# --- publications that do not end ------------------------------------------------------------
+
+
+class Stuck:
+    """A node of `overlay` on which some commands take effect and are never answered."""
+
+    def __init__(self, overlay: Overlay, name: str = "left") -> None:
+        self.node = overlay.node(name)
+        #: Which: (name of the command, its arguments) -> bool.
+        self.on: Callable[[str, dict[str, Any]], bool] = lambda name, args: False
+
+    async def __call__(self, name: str, /, **args: Any) -> Any:
+        answer = await self.node(name, **args)
+        if self.on(name, args):
+            await trio.sleep_forever()
+        return answer
+
+
+def is_signing(name: str, args: dict[str, Any]) -> bool:
+    return name == "put" and "salt" in args
+
+
+async def test_stores_that_time_out_leave_nothing_that_the_node_publishes(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    overlay = Overlay()
+    node = Stuck(overlay)
+    node.on = is_signing
+    counters: dict[str, int] = {}
+    ours = Gateway(node, "left", counters)
+    nursery.start_soon(ours.upkeep)
+    for i in range(30):
+        assert not await ours.store(bytes([i]) * 20, LONG if i % 2 else i)
+    await trio.sleep(1)
+    assert counters["store_timed_out"] == 30
+    assert overlay.lists["left"] == {}
+    assert ours._keeper.ledger.records == 0
+
+
+async def test_stores_that_time_out_count_until_they_are_withdrawn(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("p2pnode.bridge.ledger.MAX_RECORDS", 8)
+    overlay = Overlay()
+    node = Stuck(overlay)
+    node.on = is_signing
+    counters: dict[str, int] = {}
+    ours = Gateway(node, "left", counters)
+    for i in range(30):
+        assert not await ours.store(bytes([i]) * 20, i)
+    assert counters == {"store_timed_out": 4, "refused_quota": 26}
+    assert len(overlay.lists["left"]) <= 8
+
+
+@pytest.mark.parametrize("unanswered", ["put", "provide"])
+async def test_after_a_store_that_timed_out_all_bridges_read_the_same(
+    unanswered: str, autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    overlay = Overlay()
+    node = Stuck(overlay)
+    counters: dict[str, int] = {}
+    ours, theirs = Gateway(node, "left", counters), gateway(overlay, "right")[0]
+    assert await ours.store(KEY, "old")
+    node.on = lambda name, args: name == unanswered
+    assert not await ours.store(KEY, "new")
+    node.on = lambda name, args: False
+    await trio.sleep(limits.CACHE_S)
+    assert await ours.find(KEY) == await theirs.find(KEY) == "new"
+    nursery.start_soon(ours.upkeep)
+    await trio.sleep(limits.RENEW_CHECK_S + 1)
+    assert counters["renewed"] == 1, "it does not stay in doubt"
+    assert await ours.find(KEY) == await theirs.find(KEY) == ("old" if unanswered == "put" else "new")
+
+
+async def test_a_republish_after_a_store_that_timed_out_is_published(autojump_clock: trio.testing.MockClock) -> None:
+    overlay = Overlay()
+    node = Stuck(overlay)
+    counters: dict[str, int] = {}
+    ours = Gateway(node, "left", counters)
+    assert await ours.store(KEY, "old")
+    node.on = is_signing
+    assert not await ours.store(KEY, "new")
+    node.on = lambda name, args: False
+    assert await ours.store(KEY, "old")
+    assert "unchanged" not in counters
+    assert await gateway(overlay, "right")[0].find(KEY) == "old"
+
+
+async def test_what_is_kept_stays_when_a_piece_of_its_successor_does_not_get_out(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    overlay = Overlay()
+    node = Stuck(overlay)
+    counters: dict[str, int] = {}
+    ours = Gateway(node, "left", counters)
+    assert await ours.store(KEY, "old")
+    before = dict(overlay.lists["left"])
+    node.on = lambda name, args: name == "put" and "salt" not in args
+    assert not await ours.store(KEY, LONG)
+    nursery.start_soon(ours.upkeep)
+    await trio.sleep(2 * limits.RENEW_CHECK_S)
+    assert overlay.lists["left"] == before
+    assert "renewed" not in counters, "nothing was signed, so nothing is in doubt"
+    assert ours._keeper.ledger.records == 2
+
+
+async def test_pieces_of_a_value_on_its_way_out_are_not_withdrawn_with_another_key(nursery: trio.Nursery) -> None:
+    overlay = Overlay()
+    ours, _ = gateway(overlay)
+    node, answer = ours._commands.command, trio.Event()
+    other = b"o" * 20
+    stored: list[bool] = []
+
+    async def slow_to_sign(name: str, /, **args: Any) -> Any:
+        if is_signing(name, args) and args["salt"] == values.salt_of(other):
+            await answer.wait()
+        return await node(name, **args)
+
+    ours._commands.command = slow_to_sign
+    nursery.start_soon(ours.upkeep)
+    assert await ours.store(KEY, LONG)
+
+    async def store() -> None:
+        stored.append(await ours.store(other, LONG))
+
+    async with trio.open_nursery() as storing:
+        storing.start_soon(store)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await ours.store(KEY, "short")
+        await trio.testing.wait_all_tasks_blocked()
+        answer.set()
+    assert stored == [True]
+    assert sorted(kind for kind, _ in overlay.lists["left"]) == ["blob"] * 10 + ["provider"] * 2 + ["signed"] * 2
+
+
+async def test_a_withdrawal_that_hangs_delays_no_answer_and_is_not_lost(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    overlay = Overlay()
+    ours, _ = gateway(overlay)
+    node = ours._commands.command
+
+    async def forgets_nothing(name: str, /, **args: Any) -> Any:
+        if name == "forget":
+            await trio.sleep_forever()
+        return await node(name, **args)
+
+    assert await ours.store(KEY, LONG)
+    ours._commands.command = forgets_nothing
+    start = trio.current_time()
+    assert await ours.store(KEY, "short")
+    assert trio.current_time() == start
+    with trio.move_on_after(1):
+        await ours._keeper.tidy()
+    ours._commands.command = node
+    await ours._keeper.tidy()
+    assert sorted(kind for kind, _ in overlay.lists["left"]) == ["provider", "signed"]
+
+
+async def test_what_cannot_be_renewed_holds_nobody_up(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    overlay = Overlay()
+    node = Stuck(overlay)
+    counters: dict[str, int] = {}
+    ours = Gateway(node, "left", counters)
+    for i in range(3 * limits.MAX_AT_ONCE):
+        assert await ours.store(bytes([i]) * 20, LONG)
+    assert await ours.store(KEY, "short")
+    node.on = lambda name, args: name == "put" and "salt" not in args
+    nursery.start_soon(ours.upkeep)
+    await trio.sleep(limits.RENEW_S + 3600)
+    assert counters["renewed"] == 1
+    node.on = lambda name, args: False
+    await trio.sleep(3600)
+    assert counters["renewed"] == 1 + 3 * limits.MAX_AT_ONCE
+
+
+async def test_a_renewal_may_take_longer_than_an_answer(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    overlay = Overlay()
+    ours, counters = gateway(overlay)
+    assert await ours.store(KEY, LONG)
+    node = ours._commands.command
+
+    async def slow(name: str, /, **args: Any) -> Any:
+        await trio.sleep(limits.ANSWER_S)
+        return await node(name, **args)
+
+    ours._commands.command = slow
+    nursery.start_soon(ours.upkeep)
+    await trio.sleep(limits.RENEW_S + 3 * limits.RENEW_CHECK_S)
+    assert counters["renewed"] == 1
 
 
 # --- token buckets ---------------------------------------------------------------------------

@@ -180,6 +180,19 @@ async def test_a_flood_is_dropped_before_it_is_decoded() -> None:
         assert await west[0].set("key", 1)
 
 
+async def test_the_ports_of_one_host_share_its_datagrams_except_on_loopback(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with running(Overlay(), "left") as left:
+        for port in range(20_000, 20_000 + 2 * limits.DATAGRAM_BURST_PER_ADDRESS):
+            left._protocol.datagram_received(b"x", ("192.0.2.1", port))
+        assert left.counters["malformed"] == left.counters["dropped_rate"] == limits.DATAGRAM_BURST_PER_ADDRESS
+        left._protocol.datagram_received(b"x", ("192.0.2.2", 20_000))
+        for port in range(20_000, 20_000 + 2 * limits.DATAGRAM_BURST_PER_ADDRESS):
+            left._protocol.datagram_received(b"x", ("127.0.0.1", port))
+        assert left.counters["dropped_rate"] == limits.DATAGRAM_BURST_PER_ADDRESS
+
+
 async def test_held_requests_of_one_address_are_bounded() -> None:
     async with running(Overlay(), "left") as left, stranger(left) as bad:
         for i in range(limits.MAX_HELD_PER_ADDRESS + 5):
