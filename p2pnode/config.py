@@ -64,11 +64,16 @@ def is_port(text: str) -> bool:
 
 
 def _endpoints(values: tuple[str, ...]) -> str | None:
+    families: list[bool] = []
     for value in values:
         host, colon, port = value.rpartition(":")
         bare_v6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
         if not (host and colon and is_port(port)) or bare_v6:
             return f"HOST:PORT or [IPV6]:PORT, not {value!r}"
+        if ":" in host or host.replace(".", "").isdecimal():  # of a name, only resolving tells the family
+            families.append(":" in host)
+    if len(set(families)) < len(families) or not 1 <= len(values) <= 2:
+        return f"one IPv4 address, one IPv6 address or both, not {', '.join(values) or 'none'}"
     return None
 
 

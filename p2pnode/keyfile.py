@@ -130,7 +130,12 @@ def needs_passphrase(path: Path) -> bool:
 
 def load_key(path: Path, *, passphrase: str | None = None) -> KeyPair:
     """KeyFileError if it cannot be read, is not safe there, is not an Ed25519 key or the passphrase is wrong."""
-    return parse_key(read_secret(path), name=str(path), passphrase=passphrase)
+    try:
+        return parse_key(read_secret(path), name=str(path), passphrase=passphrase)
+    except KeyFileError as error:
+        if passphrase is None and len(error.facts) == 1:  # a wrong passphrase is no reason to part with a key
+            error.facts["put a copy back, or"] = f"mv '{path}' '{path}.old'"
+        raise
 
 
 def parse_key(pem: bytes, *, name: str, passphrase: str | None = None) -> KeyPair:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import attrs
 
+from p2pnode.paths import HomeError
+
 #: Group and port of mDNS (RFC 6762 section 3).
 MDNS_GROUP, MDNS_PORT = "224.0.0.251", 5353
 #: A store of 65,536 records has 64 MiB; sqlite needs room for its log beside it.
@@ -32,6 +34,12 @@ class Row:
     text: str
     #: What to type next; "" where nothing needs to be done.
     next: str = ""
+
+
+def failed(name: str, error: HomeError) -> Row:
+    """What `run` would say of it: what happened, the facts, and the last of them is the next command."""
+    facts = [text for label, text in error.facts.items() if label != "all settings"]
+    return Row(name, "fail", "; ".join([error.what, *facts[:-1]]), facts[-1] if facts else "")
 
 
 def multicast(addresses: Sequence[str]) -> list[Row]:
@@ -197,12 +205,10 @@ def _bindable(endpoint: str) -> list[Row]:
     return [Row("port", "fail", text, "another port: p2pnode run --listen HOST:PORT (0 picks one)") for text in taken]
 
 
-def key(*, exists: bool, bits: int, solves: bool | None, error: str = "") -> Row:
-    """`solves` is None where the key cannot be read."""
-    if not exists:
-        return Row("identity", "ok", "none yet; the first run makes one")
+def key(*, solves: bool | None, bits: int) -> Row:
+    """`solves` is None where there is no key."""
     if solves is None:
-        return Row("identity", "fail", error, "p2pnode config paths")
+        return Row("identity", "ok", "none yet; the first run makes one")
     if solves:
         return Row("identity", "ok", f"the key solves the puzzle of this network ({bits} bits)")
     return Row(

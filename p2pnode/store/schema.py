@@ -114,17 +114,30 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return found
 
 
-def check_store(path: Path) -> list[str]:
-    """What is wrong inside the file, at most 100 lines; [] if nothing is. Reads all of it: for `doctor`."""
+def check_store(path: Path) -> StoreError | None:
+    """What is wrong with the file, or inside it; None if nothing is. Reads all of it and writes nothing."""
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
-            rows = connection.execute("PRAGMA quick_check(100)").fetchall()
+            rows = connection.execute("PRAGMA quick_check(1)").fetchall()
+            if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall():
+                _version(connection, path)
         finally:
             connection.close()
     except sqlite3.Error as error:
-        return [str(error)]
-    return [text for (text,) in rows if text != "ok"]
+        return explain(error, path)
+    except StoreError as error:
+        return error
+    return None if rows == [("ok",)] else _damaged(path, str(rows[0][0]))
+
+
+def _damaged(path: Path, reason: str) -> StoreError:
+    folder = path.parent
+    # With its -wal: sqlite would play a forgotten one into the new file.
+    afresh = f"mkdir '{folder}/damaged' && mv '{folder}/{path.name}'* '{folder}/damaged/'"
+    facts = {"file": str(path), "reason": reason}
+    facts |= {"start afresh": f"{afresh}   (the key stays; records come back from other peers)"}
+    return StoreError("the store is damaged", facts=facts)
 
 
 def explain(error: sqlite3.Error, path: Path) -> StoreError:
@@ -135,11 +148,7 @@ def explain(error: sqlite3.Error, path: Path) -> StoreError:
         what = "the disk is full"
         facts |= {"find room": f"df -h '{path.parent}'"}
     elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        what = "the store is damaged"
-        folder = path.parent
-        # With its -wal: sqlite would play a forgotten one into the new file.
-        afresh = f"mkdir '{folder}/damaged' && mv '{folder}/{path.name}'* '{folder}/damaged/'"
-        facts |= {"start afresh": f"{afresh}   (the key stays; records come back from other peers)"}
+        return _damaged(path, facts["reason"])
     elif name.startswith("SQLITE_IOERR"):
         what = "the disk reports an error"
         facts |= {"look": f"dmesg | tail; df -h '{path.parent}'"}

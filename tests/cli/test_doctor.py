@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +66,48 @@ def test_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_puzzle() -> None:
-    assert checks.key(exists=False, bits=12, solves=None).state == "ok"
-    assert checks.key(exists=True, bits=12, solves=True).state == "ok"
-    assert checks.key(exists=True, bits=12, solves=False).state == "warn"
-    assert checks.key(exists=True, bits=12, solves=None, error="others can read the key").state == "fail"
+    assert checks.key(bits=12, solves=None).state == "ok"
+    assert checks.key(bits=12, solves=True).state == "ok"
+    assert checks.key(bits=12, solves=False).state == "warn"
+
+
+def test_a_key_that_others_can_read_is_closed_by_the_next_command(run: Run, home: Path) -> None:
+    run("id", "new", "--puzzle-bits", "0")
+    (home / "node.key").chmod(0o644)
+    ran = run("doctor")
+    assert ran.code == 1
+    assert f"next: chmod 600 '{home}/node.key'" in ran.out
+
+
+def test_a_key_that_was_cut_is_named_with_what_run_says(run: Run, home: Path) -> None:
+    run("id", "new", "--puzzle-bits", "0")
+    key = home / "node.key"
+    key.write_bytes(key.read_bytes()[:40])
+    next_command = f"mv '{key}' '{key}.old'"
+    ran = run("doctor")
+    assert ran.code == 1
+    assert f"next: {next_command}" in ran.out
+    assert next_command in run("run", "--listen", "127.0.0.1:0", "--no-lan").err
+
+
+@pytest.mark.parametrize("content", [b"garbage " * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_store_is_in_the_way(run: Run, home: Path, content: bytes) -> None:
+    (home / "node.db").write_bytes(content)
+    rows = {row["name"]: row for row in run("doctor", "--json").json["rows"]}
+    assert rows["store"]["state"] == "fail"
+    assert "the store is damaged" in rows["store"]["text"]
+    assert "damaged" in rows["store"]["next"]
+    assert run("doctor").code == 1
+
+
+def test_a_database_of_another_program_is_in_the_way(run: Run, home: Path) -> None:
+    with contextlib.closing(sqlite3.connect(home / "node.db")) as other, other:
+        other.execute("CREATE TABLE recipes(name)")
+    assert run("doctor").code == 1
+    with contextlib.closing(sqlite3.connect(home / "node.db")) as other, other:
+        other.execute("DROP TABLE recipes")
+    rows = {row["name"]: row for row in run("doctor", "--json").json["rows"]}
+    assert rows["store"]["state"] == "ok"  # an empty one is filled by the first run
 
 
 def test_machine_without_a_network() -> None:

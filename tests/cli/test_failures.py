@@ -66,6 +66,7 @@ def test_error_as_json_is_on_stdout_and_stderr_is_empty(run: Run) -> None:
         ("peers", "show", "!!!!"),
         ("run", "--puzzle-bits", "99"),
         ("run", "--listen", "nowhere"),
+        ("run", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:1"),
         ("run", "192.0.2.1:4433"),
         ("demo", "--peers", "1"),
     ],

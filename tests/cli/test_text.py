@@ -90,6 +90,9 @@ def test_config_and_paths(run: Run, home: Path) -> None:
         ('join = ["x"]', "cannot join 'x'"),
         ('[network]\nkey_file = "gone.key"', "network key: the key file cannot be read"),
         ('[network]\nname = " "', "not a network name"),
+        ('listen = ["127.0.0.1:0", "127.0.0.1:1"]', "expected one IPv4 address, one IPv6 address or both"),
+        ('listen = ["[::1]:0", "0.0.0.0:1", "[::]:1"]', "expected one IPv4 address, one IPv6 address or both"),
+        ("listen = []", "expected one IPv4 address, one IPv6 address or both, not none"),
         ('apps = ["no.such:App"]', "an application cannot be loaded"),
     ],
 )

@@ -49,8 +49,7 @@ def _rows(session: Session) -> list[Row]:
     try:
         home.check()
     except HomeError as error:
-        *facts, next_command = error.facts.values()
-        return [Row("home", "fail", "; ".join([error.what, *facts]), next_command)]
+        return [checks.failed("home", error)]
     try:
         config = load(home)
     except HomeError as error:
@@ -64,6 +63,7 @@ def _rows(session: Session) -> list[Row]:
         Row("home", "ok", str(home.dir)),
         row,
         _identity(home, config) if not status else _identity_in_use(status, config),
+        *([] if status is not None else [_store(home.db)]),
         *([] if status is not None else checks.port(config.listen, chosen="listen" in config.sources)),
         *checks.multicast(_own_addresses()),
         checks.firewall(listen_port),
@@ -79,7 +79,8 @@ def _node(session: Session) -> tuple[dict[str, Any] | None, Row]:
     except Fail as failure:
         if failure.code == "no_node":
             return None, Row("node", "ok", "not running", session.command("run"))
-        return {}, Row("node", "fail", failure.what, session.command("stop"))
+        *facts, next_command = failure.facts.values() or [session.command("stop")]
+        return {}, Row("node", "fail", "; ".join([failure.what, *facts]), next_command)
     text = f"running, {counted(status['peers'], 'peer')}, {status['table']} in the table"
     return status, Row("node", "ok" if status["peers"] else "warn", text, "" if status["peers"] else "p2pnode ticket")
 
@@ -95,13 +96,22 @@ def _identity_in_use(status: dict[str, Any], config: Config) -> Row:
         bits = parse_ticket(status["ticket"]).puzzle_bits
     except LocalError:  # of a newer version
         bits = config.network.puzzle_bits
-    return checks.key(exists=True, bits=bits, solves=solves(node_id_of(bytes.fromhex(status["key"])), bits))
+    return checks.key(bits=bits, solves=solves(node_id_of(bytes.fromhex(status["key"])), bits))
+
+
+def _store(path: Path) -> Row:
+    if not path.exists():
+        return Row("store", "ok", "none yet; the first run makes one")
+    from p2pnode.store import check_store
+
+    error = check_store(path)
+    return Row("store", "ok", "every page of it can be read") if error is None else checks.failed("store", error)
 
 
 def _identity(home: Home, config: Config) -> Row:
     bits = config.network.puzzle_bits
     if not home.key.exists():
-        return checks.key(exists=False, bits=bits, solves=None)
+        return checks.key(bits=bits, solves=None)
     from overlay.identity.node_id import node_id_of
     from overlay.identity.puzzle import solves
     from p2pnode.keyfile import KeyFileError, load_key, needs_passphrase
@@ -111,8 +121,8 @@ def _identity(home: Home, config: Config) -> Row:
             return Row("identity", "ok", "the key is there, encrypted")
         pair = load_key(home.key)
     except KeyFileError as error:
-        return checks.key(exists=True, bits=bits, solves=None, error=error.what)
-    return checks.key(exists=True, bits=bits, solves=solves(node_id_of(pair.key), bits))
+        return checks.failed("identity", error)
+    return checks.key(bits=bits, solves=solves(node_id_of(pair.key), bits))
 
 
 def _own_addresses() -> list[str]:

@@ -37,7 +37,10 @@ _TOLD_EVERY = 20_000
         "p2pnode run --record today.rec                 and later: p2pnode replay today.rec",
     )
 )
-@click.option("--listen", multiple=True, metavar="HOST:PORT", help="Where to serve; port 0 picks one. May be repeated.")
+@click.option(
+    "--listen", multiple=True, metavar="HOST:PORT",
+    help="Where to serve; port 0 picks one. Twice: one IPv4 and one IPv6 address.",
+)
 @click.option(
     "--join", multiple=True, metavar="TICKET|[ID@]HOST:PORT", help="Where to enter the network. May be repeated."
 )
