@@ -28,14 +28,16 @@ def test_the_model_agrees_at_100_nodes() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("paths", [1, 4, 8])
-@pytest.mark.parametrize("fraction", [0.3, 0.5])
+@pytest.mark.parametrize(("fraction", "paths"), [(0.3, 1), (0.5, 4), (0.5, 8)])
 def test_the_model_agrees_at_300_nodes(fraction: float, paths: int) -> None:
     compare(300, fraction, paths, lookups=500, duration_s=180)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize(("fraction", "paths"), [(0.2, 1), (0.3, 4), (0.5, 1), (0.5, 8)])
+@pytest.mark.parametrize(
+    ("fraction", "paths"),
+    [pytest.param(0.3, 4, marks=pytest.mark.soak)]
+    + [pytest.param(*case, marks=pytest.mark.nightly) for case in ((0.2, 1), (0.5, 1), (0.5, 8))],
+)
 def test_the_model_agrees_at_1000_nodes(fraction: float, paths: int) -> None:
     compare(1000, fraction, paths, lookups=500, duration_s=180)
 
