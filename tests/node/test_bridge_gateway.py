@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -579,6 +580,69 @@ async def test_a_renewal_may_take_longer_than_an_answer(
     nursery.start_soon(ours.upkeep)
     await trio.sleep(limits.RENEW_S + 3 * limits.RENEW_CHECK_S)
     assert counters["renewed"] == 1
+
+
+@pytest.mark.parametrize("undoes", [True, False], ids=["a cancelled put undoes itself", "it does not"])
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_is_cut_off_the_node_publishes_what_is_kept_and_all_read_that(
+    seed: int, undoes: bool, autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    rng = random.Random(seed)
+    overlay = Overlay()
+    rows = overlay.lists.setdefault("left", {})
+    node = overlay.node("left")
+    rough = True
+
+    async def command(name: str, /, **args: Any) -> Any:
+        before = dict(rows)
+        answer = await node(name, **args)
+        changed = [at for at in rows if rows[at] is not before.get(at)] if name == "put" else []
+        mine = {at: rows[at] for at in changed}
+        try:
+            if rough:
+                await trio.sleep(rng.choice([0, 0, 0, 0.1, 1, 3, 30]))
+                if rng.random() < 0.05:
+                    raise Broken("nobody answers")
+        except BaseException:
+            for at, row in mine.items():
+                if undoes and rows.get(at) is row:
+                    rows.pop(at)
+                    rows.update({at: before[at]} if at in before else {})
+            raise
+        return answer
+
+    ours = Gateway(command, "left", {})
+    keys = [bytes([i]) * 20 for i in range(16)]
+    pool: list[values.Value] = [LONG, LONG[:5000], LONG[:2000], "short", 7]
+    acknowledged: dict[bytes, list[values.Value]] = {}
+
+    async def store(key: bytes, value: values.Value) -> None:
+        if await ours.store(key, value):
+            acknowledged.setdefault(key, []).append(value)
+
+    nursery.start_soon(ours.upkeep)
+    async with trio.open_nursery() as storing:
+        for _ in range(80):
+            storing.start_soon(store, rng.choice(keys), rng.choice(pool))
+            await trio.sleep(rng.choice([0, 0.5, 2, 20, 90]))
+    rough = False
+    await trio.sleep(2 * limits.RENEW_S)
+
+    ledger = ours._keeper.ledger
+    expected: set[tuple[str, str | bytes]] = set()
+    for key in keys:
+        kept = ledger.get(key)
+        assert (kept is not None) or key not in acknowledged
+        if kept is not None:
+            expected |= {("signed", values.salt_of(key)), ("provider", values.meeting_key(key))}
+            expected |= {("blob", chunk) for chunk in kept.chunks}
+            theirs = gateway(overlay, "right")[0]
+            assert await theirs.find(key) == await ours.find(key) == values.unpack_value(kept.packed)
+    assert acknowledged
+    assert set(rows) == expected
+    held = [kept for key in keys if (kept := ledger.get(key))]
+    assert ledger.records == sum(kept.records for kept in held)
+    assert ledger.size == sum(len(kept.packed) for kept in held)
 
 
 # --- token buckets ---------------------------------------------------------------------------
