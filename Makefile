@@ -7,6 +7,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 ARGS   ?=
+# Processes of `make test`; tests of one file stay in one of them.
+JOBS   ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -19,7 +21,7 @@ demo: $(VENV)/run.stamp
 	@$(BIN)/p2pnode demo $(if $(PEERS),--peers $(PEERS)) $(if $(ONCE),--once) $(ARGS)
 
 test: $(VENV)/test.stamp
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 	@echo 'make test: tests/lan (hosts in network namespaces) were not run here; as root: make lan'
 	@echo 'make test: tests/web (pages in Chromium) were not run here: make web'
 
