@@ -131,7 +131,7 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 raise Fail(
                     "the node closed the connection without an answer",
-                    facts={"reason": str(error) or type(error).__name__, "look": "p2pnode status"},
+                    facts={"reason": str(error) or type(error).__name__, "look": "p2pnode doctor"},
                 ) from None
             if response.status >= 400:
                 raise _failure_of(response)
@@ -178,8 +178,27 @@ class Client:
         return Fail(
             f"the node did not answer within {timeout_s:g} s" if timeout_s else "the node did not answer",
             code="timed_out",
-            facts={"socket": str(self.path), "look": "p2pnode status"},
+            facts={"socket": str(self.path)} | _process_of(self.path),
         )
+
+
+def _process_of(control: Path) -> dict[str, str]:
+    """Which process does not answer, and how to end or wake it; its number is the first line of node.lock."""
+    try:
+        pid = int(control.with_name("node.lock").read_bytes()[:32].partition(b"\n")[0])
+    except (OSError, ValueError):
+        return {"see whose it is": f"fuser '{control}'"}
+    if _is_stopped(pid):
+        return {"process": f"{pid}, stopped by a signal (Ctrl-Z?)", "let it go on": f"kill -CONT {pid}"}
+    return {"process": str(pid), "end it": f"kill {pid}            (kill -9 {pid} if that does not help)"}
+
+
+def _is_stopped(pid: int) -> bool:
+    """proc(5): the state follows the name, which is in parentheses and may hold anything. Linux only; else False."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1] == b"T"
+    except OSError:
+        return False
 
 
 def _failure_of(response: http.client.HTTPResponse) -> Fail:

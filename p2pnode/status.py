@@ -31,5 +31,5 @@ def sentence(status: Mapping[str, Any]) -> str:
     """Am I connected? In one sentence."""
     peers = status["peers"]
     if peers == 0:
-        return "alone: no peer has answered yet; it keeps trying"
+        return "alone: no peer answers; it keeps trying"
     return f"connected: {peers} peer{'s' if peers != 1 else ''}, {status['table']} in the table"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import NoReturn
 import click
 
 from p2pnode.cli.lazy import PLUGINS, Lazy, LazyGroup
-from p2pnode.cli.session import Session, examples
+from p2pnode.cli.session import Session, examples, on_home
 from p2pnode.ui.fail import Exit, Fail, show
 
 _DAILY = "Daily"
@@ -51,9 +52,9 @@ def _version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None
     plugins=PLUGINS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
-        "p2pnode run                         on two machines of one network: they find each other",
+        "p2pnode run             on two machines of one network: they find each other",
         "p2pnode dht put hello --name greeting",
-        "p2pnode demo --once                 five peers on this machine, a tour, and an end",
+        "p2pnode demo --once     five peers on this machine, a tour, and an end",
     ),
 )
 @click.option("--home", metavar="DIR", help="Folder of the node (else P2PNODE_HOME, else the user's data folder).")
@@ -91,7 +92,8 @@ def run_line(args: list[str]) -> int:
         return Exit.FAILED
     except (Exception, KeyboardInterrupt) as error:
         verbose = any(option == "--verbose" or option.startswith("-v") for option in options)
-        return show(_with_next_command(failure_of(error, verbose=verbose)), as_json_object=as_json)
+        failure = _with_next_command(failure_of(error, verbose=verbose))
+        return show(failure if as_json else _on_home(failure, options), as_json_object=as_json)
 
 
 def failure_of(error: BaseException, *, verbose: bool = False) -> Fail:
@@ -123,6 +125,21 @@ def _with_next_command(failure: Fail) -> Fail:
         return failure
     label, command = _NEXT[failure.code]
     return Fail(failure.what, code=failure.code, facts={label: command})
+
+
+#: Facts about the language of the command line, which is the same for every home.
+_OF_THE_LANGUAGE = ("usage", "help", "did you mean")
+
+
+def _on_home(failure: Fail, options: list[str]) -> Fail:
+    """Who typed --home pastes commands that have it too."""
+    given = [after for option, after in itertools.pairwise(options) if option == "--home"]
+    given += [option.partition("=")[2] for option in options if option.startswith("--home=")]
+    home = given[-1] if given else None
+    facts = {
+        label: text if label in _OF_THE_LANGUAGE else on_home(text, home) for label, text in failure.facts.items()
+    }
+    return Fail(failure.what, code=failure.code, facts=facts)
 
 
 def _usage(error: click.UsageError) -> Fail:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,10 +39,18 @@ class Session:
 
     def command(self, words: str) -> str:
         """A command line that a person can paste: with --home if this one had it."""
-        import shlex
+        return on_home(f"p2pnode {words}", self.home_option)
 
-        home = f"--home {shlex.quote(self.home_option)} " if self.home_option else ""
-        return f"p2pnode {home}{words}"
+
+#: A command of this program that names no home; not one in backquotes, which speaks of commands as such.
+_COMMAND = re.compile(r"(?<![\w/`'.-])p2pnode (?=[a-z])")
+
+
+def on_home(text: str, home: str | None) -> str:
+    """The commands in a text with the home that this command line had."""
+    import shlex
+
+    return _COMMAND.sub(lambda _: f"p2pnode --home {shlex.quote(home)} ", text) if home else text
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

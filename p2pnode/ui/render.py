@@ -81,6 +81,18 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def cut(text: str, width: int) -> str:
+    """The text, or its beginning and "…", in so many columns of a terminal."""
+    import unicodedata
+
+    columns = 0
+    for n, c in enumerate(text):
+        columns += 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        if columns > width or (columns == width and n + 1 < len(text)):
+            return text[:n] + "…"
+    return text
+
+
 def milliseconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} ms"
 

@@ -16,7 +16,7 @@ from simulations.cli.shrink import shrink
 from simulations.cli.sweep import sweep
 
 
-@click.group()
+@click.group(epilog="\b\nExample:\n  p2pnode swarm list\n  p2pnode swarm run churn --nodes 200 --seed 7")
 def swarm() -> None:
     """Simulate many peers in virtual time, attackers included.
 

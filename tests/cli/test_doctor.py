@@ -163,7 +163,7 @@ def test_a_home_that_cannot_be_read_is_a_row(run: Run, home: Path, monkeypatch: 
     monkeypatch.setattr(os, "open", refused)
     ran = run("doctor")
     assert ran.code == 1
-    assert ran.out.startswith("fail  home       the home folder cannot be read; ")
+    assert ran.out.startswith("fail  home       the home folder cannot be read;")
     assert "Permission denied" in ran.out
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -24,13 +26,41 @@ def test_no_node(run: Run, home: Path, line: tuple[str, ...]) -> None:
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.startswith("error: no node is running here\n")
     assert f"looked for  {home}/control.sock" in ran.err
-    assert "p2pnode run" in ran.err
+    assert f"start one   p2pnode --home {home} run  " in ran.err
 
 
 def test_no_node_behind_a_socket_that_was_left(run: Run, home: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(home / "control.sock"))
     assert run("status").code == 3
+
+
+@pytest.mark.parametrize("line", [(), ("app", "list"), ("peers", "show", ID), ("dht", "get", KEY)], ids=" ".join)
+def test_a_hint_names_the_home_that_was_named(run: Run, home: Path, line: tuple[str, ...]) -> None:
+    command = " ".join(line)
+    said = run(*line).err
+    assert not re.search(r"(?<!`)p2pnode (?!--home)[a-z]", said), f"{command}: {said}"
+
+
+def test_a_node_that_hangs_is_named_with_what_ends_it(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What accepts connections and never answers, as a process does that got SIGSTOP."""
+    monkeypatch.setattr("p2pnode.cli.commands.status.PATIENCE_S", 0.01)
+    with socket.socket(socket.AF_UNIX) as listener, subprocess.Popen(["sleep", "100"]) as process:
+        listener.bind(str(home / "control.sock"))
+        listener.listen()
+        (home / "node.lock").write_text(f"{process.pid}\n")
+        try:
+            ran = run("status")
+            assert ran.code == 6
+            assert f"end it   kill {process.pid}  " in ran.err
+            assert "p2pnode" not in ran.err.replace(str(home), "")  # not the same question again
+            process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+            assert f"let it go on  kill -CONT {process.pid}\n" in run("status").err
+            (home / "node.lock").unlink()
+            assert f"fuser '{home}/control.sock'" in run("status").err
+        finally:
+            process.kill()
 
 
 def test_error_as_json_is_on_stdout_and_stderr_is_empty(run: Run) -> None:

@@ -34,9 +34,14 @@ def test_help(run: Run, path: tuple[str, ...]) -> None:
     golden.check("help-" + ("-".join(path) or "p2pnode"), ran.out)
 
 
-@pytest.mark.parametrize("path", [path for path in ALL if path not in {("dht",), ("id",), ("network",), ("config",)}])
+@pytest.mark.parametrize("path", ALL)
 def test_help_has_an_example(run: Run, path: tuple[str, ...]) -> None:
     assert "Example:\n  " in run(*path, "--help").out
+
+
+@pytest.mark.parametrize("path", [(), *ALL], ids=" ".join)
+def test_help_fits_into_80_columns(run: Run, path: tuple[str, ...]) -> None:
+    assert max(len(line) for line in run(*path, "--help").out.splitlines()) <= 80
 
 
 def test_list_of_commands_agrees_with_their_own_help() -> None:

@@ -7,19 +7,51 @@ from pathlib import Path
 
 import pytest
 
+from overlay.identity.network import Network
+from overlay.wire.ticket import make_ticket
+from p2pnode.ui.render import cut
 from tests.cli.conftest import Run
-from tests.support.fake_node import ID, OTHERS, FakeNode
+from tests.support.fake_node import ID, KEY, OTHERS, FakeNode
 
 TABLES = [("peers",), ("dht", "table"), ("dht", "own"), ("dht", "providers", "ab" * 32)]
 
 
 @pytest.mark.parametrize("line", TABLES, ids=" ".join)
-def test_tables_fit_into_80_columns(run: Run, node: FakeNode, line: tuple[str, ...]) -> None:
-    node._put(b"x", "n" * 20)
+def test_tables_fit_into_80_columns(
+    run: Run, node: FakeNode, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    name = "名" * 10 + "\x1b[31m" + "n" * 20
+    own = {"key": "ab" * 32, "kind": "provider", "seq": 1795366034226, "expires_s": 86399.0}
+    names = (name.encode(), b"\xff" * 32, b"n" * 24, None)
+    monkeypatch.setattr(FakeNode, "_own", lambda _: [own | {"name": name} for name in names])
     node._provide("ab" * 32)
     out = run(*line).out
     assert len(out.splitlines()) >= 2
     assert max(len(text) for text in out.splitlines()) <= 80
+
+
+def test_a_name_is_cut_to_columns_and_not_to_letters() -> None:
+    assert cut("n" * 24, 24) == "n" * 24
+    assert cut("n" * 25, 24) == "n" * 23 + "…"
+    assert cut("名" * 13, 24) == "名" * 11 + "…"
+
+
+@pytest.mark.parametrize(
+    ("network", "options"),
+    [
+        (Network("p2pnode"), ""),
+        (Network("my office", puzzle_bits=3), "--network 'my office' --puzzle-bits 3 "),
+        (Network("office", psk=bytes(32)), "--network office --network-key FILE "),
+    ],
+)
+def test_who_has_no_peers_is_told_what_to_type_elsewhere(
+    run: Run, node: FakeNode, monkeypatch: pytest.MonkeyPatch, network: Network, options: str
+) -> None:
+    monkeypatch.setattr(FakeNode, "_peers", lambda _: [])
+    node.ticket = make_ticket(network, KEY, ())
+    for listen, where in ((["udp 127.0.0.1:1"], "from another home"), (["udp 0.0.0.0:1"], "on another machine")):
+        node.listen = listen
+        assert f"{where}:   p2pnode run {options}--join {node.ticket}\n" in run("peers").err
 
 
 def test_table_shows_short_ids(run: Run, node: FakeNode) -> None:
@@ -51,7 +83,9 @@ def test_escape_sequence_in_a_field_is_defused(run: Run, node: FakeNode, monkeyp
 def test_put_says_how_to_read_it_elsewhere(run: Run, node: FakeNode) -> None:
     ran = run("dht", "put", "hello", "--name", "greeting")
     assert ran.out.strip() == ran.out.split()[0]  # the key alone: for $(...)
-    assert f"p2pnode dht get {ID[:9]}/greeting" in ran.err
+    assert f"anywhere on the network:\np2pnode dht get {ran.out.strip()}\n" in ran.err
+    assert f"where this node is known:   p2pnode dht get {ID[:9]}/greeting\n" in ran.err
+    assert max(len(line) for line in ran.err.splitlines()) <= 80
 
 
 def test_get_prints_the_value_alone(run: Run, node: FakeNode) -> None:

@@ -105,7 +105,7 @@ def test_topics_are_listed(run: Run, node: FakeNode) -> None:
 def test_applications_are_listed(run: Run, node: FakeNode) -> None:
     assert run("app", "list").out.splitlines()[1] == "chat         say, who      12"
     node.runs_chat = False
-    assert "p2pnode run --app NAME" in run("app", "list").err
+    assert " run --app NAME" in run("app", "list").err
 
 
 def test_an_application_is_asked(run: Run, node: FakeNode) -> None:

@@ -32,7 +32,7 @@ def list_apps(session: Session, as_json: bool) -> None:
     rows = [(found["name"], ", ".join(found["commands"]), found["stored"]) for found in apps]
     print_table(("APPLICATION", "COMMANDS", "STORED"), rows, right=("STORED",))
     if not apps:
-        say("no application runs; start the node with one:   p2pnode run --app NAME")
+        say(f"no application runs; start the node with one:   {session.command('run --app NAME')}")
 
 
 @app.command(epilog=examples("p2pnode app ask chat say text='hello everybody'", "p2pnode app ask counter add by=3"))

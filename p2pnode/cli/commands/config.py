@@ -11,7 +11,7 @@ from p2pnode.cli.session import Session, examples, json_option, pass_session
 from p2pnode.ui.render import counted, print_fields, print_json, say
 
 
-@click.group()
+@click.group(epilog=examples("p2pnode config show", "p2pnode config check"))
 def config() -> None:
     """Show and check settings, list files.
 
@@ -20,7 +20,7 @@ def config() -> None:
 
 
 @config.command(
-    epilog=examples("p2pnode config show", "p2pnode config show --defaults > ~/.local/share/p2pnode/node.toml")
+    epilog=examples("p2pnode config show", "p2pnode config show --defaults > node.toml")
 )
 @click.option("--defaults", is_flag=True, help="A commented sample with every setting at its default.")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="Another file than the home's node.toml.")

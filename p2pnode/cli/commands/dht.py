@@ -11,14 +11,14 @@ import click
 from p2pnode.cli import arguments
 from p2pnode.cli.session import Session, examples, json_option, pass_session
 from p2pnode.ui.fail import fail
-from p2pnode.ui.render import counted, duration, milliseconds, print_json, print_table, say, short_id
+from p2pnode.ui.render import counted, cut, duration, milliseconds, print_json, print_table, say, short_id
 from p2pnode.ui.values import from_json, readable, to_json
 
 _DAY_S = 24 * 3600
 _TTL = arguments.Seconds(most=_DAY_S)
 
 
-@click.group()
+@click.group(epilog=examples("p2pnode dht put hello --name greeting", "p2pnode dht get n7xk-4qfa/greeting"))
 def dht() -> None:
     """Store and find records in the whole network.
 
@@ -29,8 +29,8 @@ def dht() -> None:
 
 @dht.command(
     epilog=examples(
-        "p2pnode dht put hello                      the key is the hash of the value",
-        "p2pnode dht put hello --name greeting      read it anywhere: p2pnode dht get MY-ID/greeting",
+        "p2pnode dht put hello                    its key is the hash of the value",
+        "p2pnode dht put hello --name greeting    read by: dht get MY-ID/greeting",
         "date | p2pnode dht put - --name now --ttl 1h",
     )
 )
@@ -74,15 +74,16 @@ def put(
     say(f"stored by {counted(answer['stored'], 'peer')} in {counted(answer['rpcs'], 'request')}")
     if answer["others"] == 0:
         say("only this node has it; it is put again as soon as others are there")
-    where = answer["key"] if name is None else f"{short_id(answer['author'])}/{name}"
-    if not where.isprintable():  # what a shell needs to spell it is not for a terminal
-        where = answer["key"]
-    say(f"anywhere on the network:   p2pnode dht get {shlex.quote(where)}")
+    say(f"anywhere on the network:\np2pnode dht get {answer['key']}")
+    # What a shell needs to spell a control character is not for a terminal.
+    if name is not None and name.isprintable():
+        where = shlex.quote(f"{short_id(answer['author'])}/{name}")
+        say(f"where this node is known:   p2pnode dht get {where}")
 
 
 @dht.command(
     epilog=examples(
-        "p2pnode dht get n7xk-4qfa/greeting             the author may be a prefix of an id",
+        "p2pnode dht get n7xk-4qfa/greeting     an id may be cut if it is known",
         "p2pnode dht get 5f0c…64 hex digits…e1 --raw > file",
     )
 )
@@ -220,14 +221,18 @@ def own(session: Session, as_json: bool) -> None:
         print_json(answer)
         return
     rows = [
-        (r["key"][:16] + "…", r["kind"], _name(r["name"]), r["seq"], duration(r["expires_s"]))
+        (r["key"][:16] + "…", r["kind"], cut(_name(r["name"]), _NAME_COLUMNS), r["seq"], duration(r["expires_s"]))
         for r in answer["records"]
     ]
     print_table(("KEY", "KIND", "NAME", "VERSION", "EXPIRES IN"), rows, right=("VERSION",))
 
 
-def _name(name: str | dict[str, str] | None) -> str | None:
-    return f"base64:{name['base64']}" if isinstance(name, dict) else name
+#: What the other columns leave of 80; a version is a time in milliseconds.
+_NAME_COLUMNS = 23
+
+
+def _name(name: str | dict[str, str] | None) -> str:
+    return f"base64:{name['base64']}" if isinstance(name, dict) else name or "-"
 
 
 @dht.command(epilog=examples("p2pnode dht forget greeting", "p2pnode dht forget KEY"))

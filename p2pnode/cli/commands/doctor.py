@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,9 @@ import click
 
 from p2pnode.cli import checks
 from p2pnode.cli.checks import Row
-from p2pnode.cli.session import Session, examples, json_option, pass_session
+from p2pnode.cli.session import Session, examples, json_option, on_home, pass_session
 from p2pnode.ui.fail import Exit, Fail
-from p2pnode.ui.render import counted, is_fancy, print_json, say
+from p2pnode.ui.render import PLAIN_WIDTH, counted, is_fancy, print_json, say
 
 if TYPE_CHECKING:
     from p2pnode.config import Config
@@ -36,7 +37,7 @@ def doctor(session: Session, as_json: bool) -> int:
         print_json({"v": 1, "ok": ok, "rows": [attrs.asdict(row) for row in rows]})
     else:
         for row in rows:
-            _print(row)
+            _print(row, session)
         say("nothing stands in the way" if ok else "something stands in the way: see the lines with fail")
     return Exit.OK if ok else Exit.FAILED
 
@@ -79,10 +80,10 @@ def _node(session: Session) -> tuple[dict[str, Any] | None, Row]:
     except Fail as failure:
         if failure.code == "no_node":
             return None, Row("node", "ok", "not running", session.command("run"))
-        *facts, next_command = failure.facts.values() or [session.command("stop")]
+        *facts, next_command = failure.facts.values() or [""]
         return {}, Row("node", "fail", "; ".join([failure.what, *facts]), next_command)
     text = f"running, {counted(status['peers'], 'peer')}, {status['table']} in the table"
-    return status, Row("node", "ok" if status["peers"] else "warn", text, "" if status["peers"] else "p2pnode ticket")
+    return status, Row("node", "ok" if status["peers"] else "warn", text, "" if status["peers"] else "p2pnode peers")
 
 
 def _identity_in_use(status: dict[str, Any], config: Config) -> Row:
@@ -141,10 +142,14 @@ def _written(path: Path) -> float | None:
         return None
 
 
-def _print(row: Row) -> None:
+def _print(row: Row, session: Session) -> None:
     state = f"{row.state:<4}"
     if is_fancy():
         state = click.style(state, fg=_COLOURS[row.state])
-    print(f"{state}  {row.name:<9}  {row.text}")
-    if row.next:
-        print(f"{'':<4}  {'':<9}  next: {row.next}")
+    indent = f"{'':<4}  {'':<9}  "
+    first, *rest = textwrap.wrap(row.text, PLAIN_WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+    print(f"{state}  {row.name:<9}  {first}")
+    for line in rest:
+        print(indent + line)
+    if row.next:  # whole, however long: it is to be pasted
+        print(f"{indent}next: {on_home(row.next, session.home_option)}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PASSPHRASE_VARIABLE = "P2PNODE_PASSPHRASE"
 
 
-@click.group("id")
+@click.group("id", epilog=examples("p2pnode id show", "p2pnode id export backup.pem"))
 def id_group() -> None:
     """The identity of this home: an Ed25519 key, made once, never overwritten."""
 

@@ -10,7 +10,7 @@ from p2pnode.cli.session import Session, examples, json_option, pass_session
 from p2pnode.ui.render import print_json, say
 
 
-@click.group()
+@click.group(epilog=examples("p2pnode network new office.key"))
 def network() -> None:
     """Make the key of a private network.
 
@@ -22,7 +22,7 @@ def network() -> None:
 @network.command(
     epilog=examples(
         "p2pnode network new office.key",
-        "p2pnode run --network office --network-key office.key      on every machine of the network",
+        "p2pnode run --network office --network-key office.key   on every machine",
     )
 )
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from p2pnode.cli import arguments
+from p2pnode.cli.hints import how_to_join
 from p2pnode.cli.session import Session, examples, json_option, pass_session
 from p2pnode.ui.fail import Exit, Fail, fail
 from p2pnode.ui.render import duration, milliseconds, print_fields, print_json, print_table, say, short_id
@@ -45,7 +46,8 @@ def list_peers(session: Session, as_json: bool) -> None:
     ]
     print_table(("ID", "ADDRESS", "RTT", "SEEN", "ROLE", "SCORE"), rows, right=("RTT", "SEEN", "SCORE"))
     if not found:
-        say(f"no peer has answered yet; on another machine:   p2pnode run --join $({session.command('ticket')})")
+        status = session.node().call("GET", "/v1/status")
+        say(f"no peer answers; {how_to_join(status['ticket'], status['listen'])}")
 
 
 @peers.command(epilog=examples("p2pnode peers show n7xk", "p2pnode peers show n7xk-4qfa --json"))

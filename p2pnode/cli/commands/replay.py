@@ -19,9 +19,9 @@ _SECOND = 1_000_000_000
 
 @click.command(
     epilog=examples(
-        "p2pnode replay today.rec                  the same to the byte, or where it first differs",
-        "p2pnode replay today.rec --to 12.5        what the node knew and awaited after 12.5 s",
-        "p2pnode replay today.rec --to-input 300   … and after its 300th input",
+        "p2pnode replay today.rec                 the same to the byte, or not",
+        "p2pnode replay today.rec --to 12.5       what the node knew after 12.5 s",
+        "p2pnode replay today.rec --to-input 300 … and after its 300th input",
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from p2pnode.cli.hints import how_to_join
 from p2pnode.cli.session import Session, examples, pass_session
 from p2pnode.ui.fail import Exit, fail
 from p2pnode.ui.render import counted, say, short_id
@@ -30,11 +31,11 @@ _TOLD_EVERY = 20_000
 
 @click.command(
     epilog=examples(
-        "p2pnode run                                    on two machines of one LAN: they find each other",
-        "p2pnode run --join p2pnode1:…                  elsewhere: with a ticket (p2pnode ticket)",
+        "p2pnode run                                on two machines of one LAN",
+        "p2pnode run --join p2pnode1:…              elsewhere: with a ticket",
         "p2pnode run --network office --network-key office.key",
-        "p2pnode run --listen 127.0.0.1:0 --no-lan      for tests",
-        "p2pnode run --record today.rec                 and later: p2pnode replay today.rec",
+        "p2pnode run --listen 127.0.0.1:0 --no-lan  for tests",
+        "p2pnode run --record today.rec             later: p2pnode replay today.rec",
     )
 )
 @click.option(
@@ -186,26 +187,9 @@ async def _greet(node: Node, seconds: float) -> bool:
     if node.bridge is not None:
         say(f"{'bridge':<13}  udp {node.bridge.host}:{node.bridge.port}, for peers of the package kademlia")
     say(f"{'ready':<13}  in {seconds:.1f} s, {_company(node.config, status['peers'])}")
-    say(f"{_where_else(node)}   p2pnode run {_settings_to_share(node.config)}--join {node.ticket}")
+    key_file = node.config.network.key_file
+    say(how_to_join(node.ticket, node.listen, key_file="FILE" if key_file is None else key_file.name))
     return not status["peers"]
-
-
-def _where_else(node: Node) -> str:
-    here_only = all("127.0.0.1" in text or "[::1]" in text for text in node.listen)
-    return "from another home:" if here_only else "on another machine:"
-
-
-def _settings_to_share(config: Config) -> str:
-    """What must be equal for another node to be in the same network."""
-    import shlex
-
-    from p2pnode.config import NetworkConfig
-
-    default, own = NetworkConfig(), config.network
-    words = [] if own.name == default.name else ["--network", shlex.quote(own.name)]
-    words += [] if own.puzzle_bits == default.puzzle_bits else ["--puzzle-bits", str(own.puzzle_bits)]
-    words += [] if own.key_file is None else ["--network-key", own.key_file.name]
-    return "".join(word + " " for word in words)
 
 
 def _company(config: Config, peers: int) -> str:
