@@ -38,13 +38,15 @@ class Own:
 class OwnRecords:
     """At most MAX_OWN_RECORDS, in the order of their keys."""
 
-    __slots__ = ("_due", "_journal", "_read_back")
+    __slots__ = ("_due", "_journal", "_read_back", "_swaps")
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         #: key -> mono ns of the next publication; all that is on disk is due at once.
         self._due: dict[bytes, int] = {key[len(_OWN) :]: 0 for key, _ in journal.storage.scan(_OWN)}
         self._read_back: dict[bytes, None] = {}
+        #: key -> seq of a compare-and-swap that is under way. It is in no list before it has won.
+        self._swaps: dict[bytes, int] = {}
 
     def __len__(self) -> int:
         return len(self._due)
@@ -67,10 +69,14 @@ class OwnRecords:
         except (BadMessage, ValueError, TypeError):
             return None  # written by a version that this one cannot read
 
-    def remember(self, own: Own, due_ns: int) -> None:
+    def check_room(self, key: bytes) -> None:
         """Raises LimitError at the cap: forget one first."""
-        if own.key not in self._due and len(self._due) >= MAX_OWN_RECORDS:
+        if key not in self._due and len(self._due) + len(self._swaps) >= MAX_OWN_RECORDS:
             raise LimitError(f"this node publishes {MAX_OWN_RECORDS} records already; withdraw one (dht forget)")
+
+    def remember(self, own: Own, due_ns: int) -> None:
+        """Raises LimitError at the cap, or if the disk takes nothing."""
+        self.check_room(own.key)
         fields = [own.type, own.value, own.salt, own.seq, own.until_ms, str(own.profile)]
         self._journal.storage.put(_OWN + own.key, cbor.encode(fields))
         self._due[own.key] = due_ns
@@ -110,11 +116,30 @@ class OwnRecords:
         key = min(self._due, key=self._due.__getitem__, default=None)
         return key if key is not None and self._due[key] <= now_ns else None
 
+    # --- compare-and-swap -------------------------------------------------------------------
+
+    def begin_swap(self, key: bytes, seq: int) -> None:
+        """Keeps a place for it, so that there is room once it has won. Raises LimitError at the cap."""
+        self.check_room(key)
+        self._swaps[key] = seq
+
+    def end_swap(self, key: bytes, seq: int) -> None:
+        if self._swaps.get(key) == seq:
+            del self._swaps[key]
+
+    def swapping(self, key: bytes) -> int:
+        """The seq of the one that is under way, 0 if there is none."""
+        return self._swaps.get(key, 0)
+
     # --- sequence numbers -----------------------------------------------------------------
 
     def stored_seq(self, salt: bytes) -> int:
         raw = self._journal.storage.get(_SEQ + salt)
         return int.from_bytes(raw, "big") if raw else 0
+
+    def is_last(self, salt: bytes, seq: int) -> bool:
+        """Has this node signed nothing since? Else what is newer may be its own next put, which is to stay so."""
+        return self.stored_seq(salt) == seq
 
     def needs_read_back(self, salt: bytes) -> bool:
         """Has this life not yet asked the network for its newest record under `salt`?"""

@@ -54,7 +54,7 @@ class PutResult:
     #: Of them, without ourselves.
     others: int = 0
     rpcs: int = 0
-    #: A holder has a newer one; its seq.
+    #: A holder says that it has a newer one; its seq.
     newest_seq: int | None = None
     #: Others who have another version than `cas` says, and the seq that we hold if we are such a holder.
     mismatched: list[Contact] = attrs.Factory(list)

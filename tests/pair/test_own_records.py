@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from overlay.dht.put import put
+from overlay.errors import LimitError
 from overlay.runtime.ports import Failed, Ok
+from overlay.wire.records import signed_key
 from simulations.storage import MemoryStorage
 from tests.support.pair import Pair, make_peer, pair
 
@@ -76,6 +79,30 @@ def test_a_forget_that_is_not_on_disk_failed_and_withdrew_nothing() -> None:
     assert listed(link) == [("blob", None)]
 
 
+class NoAnnouncedRecord(MemoryStorage):
+    """A disk without room for one own record, and with room for the next."""
+
+    full = False
+
+    def put(self, key: bytes, value: bytes) -> None:
+        if self.full and key.startswith(b"own/") and not key.startswith(b"own/p"):
+            raise LimitError("the store is behind")
+        super().put(key, value)
+
+
+def test_a_forget_that_failed_restores_what_the_disk_takes() -> None:
+    disk = NoAnnouncedRecord()
+    link = Pair(make_peer(1, storage=disk), make_peer(2))
+    link.start()
+    link.advance(1)
+    key = link.met().command("a", "put", {"value": b"v"})["key"]
+    link.command("a", "provide", {"key": key})
+    link.storage_works, disk.full = False, True
+    link.ask("a", "forget", {"key": key})
+    link.answer_storage(DISK_FULL)
+    assert listed(link) == [("provider", None)]
+
+
 # --- what `own` says -------------------------------------------------------------------------
 
 
@@ -140,3 +167,128 @@ def test_of_two_that_swap_at_once_at_one_node_one_wins() -> None:
     assert lost.facts["found seq"] == str(won["seq"])
     assert [own["seq"] for own in link.command("a", "own")] == [won["seq"]]
     assert link.command("b", "get", {"key": won["key"]})["value"] == value
+
+
+def seqs(link: Pair) -> list[int]:
+    return [own["seq"] for own in link.command("a", "own")]
+
+
+def swap_cut_short(link: Pair, cas: int) -> int:
+    """a has asked b to swap, b has done so, and its answer is in flight."""
+    asked = link.ask("a", "put", {"value": b"swapped", "name": "n", "cas": cas})
+    key = signed_key(link.a.id, b"n")
+    for _ in range(100_000):
+        held = link.b.dht.store.signed(key, link.now.wall_ms)
+        if held is not None and held.seq > cas:
+            assert ("a", asked) not in link.results
+            return asked
+        if link.wire:
+            link.deliver()
+        else:
+            link.advance(0.01)
+    raise AssertionError("b was not asked")
+
+
+def test_a_swap_that_was_cancelled_is_not_published_again() -> None:
+    link = pair().met()
+    first = link.command("a", "put", {"value": b"first", "name": "n"})
+    asked = swap_cut_short(link, first["seq"])
+    link.feed("a", link.a.handle_cancel, asked)
+    link.settle(1)
+    assert seqs(link) == [first["seq"]]
+    held = link.a.dht.store.signed(bytes.fromhex(first["key"]), link.now.wall_ms)
+    assert held is None or held.seq == first["seq"], "our own copy of it is gone"
+
+
+def test_a_swap_that_a_crash_cut_short_is_not_published_again() -> None:
+    disk = MemoryStorage()
+    link = Pair(make_peer(1, storage=disk), make_peer(2))
+    link.start()
+    link.advance(1)
+    first = link.met().command("a", "put", {"value": b"first", "name": "n"})
+    swap_cut_short(link, first["seq"])
+    link.wire.clear()
+    link.replace("a", make_peer(1, storage=disk, life=1))
+    assert seqs(link) == [first["seq"]]
+
+
+def test_neither_a_lost_swap_nor_a_put_beside_it_that_failed_is_in_the_list() -> None:
+    link = pair().met()
+    first = link.command("a", "put", {"value": b"first", "name": "n"})
+    swap = swap_cut_short(link, first["seq"])
+    beside = link.ask("a", "put", {"value": b"beside", "name": "n"})
+    for asked in (swap, beside):
+        link.feed("a", link.a.handle_cancel, asked)
+    link.settle(1)
+    assert seqs(link) == [first["seq"]]
+
+
+# --- newer versions of ours that others hold -------------------------------------------------
+
+
+def second_machine(link: Pair, *, value: bytes = b"ahead") -> int:
+    """In a's place: another machine with its key, whose clock was an hour ahead and which put `value`. Its seq."""
+    link.replace("a", make_peer(1, life=1))
+    link.met()
+    link.a.own.raise_seq(b"n", link.now.wall_ms + 3_600_000)
+    seq: int = link.command("a", "put", {"value": value, "name": "n", "profile": "cheap"})["seq"]
+    return seq
+
+
+def test_a_put_that_all_refuse_as_older_is_signed_once_more_above_what_they_hold() -> None:
+    link = pair().met()
+    ahead = second_machine(link)
+    link.replace("a", make_peer(1, life=2))  # its disk is lost, and the cheap profile does not ask before it signs
+    link.met()
+    link.a.dht.store.remove(signed_key(link.a.id, b"n"))
+    third = link.command("a", "put", {"value": b"third", "name": "n", "profile": "cheap"})
+    assert third["others"] == 1
+    assert third["seq"] > ahead
+    assert link.command("b", "get", {"key": third["key"]})["value"] == b"third"
+    assert seqs(link) == [third["seq"]]
+
+
+def test_of_two_puts_at_once_at_one_node_the_later_stays_the_newest() -> None:
+    link = pair().met()
+    link.command("a", "put", {"value": b"0", "name": "n"})
+    for value in (b"1", b"2"):
+        link.ask("a", "put", {"value": value, "name": "n"})
+    for _ in range(1000):
+        if not link.wire:
+            break
+        link.reorder()  # what b is to store comes in the wrong order
+        link.deliver()
+    link.settle(5)
+    [own] = link.command("a", "own", {"values": True})
+    assert own["value"] == b"2"
+    assert link.command("b", "get", {"key": own["key"]})["value"] == b"2"
+
+
+def test_a_version_that_a_newer_one_of_ours_has_replaced_is_not_published_every_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk = MemoryStorage()
+    link = Pair(make_peer(1, storage=disk), make_peer(2))
+    link.start()
+    link.advance(1)
+    link.met().command("a", "put", {"value": b"old", "name": "n"})
+    second_machine(link)
+    puts = []
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        puts.append(link.now.mono_ns)
+        return await put(*args, **kwargs)
+
+    monkeypatch.setattr("overlay.dht.publish.put", counted)
+    link.replace("a", make_peer(1, storage=disk, life=2))
+    link.met()
+    link.settle(600)
+    assert 1 <= len(puts) <= 2, "at its start"
+
+
+def test_names_count_as_read_back_once_somebody_could_answer() -> None:
+    link = pair()
+    link.command("a", "put", {"value": b"1", "name": "n"})
+    assert link.a.own.needs_read_back(b"n"), "nobody was there"
+    link.met().command("a", "put", {"value": b"2", "name": "n"})
+    assert not link.a.own.needs_read_back(b"n")
