@@ -22,7 +22,7 @@ from overlay.dht.reach import Reach
 from overlay.dht.size import MIN_SAMPLES
 from overlay.dht.state import DhtState
 from overlay.errors import LimitError, OverlayError
-from overlay.limits import ANCHORS, TRIES
+from overlay.limits import ANCHORS, TRIES, K
 from overlay.rpc.contact import Contact
 from overlay.rpc.gather import ask_all
 from overlay.runtime.address import Address, unpack_address
@@ -36,6 +36,10 @@ _ANCHOR = b"anchor/"
 _REFRESH_NS = 3600 * SECOND
 #: Neighbours change more than far contacts; this also samples the network's size.
 _NEIGHBOURS_NS = 600 * SECOND
+#: Of several that start at once on a busy machine, one may have met the others too late to be told of them, and
+#: its first word to them may be lost: in a small network it asks again soon. A large one has filled its table.
+_YOUNG_NS = 10 * SECOND
+_YOUNG_EVERY_NS = 1500 * MS
 _ANCHORS_NS = 60 * SECOND
 _EXPIRE_NS = 60 * SECOND
 #: A newcomer pulls after this: a push would hand every short visitor 20 copies of everything.
@@ -55,6 +59,7 @@ class Upkeep:
     _due: dict[str, int] = attrs.Factory(dict)
     _retry_ns: int = SECOND
     _neighbours_ns: int = 20 * SECOND
+    _begun_ns: int = 0
     _bootstrapping: bool = False
     _alarm: Future[None] | None = None
     _group: Group | None = None
@@ -68,10 +73,10 @@ class Upkeep:
     async def run(self) -> None:
         """For as long as the peer lives."""
         dht, loop = self.dht, self.dht.loop
-        start = loop.now.mono_ns
+        start = self._begun_ns = loop.now.mono_ns
         self._due = {
             "seeds": start, "anchors": start + _ANCHORS_NS, "expire": start + _EXPIRE_NS, "pull": start + _PULL_NS,
-            "neighbours": start + self._neighbours_ns, "refresh": start + _REFRESH_NS // 4,
+            "neighbours": start + _YOUNG_EVERY_NS, "refresh": start + _REFRESH_NS // 4,
             "publish": start + 2 * SECOND, "lost": start + ASK_EVERY_NS, "cut": start + WATCH_EVERY_NS,
         }  # fmt: skip
         # Peers must not do their rounds in step.
@@ -117,7 +122,7 @@ class Upkeep:
             self._beside("publish", self._publish)
         for name, every_ns, work in (
             ("anchors", _ANCHORS_NS, self._save_anchors),
-            ("neighbours", _NEIGHBOURS_NS, self._look_around),
+            ("neighbours", _YOUNG_EVERY_NS, self._look_around),  # it says itself when again
             ("refresh", _REFRESH_NS // 4, self._refresh),
             ("pull", _PULL_NS, self._pull),
         ):
@@ -252,11 +257,17 @@ class Upkeep:
             await self._try_seeds()
 
     async def _look_around(self) -> None:
+        now_ns = self.dht.loop.now.mono_ns
+        if now_ns - self._begun_ns < _YOUNG_NS:
+            self._due["neighbours"] = now_ns + _YOUNG_EVERY_NS
+            if len(self.dht.table) >= K:
+                return
+        else:
+            # A young node's picture changes quickly: 20, 40, 80 ... 600 s.
+            self._due["neighbours"] = now_ns + self._neighbours_ns
+            self._neighbours_ns = min(2 * self._neighbours_ns, _NEIGHBOURS_NS)
         await find_node(self.dht, self.dht.own_number)
         await find_node(self.dht, random_number(self.dht.rng), sample=True)
-        # A young node's picture changes quickly: 20, 40, 80 ... 600 s.
-        self._neighbours_ns = min(2 * self._neighbours_ns, _NEIGHBOURS_NS)
-        self._due["neighbours"] = self.dht.loop.now.mono_ns + self._neighbours_ns
 
     async def _refresh(self) -> None:
         for depth in self.dht.table.stale_buckets(self.dht.loop.now.mono_ns, _REFRESH_NS)[:8]:

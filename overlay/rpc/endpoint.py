@@ -34,6 +34,10 @@ from overlay.wire.padding import padded_body
 from overlay.wire.registry import Kind
 from overlay.wire.seal import open_sealed, seal
 
+#: An answer that comes after its request was given up counts for as long: a machine under load was not dead ...
+_LATE_NS = 10 * SECOND
+#: ... and of so many requests.
+_MAX_LATE = 64
 #: An answer proves an address for this long (geth: endpoint proof, 12 h).
 PROOF_NS = 12 * 3600 * SECOND
 
@@ -71,6 +75,7 @@ class Pending:
     sends: int = 0
     retried: bool = False
     bare: bool = False
+    given_up_ns: int = 0
     timer: Timer | None = None
 
     def cancel(self) -> None:
@@ -105,6 +110,8 @@ class Endpoint:
     counters: dict[str, int] = attrs.Factory(dict)
     _handlers: dict[Kind, Callable[[Inbound], None]] = attrs.Factory(dict)
     _pending: dict[bytes, Pending] = attrs.Factory(dict)
+    #: Given up lately, the oldest first.
+    _late: dict[bytes, Pending] = attrs.Factory(dict)
     _tokens: TokenMint = attrs.field(init=False)
     _fresh: FreshStamps = attrs.Factory(FreshStamps)
     _replies: ReplyCache = attrs.field(init=False)
@@ -215,6 +222,7 @@ class Endpoint:
                 pending.on_slow(pending.sends - 1)
             return
         self._forget(pending)
+        self._expect_late(pending)
         self.count("requests unanswered")
         if pending.contact is not None:
             self.peers.failed(pending.contact, self.loop.now.mono_ns)
@@ -228,6 +236,16 @@ class Endpoint:
         if pending.timer is not None:
             pending.timer.cancel()
             pending.timer = None
+
+    def _expect_late(self, pending: Pending) -> None:
+        pending.given_up_ns = self.loop.now.mono_ns
+        if len(self._late) >= _MAX_LATE:
+            del self._late[next(iter(self._late))]
+        self._late[pending.request_id] = pending
+
+    def _given_up(self, request_id: bytes) -> Pending | None:
+        pending = self._late.get(request_id)
+        return pending if pending and self.loop.now.mono_ns - pending.given_up_ns < _LATE_NS else None
 
     @property
     def waiting(self) -> int:
@@ -282,7 +300,8 @@ class Endpoint:
         return None
 
     def _handle_reply(self, source: Address, data: bytes, envelope: Envelope) -> None:
-        pending = self._pending.get(envelope.request_id)
+        late = self._given_up(envelope.request_id)
+        pending = late or self._pending.get(envelope.request_id)
         if pending is None or pending.address != source:
             return self.count("dropped: unexpected reply")
         if pending.contact is not None and pending.contact.key != envelope.key:
@@ -294,7 +313,8 @@ class Endpoint:
         contact = pending.contact or self.book.contact(envelope.key, source)
         now_ns = self.loop.now.mono_ns
         if isinstance(message, Retry):
-            if not pending.retried:  # a second RETRY to a valid token is a broken peer: let it time out
+            # A second RETRY to a valid token is a broken peer: let it time out.
+            if late is None and not pending.retried:
                 pending.retried = True
                 self.peers.learn_token(contact, message.token, now_ns)
                 pending.contact = contact
@@ -305,6 +325,7 @@ class Endpoint:
                 self._transmit_try(pending)
             return None
         self._forget(pending)
+        self._late.pop(pending.request_id, None)
         sample = now_ns - pending.sent_ns if pending.sends == 1 else None
         state = self.peers.answered(contact, now_ns, sample)
         if isinstance(message, Pong | Nodes | Value | Providers | Keys | Gossiped):
@@ -314,7 +335,10 @@ class Endpoint:
         self.policy.observe(contact.key, Observation.ANSWERED, now_ns)
         if self.listener is not None:
             self.listener.on_answered(contact, state)
-        pending.on_reply(contact, message)
+        if late is None:
+            pending.on_reply(contact, message)
+        else:  # whoever asked was told of a failure; that the peer lives is known by now
+            self.count("late answers")
         return None
 
     def _handle_request(

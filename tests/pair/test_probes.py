@@ -126,7 +126,7 @@ def test_strangers_who_ask_are_pinged_once_a_second_each_and_so_many_in_all() ->
 @pytest.mark.parametrize("name", ["lookup", "get", "providers"])
 def test_a_lookup_that_is_led_on_slowly_ends_at_its_deadline(name: str) -> None:
     """Each of many answers after a second and names one who is a little nearer."""
-    link = pair().met()
+    link = pair().met().aged("a")
     asked = link.ask("a", name, {"key": TARGET.hex()})
     begun_ns, seen = link.now.mono_ns, len(link.sent) - 1
     chain = sorted((keys_of(5000 + i) for i in range(150)), key=lambda keys: node_id_of(keys.key), reverse=True)

@@ -207,7 +207,7 @@ def test_the_address_of_a_provider_is_the_one_it_proved() -> None:
 
 
 def test_pages_of_providers_have_an_end_however_late_each_comes() -> None:
-    link = pair().met()
+    link = pair().met().aged("a")
     asked: list[Inbound] = []
     link.b.endpoint.serve(m.FindProviders.KIND, asked.append)
     number = link.ask("a", "providers", {"key": bytes(32).hex()})

@@ -13,6 +13,7 @@ from overlay.identity.network import Network
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.peer import Peer
 from overlay.rpc.contact import ContactBook
+from overlay.rpc.peers import Rtt
 from overlay.runtime.address import Address, parse_address
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import Entropy, Failed, Interface, Storage
@@ -93,6 +94,15 @@ class Pair(Link):
         setattr(self, side, peer)
         self.feed(side, peer.start)
         self.feed(side, peer.handle_network, (Interface(self.addresses[side].ip, 24),))
+
+    def aged(self, side: str) -> Pair:
+        """Past its first ten seconds, in which it looks around by itself, and with no idea of round-trip times."""
+        self.settle(10)
+        peers = self.peer(side).endpoint.peers  # type: ignore[attr-defined]
+        peers.network_rtt = Rtt()
+        for contact in peers.contacts():
+            peers.get(contact).rtt = Rtt()
+        return self
 
     def key(self, side: str) -> bytes:
         return self.peer(side).endpoint.signer.key  # type: ignore[attr-defined, no-any-return]
