@@ -71,7 +71,13 @@ async def _ping(peer: Peer, args: Args) -> Any:
         node_id = id_of(peer, text)
         if node_id == peer.id:
             raise UsageError("that is this node itself") from None
-        to = await peer.locate(node_id)
+        try:
+            to = await peer.locate(node_id)
+        except NotFound:
+            silent = peer.last_known(node_id)
+            if silent is None:
+                raise
+            to = silent
     sent_ns = peer.loop.now.mono_ns
     contact, _ = await peer.endpoint.call(to, Ping(), tries=3)
     rtt_ms = round((peer.loop.now.mono_ns - sent_ns) / MS, 3)
@@ -131,6 +137,8 @@ async def _lookup(peer: Peer, args: Args) -> Any:
         target = id_of(peer, text)
     paths = optional(args, "paths", int)
     result = await find_node(peer.dht, int.from_bytes(target, "big"), paths=min(max(paths or PATHS, 1), PATHS))
+    if result.rpcs and not result.answered:
+        raise TimedOut(f"no peer answered ({result.rpcs} requests), so nobody could say who is closest")
     closest = [format_id(contact.id) for contact in result.closest]
     return {"closest": closest, "rpcs": result.rpcs, "hops": result.hops, "paths": result.paths}
 
@@ -143,7 +151,7 @@ async def _provide(peer: Peer, args: Args) -> Any:
 
 async def _providers(peer: Peer, args: Args) -> Any:
     key = key_of(arg(args, "key", str))
-    found, rpcs = await providers(peer.dht, key)
+    found, rpcs, answered = await providers(peer.dht, key)
     wall_ms = peer.loop.now.wall_ms
     rows = [
         {
@@ -159,6 +167,8 @@ async def _providers(peer: Peer, args: Args) -> Any:
             for own in peer.own
             if own.type == PROVIDER and own.value == key
         ]
+    if rpcs and not answered and not rows:
+        raise TimedOut(f"no peer answered ({rpcs} requests), so nobody could say who provides {key.hex()}")
     return {"key": key.hex(), "providers": rows, "rpcs": rpcs}
 
 

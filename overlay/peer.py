@@ -257,6 +257,13 @@ class Peer:
             raise NotFound("nobody with that id answers on this network")
         return found
 
+    def last_known(self, node_id: bytes) -> Contact | None:
+        """Where a peer answered us last, even if it has been silent since."""
+        peers = self.endpoint.peers
+        states = {contact: peers.get(contact) for contact in peers.contacts() if contact.id == node_id}
+        answered = {contact: state.answered_ns for contact, state in states.items() if state and state.answered_ns}
+        return max(answered, key=answered.__getitem__, default=None)
+
     def known(self, node_id: bytes) -> Contact | None:
         """The contact of a peer that answered us: where the table has it, else at its most recent address."""
         best: Contact | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from overlay.dht.get import find_node
-from overlay.dht.lookup import Collector, start_lookup
+from overlay.dht.lookup import Collector, LookupResult, start_lookup
 from overlay.dht.state import DhtState
 from overlay.errors import BadMessage, LimitError, TimedOut
 from overlay.limits import AGREEING_HOLDERS, LOOKUP_DEADLINE_S, MAX_PROVIDERS_PER_KEY, PATHS, PROVIDERS_PER_PAGE
@@ -63,9 +63,10 @@ class ProviderCollector(Collector):
         return self.holders >= AGREEING_HOLDERS
 
 
-async def providers(dht: DhtState, key: bytes, *, paths: int = PATHS) -> tuple[list[Provider], int]:
-    """All that the holders asked know, freshest first, and the RPCs it took."""
-    collector, rpcs = await _look_up(dht, key, None, paths)
+async def providers(dht: DhtState, key: bytes, *, paths: int = PATHS) -> tuple[list[Provider], int, int]:
+    """All that the holders asked know, freshest first; the RPCs it took; the peers that answered."""
+    collector, result = await _look_up(dht, key, None, paths)
+    rpcs = result.rpcs
     with dht.loop.move_on_after(LOOKUP_DEADLINE_S * SECOND):  # a holder may answer each page as late as it can
         for contact in tuple(collector.more):
             for _ in range(_MAX_PAGES):
@@ -78,7 +79,8 @@ async def providers(dht: DhtState, key: bytes, *, paths: int = PATHS) -> tuple[l
                     collector.take(contact, answer)
                 except (TimedOut, LimitError, BadMessage):
                     break
-    return sorted(collector.found.values(), key=lambda provider: -provider.record.seq), rpcs
+    found = sorted(collector.found.values(), key=lambda provider: -provider.record.seq)
+    return found, rpcs, len(result.answered)
 
 
 async def some_providers(dht: DhtState, key: bytes, *, paths: int = PATHS) -> list[Provider]:
@@ -94,8 +96,10 @@ async def some_providers(dht: DhtState, key: bytes, *, paths: int = PATHS) -> li
     return list(collector.found.values())
 
 
-async def _look_up(dht: DhtState, key: bytes, after: bytes | None, paths: int) -> tuple[ProviderCollector, int]:
-    """What we hold, and the first page of others; the RPCs that it took."""
+async def _look_up(
+    dht: DhtState, key: bytes, after: bytes | None, paths: int
+) -> tuple[ProviderCollector, LookupResult]:
+    """What we hold, and the first page of others."""
     collector = ProviderCollector(dht, key)
     for raw, packed in dht.store.providers(key, None, MAX_PROVIDERS_PER_KEY, dht.loop.now.wall_ms)[0]:
         try:
@@ -105,7 +109,7 @@ async def _look_up(dht: DhtState, key: bytes, after: bytes | None, paths: int) -
         collector.found[record.provider] = Provider(record, unpack_address(packed))
     question = FindProviders(key=key, after=after)
     lookup = start_lookup(dht, int.from_bytes(key, "big"), question, collector=collector, paths=paths)
-    return collector, (await lookup.run()).rpcs
+    return collector, await lookup.run()
 
 
 async def provide(dht: DhtState, key: bytes, *, seq: int, expires_ms: int) -> tuple[int, int]:
