@@ -23,6 +23,8 @@ _PREFIX = "P2PNODE_"
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 #: What a person calls the types of TOML.
 _NAMES = {bool: "bool", int: "int", float: "float", str: "str", list: "list", tuple: "list", dict: "table"}
+#: What a variable of the environment holds of them.
+_WORDS: dict[type, str] = {bool: "true or false", int: "a whole number"}
 
 
 class ConfigError(HomeError):
@@ -249,7 +251,10 @@ def _take(
     raw = str(raw) if option.is_path and isinstance(raw, Path) else raw
     expected = _NAMES[type(option.default)]
     if expected != _name_of(raw):
-        problems.append(f"{where}: expected {expected}, got {_name_of(raw)}")
+        if where == variable_of(path):  # text that says nothing of this type: the text itself tells more than "str"
+            problems.append(f"{where}: expected {_WORDS[type(option.default)]}, got {raw[:40]!r}")
+        else:
+            problems.append(f"{where}: expected {expected}, got {_name_of(raw)}")
         return
     if isinstance(raw, list):
         for n, item in enumerate(raw):

@@ -192,6 +192,7 @@ async def open_node(
                     network=network, keys=pair, apps=parts.apps, storage=recorder.storage, rng=recorder.rng,
                     entropy=recorder.entropy,
                 )  # fmt: skip
+                _warn_of_the_puzzle(pair, network)  # not before the peer, which refuses a home of another network
                 functions, operations = work_of(parts.apps)
                 driver = Driver(recorder.core(peer), udp, store, functions=functions, operations=operations)
                 lan = Lan(
@@ -241,12 +242,15 @@ async def _identity(
 
     search = partial(keyfile.load_or_create, home.key, network.puzzle_bits, passphrase=passphrase, progress=told)
     pair, is_new = await trio.to_thread.run_sync(search)
+    return pair, is_new
+
+
+def _warn_of_the_puzzle(pair: KeyPair, network: Network) -> None:
     if not solves(node_id_of(pair.key), network.puzzle_bits):
         log.warning(
             "this identity does not solve the puzzle of %d bits of network %r: others serve it, but ask it nothing",
             network.puzzle_bits, network.name,
         )  # fmt: skip
-    return pair, is_new
 
 
 def _name_here(network: Network, pair: KeyPair) -> str:

@@ -21,8 +21,18 @@ def claim(storage: Storage, network: Network) -> None:
         storage.put(_NETWORK, network.network_id + network.name.encode())
     elif owner[:32] != network.network_id:
         name = owner[32:].decode(errors="replace")
-        same = " with other parameters, key or puzzle" if name == network.name else ""
-        raise LocalError(
-            f"this home belongs to network {name!r}{same} (id {owner[:4].hex()}), not to {network.name!r} (id "
-            f"{network.network_id[:4].hex()}): give each network a home of its own (--home DIR)"
-        )
+        raise OtherOwner(name, owner[:32], network)
+
+
+class OtherOwner(LocalError):
+    """The storage is another network's."""
+
+    def __init__(self, name: str, network_id: bytes, asked: Network) -> None:
+        super().__init__(f"this home belongs to network {name!r}: take another (--home DIR)")
+        self.facts = {
+            "it belongs to": f"{name!r} (id {network_id[:4].hex()})",
+            "asked for": f"{asked.name!r} (id {asked.network_id[:4].hex()})",
+        }
+        if name == asked.name:
+            self.facts["what differs"] = "the key of the network, its puzzle bits or its parameters"
+        self.facts["name another"] = "p2pnode --home DIR run"

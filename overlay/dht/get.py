@@ -139,6 +139,11 @@ async def get(
     if collector.best is None:
         if rpcs and not answered:
             raise TimedOut(f"no peer answered ({rpcs} requests), so nobody could say whether {key.hex()} is there")
+        match len(answered):
+            case 0:
+                raise NotFound(f"this node is alone and does not hold {key.hex()}")
+            case 1:
+                raise NotFound(f"the only peer that answered does not hold {key.hex()}")
         raise NotFound(f"none of the {len(answered)} peers that answered holds {key.hex()}")
     return Got(record=collector.best, holders=len(collector.holders), rpcs=rpcs)
 

@@ -127,6 +127,13 @@ def _with_next_command(failure: Fail) -> Fail:
     return Fail(failure.what, code=failure.code, facts={label: command})
 
 
+#: click's names of types, and what a person calls them.
+_WORDS = {
+    "is not a valid integer range": "is not a whole number",
+    "is not a valid integer": "is not a whole number",
+    "is not a valid float range": "is not a number",
+}
+
 #: Facts about the language of the command line, which is the same for every home.
 _OF_THE_LANGUAGE = ("usage", "help", "did you mean")
 
@@ -152,6 +159,8 @@ def _usage(error: click.UsageError) -> Fail:
         facts["usage"] = " ".join(error.ctx.get_usage().removeprefix("Usage: ").split())
     facts["help"] = f"{path} --help"
     message = message.rstrip(".")
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours)
     return Fail(message[:1].lower() + message[1:], code="usage", facts=facts)
 
 
@@ -164,7 +173,7 @@ def _of_home(error: BaseException) -> Fail | None:
         case HomeError():
             return Fail(error.what, code=error.code, facts=error.facts)
         case LocalError():
-            return Fail(str(error), code="usage")
+            return Fail(str(error), code="usage", facts=getattr(error, "facts", None))
         case PermissionError() | IsADirectoryError() | NotADirectoryError():  # of the machine, not of this program
             named = {"file": error.filename} if isinstance(error.filename, str) else {}
             return Fail("a file cannot be used", facts={**named, "reason": error.strerror or str(error)})

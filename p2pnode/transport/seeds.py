@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from overlay.errors import LocalError
 from overlay.identity.network import Network
 from overlay.identity.node_id import format_id, node_id_of, parse_id
 from overlay.runtime.address import Address, address_of, parse_address
-from overlay.wire.ticket import PREFIX, parse_ticket
+from overlay.wire.ticket import PREFIX, Ticket, parse_ticket
 from p2pnode.config import is_port
 from p2pnode.transport.udp import CannotListen, PortTaken, Udp, open_udp
 
@@ -81,18 +82,28 @@ def parse_place(text: str) -> Seed:
 def _of_ticket(text: str, network: Network) -> Seed:
     ticket = parse_ticket(text)
     if not ticket.fits(network):
-        theirs = _named(ticket.network, ticket.puzzle_bits, ticket.private)
-        ours = _named(network.name, network.puzzle_bits, network.private)
-        options = f"--network {ticket.network} --puzzle-bits {ticket.puzzle_bits}"
-        options += " --network-key FILE" if ticket.private else ""
-        raise LocalError(f"the ticket is for {theirs}, this node is on {ours}; join the other: p2pnode run {options}")
+        raise WrongNetwork(ticket, network)
     if not ticket.addresses:
         raise LocalError("the ticket names no address: the node that made it was reachable nowhere")
     return Seed(text, format_id(node_id_of(ticket.key)), ticket.addresses)
 
 
+class WrongNetwork(LocalError):
+    """The ticket is for another network."""
+
+    def __init__(self, ticket: Ticket, network: Network) -> None:
+        super().__init__("the ticket is for another network")
+        options = f"--network {shlex.quote(ticket.network)} --puzzle-bits {ticket.puzzle_bits}"
+        options += " --network-key FILE" if ticket.private else ""
+        self.facts = {
+            "of the ticket": _named(ticket.network, ticket.puzzle_bits, ticket.private),
+            "of this node": _named(network.name, network.puzzle_bits, network.private),
+            "join the other": f"p2pnode run {options}",
+        }
+
+
 def _named(name: str, bits: int, private: bool) -> str:
-    return f"the {'private' if private else 'public'} network {name!r} with {bits} puzzle bits"
+    return f"{name!r}, {'private' if private else 'public'}, {bits} puzzle bits"
 
 
 async def listen_at(texts: Sequence[str], *, any_port: bool) -> Udp:

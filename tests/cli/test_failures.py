@@ -194,6 +194,28 @@ def test_ping_that_nobody_answers(run: Run, node: FakeNode) -> None:
     assert [line["rtt_ms"] for line in lines.lines] == [None, None]
 
 
+@pytest.mark.parametrize("length", [4, len(ID)])
+def test_the_node_itself_is_no_peer_of_its_own(run: Run, node: FakeNode, length: int) -> None:
+    ran = run("peers", "show", ID[:length])
+    assert ran.code == 2
+    assert ran.err.startswith(f"error: {ID[:length]} is this node itself\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (("dht", "get", KEY, "--paths", "x"), "'x' is not a whole number"),
+        (("peers", "ping", ID, "--interval", "x"), "'x' is not a number"),
+        (("completion", "tcsh"), "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
+    ],
+)
+def test_types_are_named_as_people_name_them(run: Run, line: tuple[str, ...], said: str) -> None:
+    ran = run(*line)
+    assert ran.code == 2
+    assert ran.err.splitlines()[0].endswith(f": {said}")
+    assert "[bash|zsh|fish]" not in ran.err.splitlines()[0]
+
+
 def test_ping_by_a_prefix_that_nobody_has(run: Run, node: FakeNode) -> None:
     assert run("peers", "ping", "zzzz").code == 4
 

@@ -9,15 +9,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import attrs
 import pytest
 import trio
+from trio.testing import MockClock
 
+from overlay.events import PeerSeen
 from p2pnode.api import Client, connect
-from p2pnode.cli.commands.run import _obey
+from p2pnode.cli.commands.run import _obey, _tell_of_the_first
+from p2pnode.config import Config
 from tests.cli.conftest import Run
 from tests.support.fake_node import FakeNode
 from tests.support.schema import conforms
@@ -75,6 +80,45 @@ async def test_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     await _obey(signals, cast("Any", [node]), trio.CancelScope())
     assert node.stopped.is_set()
     assert ends == [130]
+
+
+@pytest.mark.parametrize(("join", "told"), [((), False), (("192.0.2.1:4433",), True)])
+async def test_silence_is_told_once_where_there_is_somebody_to_join(
+    join: tuple[str, ...], told: bool, autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = FakeNode()
+    served = SimpleNamespace(config=Config(join=join), subscribe=partial(node.subscribe, kept=9))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_tell_of_the_first, cast("Any", served), trio.current_time())
+        await trio.sleep(60)
+        assert capsys.readouterr().err.count("another --network-key, --network") == told
+        node.emit(PeerSeen(bytes(32), "192.0.2.1:4433", moved=False))
+    assert "found " in capsys.readouterr().err
+
+
+async def test_a_peer_that_answers_in_time_leaves_nothing_to_tell(
+    autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = FakeNode()
+    served = SimpleNamespace(config=Config(join=("192.0.2.1:4433",)), subscribe=partial(node.subscribe, kept=9))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_tell_of_the_first, cast("Any", served), trio.current_time())
+        await trio.sleep(1)
+        node.emit(PeerSeen(bytes(32), "192.0.2.1:4433", moved=False))
+    assert trio.current_time() < 60
+    assert "no answer" not in capsys.readouterr().err
+
+
+def test_a_refused_home_is_not_warned_of_first(home: Path, run: Run) -> None:
+    assert run("id", "new", "--puzzle-bits", "0").code == 0
+    with running(home):
+        pass
+    line = [*_LINE, "--home", str(home), "run", *_QUIET[:-1], "32"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: this home belongs to network 'test-run'")
+    assert "what differs" in done.stderr
+    assert max(len(text) for text in done.stderr.replace(str(home), "HOME").splitlines()) <= 80
 
 
 async def test_signal_before_the_node_is_open_cancels_the_start() -> None:
@@ -172,6 +216,7 @@ def test_ticket_of_another_network(home: Path, tmp_path: Path, run: Run) -> None
     done = subprocess.run(line, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "test-run" in done.stderr
+    assert max(len(text) for text in done.stderr.replace(str(tmp_path), "").splitlines()) <= 80
 
 
 def demo(home: Path, *more: str) -> subprocess.CompletedProcess[str]:

@@ -157,6 +157,22 @@ def test_identity(run: Run, home: Path, tmp_path: Path) -> None:
     assert run("id", "import", str(copy), "--json").json == made
 
 
+def test_a_failed_import_leaves_nothing_and_names_its_own_command(run: Run, home: Path, tmp_path: Path) -> None:
+    home.rmdir()
+    ran = run("id", "import", str(tmp_path / "gone.pem"))
+    assert ran.code == 2
+    (tmp_path / "bad.pem").write_text("no key")
+    assert run("id", "import", str(tmp_path / "bad.pem")).code == 1
+    assert not home.exists()
+    run("id", "new", "--puzzle-bits", "0")
+    assert "p2pnode --home DIR id import bad.pem\n" in run("id", "import", "bad.pem").err
+
+
+def test_the_settings_of_a_running_node_may_be_others(run: Run, node: FakeNode) -> None:
+    assert "perhaps with options of its own" in run("config", "show").err
+    assert run("config", "show", "--defaults").err == ""
+
+
 def test_identity_with_a_passphrase(run: Run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("P2PNODE_PASSPHRASE", "correct horse")
     made = run("id", "new", "--puzzle-bits", "0", "--passphrase", "--json").json

@@ -10,7 +10,7 @@ from overlay.identity.network import Network
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.runtime.address import parse_address
 from overlay.wire.ticket import make_ticket
-from p2pnode.transport.seeds import Seed, listen_at, parse_seed
+from p2pnode.transport.seeds import Seed, WrongNetwork, listen_at, parse_seed
 from p2pnode.transport.udp import CannotListen, PortTaken
 
 NETWORK = Network("office", puzzle_bits=4)
@@ -33,8 +33,9 @@ def test_a_ticket_names_the_peer_and_its_addresses() -> None:
     ],
 )
 def test_a_ticket_of_another_network_says_how_to_join_that(other: Network, option: str) -> None:
-    with pytest.raises(LocalError, match=option):
+    with pytest.raises(WrongNetwork) as raised:
         parse_seed(make_ticket(other, PAIR.key, (parse_address("192.0.2.7:4433"),)), NETWORK)
+    assert option in raised.value.facts["join the other"]
 
 
 def test_a_ticket_without_addresses_is_refused() -> None:

@@ -109,8 +109,8 @@ def test_all_faults_of_all_sources_are_told_at_once(home: Home) -> None:
     environ = {"P2PNODE_LAN": "perhaps", "P2PNODE_NETWORK_PUZZLE_BITS": "9" * 5000}
     assert problems_of(home, "lan = 1", environ=environ, network__puzzle_bits=99) == [
         "node.toml: lan: expected bool, got int",
-        "P2PNODE_LAN: expected bool, got str",
-        "P2PNODE_NETWORK_PUZZLE_BITS: expected int, got str",
+        "P2PNODE_LAN: expected true or false, got 'perhaps'",
+        f"P2PNODE_NETWORK_PUZZLE_BITS: expected a whole number, got '{'9' * 40}'",
         "command line: network.puzzle_bits: expected 0 to 32, got 99",
     ]
 

@@ -20,9 +20,9 @@ _SHELLS = ("bash", "zsh", "fish")
         "p2pnode completion fish > ~/.config/fish/completions/p2pnode.fish",
     )
 )
-@click.argument("shell", required=False, type=click.Choice(_SHELLS))
+@click.argument("shell", metavar="[SHELL]", required=False, type=click.Choice(_SHELLS))
 def completion(shell: str | None) -> None:
-    """Print the completion script of SHELL (by default of the one in $SHELL)."""
+    """Print the completion script of SHELL: bash, zsh or fish (by default the one in $SHELL)."""
     from click.shell_completion import get_completion_class
 
     from p2pnode.cli.main import cli

@@ -1,4 +1,4 @@
-"""`p2pnode config`: which settings are in force and where they come from; where the files are."""
+"""`p2pnode config`: which settings `run` would take and where they come from; where the files are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def config() -> None:
 @json_option
 @pass_session
 def show(session: Session, defaults: bool, file: Path | None, as_json: bool) -> None:
-    """Print the settings in force and where each comes from."""
+    """Print what the next `run` takes from defaults, file and environment, and where each comes from."""
     from p2pnode.config import OPTIONS, Config, as_toml, defaults_text, load, value_at
 
     if defaults and not as_json:
@@ -36,6 +36,8 @@ def show(session: Session, defaults: bool, file: Path | None, as_json: bool) -> 
     settings = Config() if defaults else load(session.home, file=file)
     if not as_json:
         print(as_toml(settings), end="")
+        if not defaults and session.node().is_alive():
+            say(f"a node is running, perhaps with options of its own: {session.command('status')}")
         return
     values = {path: _plain(value_at(settings, path)) for path in OPTIONS}
     print_json({"v": 1, "settings": values, "sources": dict(settings.sources)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def new(session: Session, puzzle_bits: int | None, passphrase: bool, as_json: bo
     from p2pnode.keyfile import new_key, save_key
 
     home = session.home.make()
-    _refuse_second(home.key)
+    _refuse_second(home.key, "id new")
     bits = load(home).network.puzzle_bits if puzzle_bits is None else puzzle_bits
     secret = _new_passphrase() if passphrase else None
     pair = new_key(bits, progress=_progress())
@@ -73,12 +74,13 @@ def import_key(session: Session, file: Path, as_json: bool) -> None:
     """Take over a key (PKCS#8 PEM, Ed25519) as the identity of this home. Run it in one place only."""
     from p2pnode.keyfile import MAX_SECRET, parse_key, save_key
 
-    home = session.home.make()
-    _refuse_second(home.key)
+    home = session.home
+    home.check()
+    _refuse_second(home.key, f"id import {shlex.quote(str(file))}")
     pem = sys.stdin.buffer.read(MAX_SECRET) if str(file) == "-" else _read(file, MAX_SECRET)
     secret = ask_passphrase() if b"ENCRYPTED" in pem else None
     pair = parse_key(pem, name="stdin" if str(file) == "-" else str(file), passphrase=secret)
-    save_key(home.key, pair, passphrase=secret)
+    save_key(home.make().key, pair, passphrase=secret)
     _report(pair, home.key, as_json=as_json)
 
 
@@ -118,12 +120,12 @@ def _described(pair: KeyPair) -> dict[str, object]:
     return {"v": 1, "id": format_id(node_id_of(public)), "key": public.hex(), "address": None, "network": None}
 
 
-def _refuse_second(path: Path) -> None:
+def _refuse_second(path: Path, command: str) -> None:
     if os.path.lexists(path):
         fail(
             "this home has an identity, and a key is never overwritten",
             key=str(path),
-            use_another_home="p2pnode --home DIR id new",
+            use_another_home=f"p2pnode --home DIR {command}",
         )
 
 
@@ -141,7 +143,7 @@ def _read(file: Path, most: int) -> bytes:
         with file.open("rb") as stream:
             return stream.read(most)
     except OSError as error:
-        fail("the key file cannot be read", file=str(file), reason=error.strerror or str(error))
+        fail("the key file cannot be read", code="usage", file=str(file), reason=error.strerror or str(error))
 
 
 def ask_passphrase() -> str:

@@ -58,7 +58,10 @@ def show(session: Session, peer: str, as_json: bool) -> None:
     """Show all that is known of one peer; a unique prefix of its id will do."""
     wanted = arguments.node_id(peer)
     node = session.node()
-    found = _the_one(wanted, node.call("GET", "/v1/peers")["peers"])
+    known = node.call("GET", "/v1/peers")["peers"]
+    if not _having(wanted, known) and _having(wanted, [node.call("GET", "/v1/status")]):
+        fail(f"{peer} is this node itself", code="usage", look=session.command("id show"))
+    found = _the_one(wanted, known)
     buckets = node.call("GET", "/v1/dht/table")["buckets"]
     in_table = next(
         ({"depth": bucket["depth"]} | contact for bucket in buckets for contact in bucket["contacts"]
@@ -84,16 +87,20 @@ def show(session: Session, peer: str, as_json: bool) -> None:
 
 
 def _the_one(prefix: str, found: list[dict[str, Any]]) -> dict[str, Any]:
-    from overlay.identity import base32
-
-    letters = base32.normalise(prefix)
-    matching = [peer for peer in found if base32.normalise(peer["id"]).startswith(letters)]
+    matching = _having(prefix, found)
     if not matching:
         fail(f"no peer is known by {prefix}", code="not_found", look="p2pnode peers")
     if len(matching) > 1:
         ids = "\n".join(peer["id"] for peer in matching[:5])
         fail(f"{len(matching)} peers begin with {prefix}", code="usage", they_are=ids, type="more letters")
     return matching[0]
+
+
+def _having(prefix: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from overlay.identity import base32
+
+    letters = base32.normalise(prefix)
+    return [peer for peer in found if base32.normalise(peer["id"]).startswith(letters)]
 
 
 @peers.command(epilog=examples("p2pnode peers ping n7xk", "p2pnode peers ping 192.0.2.7:4433 --count 10 --json"))
@@ -131,7 +138,8 @@ def ping(session: Session, peer: str, count: int, interval: float, as_json: bool
     if not times:
         if as_json or failure is None:  # the lines above have said it
             return Exit.TIMED_OUT
-        fail(f"{peer} did not answer any of {count} pings", code="timed_out", look="p2pnode doctor")
+        asked = "the ping" if count == 1 else f"any of {count} pings"
+        fail(f"{peer} did not answer {asked}", code="timed_out", look="p2pnode doctor")
     if not as_json:
         times.sort()
         middle = times[len(times) // 2]

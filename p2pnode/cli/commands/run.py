@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from p2pnode.paths import Home
     from p2pnode.record.recorder import Wanted
 
+#: A peer that is there answers within a second, and a lost datagram is sent again three times by now.
+_SILENCE_S = 8.0
 #: Tries between two updates of the line that counts.
 _TOLD_EVERY = 20_000
 
@@ -168,12 +170,25 @@ async def _tell_of_the_first(node: Node, began: float) -> None:
     from overlay.events import PeerSeen
     from overlay.identity.node_id import format_id
 
-    with node.subscribe() as events:
-        async for event in events:
-            if isinstance(event, PeerSeen):
-                say(f"{'found':<13}  {short_id(format_id(event.id))} at {event.address}, after "
-                    f"{trio.current_time() - began:.1f} s; see p2pnode peers")  # fmt: skip
-                return
+    async with trio.open_nursery() as nursery:
+        with node.subscribe() as events:
+            if node.config.join:
+                nursery.start_soon(_tell_of_silence)
+            async for event in events:
+                if isinstance(event, PeerSeen):
+                    nursery.cancel_scope.cancel()
+                    say(f"{'found':<13}  {short_id(format_id(event.id))} at {event.address}, after "
+                        f"{trio.current_time() - began:.1f} s; see p2pnode peers")  # fmt: skip
+                    return
+
+
+async def _tell_of_silence() -> None:
+    """Nothing that a stranger sends is answered, so another network looks like a machine that is off."""
+    import trio
+
+    await trio.sleep(_SILENCE_S)
+    say(f"{'no answer':<13}  from where --join says, for {_SILENCE_S:.0f} s; it keeps trying. Besides a firewall,")
+    say(f"{'':<13}  another --network-key, --network or --puzzle-bits looks like this")
 
 
 async def _greet(node: Node, seconds: float) -> bool:
