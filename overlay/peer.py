@@ -282,6 +282,12 @@ class Peer:
 
     def on_answered(self, contact: Contact, state: PeerState) -> None:
         entry = self.table.get(contact.key)
+        if not self.upkeep.expects(contact):
+            self.endpoint.peers.forget(contact)
+            if entry is not None and entry.contact is contact:
+                self.table.remove(contact.key)
+                self._report(PeerLost(contact.id, "another was expected there"))
+            return
         if state.role == Role.CLIENT or not self.dht.may_enter(contact):
             if entry is not None and entry.contact is contact:  # it was full, and cannot be reached any more
                 self.table.remove(contact.key)
@@ -316,7 +322,7 @@ class Peer:
             return
         state = self.endpoint.peers.get(contact)
         self.reach.on_request(inbound, known=state is not None)
-        if inbound.kind is Kind.LEAVE or not self.dht.may_enter(contact):
+        if inbound.kind is Kind.LEAVE or not self.dht.may_enter(contact) or not self.upkeep.expects(contact):
             return
         if state is not None and state.answered_ns and self.loop.now.mono_ns - state.answered_ns < _ASKED_LATELY_NS:
             return  # it answered and did not get in; asking at each of its requests, two would ask for ever

@@ -53,6 +53,8 @@ log = logging.getLogger(__name__)
 LEAVE_S = 2.0
 #: Pauses between tries to join where nobody answered or the name was not known.
 JOIN_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+#: Peers other than the expected one that are named for one `--join`; whoever answers there may have many keys.
+MOST_TOLD = 4
 LOOPBACK = "127.0.0.1"
 
 
@@ -279,13 +281,23 @@ def _interfaces_changed(node: Node, interfaces: tuple[Interface, ...]) -> None:
 async def _join(driver: Driver, seed: Seed, listen: Sequence[Address]) -> None:
     families = {len(address.ip) for address in listen}
     pauses = iter(JOIN_AGAIN_S)
+    told: set[str] = set()
     while True:
         try:
             addresses = [address for address in await seed.resolve() if len(address.ip) in families]
             wanted = [{"address": str(address), "id": seed.id} for address in addresses]
-            joined = (await driver.command("join", addresses=wanted))["joined"] if wanted else 0
-            if joined:
+            answer: dict[str, Any] = {"joined": 0, "others": []}
+            if wanted:
+                answer = await driver.command("join", addresses=wanted)
+            if answer["joined"]:
                 return
+            for other in answer["others"]:
+                if other["id"] not in told and len(told) < MOST_TOLD:
+                    told.add(other["id"])
+                    log.warning(
+                        "did not join by %s: expected %s there, and %s answered; ask for a new ticket",
+                        other["address"], seed.id or "the id of another --join", other["id"],
+                    )  # fmt: skip
             log.info("nobody answered at %s yet", seed.text)
         except OSError as error:
             log.warning("cannot join %s: %s", seed.text, error.strerror or error)

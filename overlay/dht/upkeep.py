@@ -47,6 +47,8 @@ _PULL_NS = 600 * SECOND
 _SHORTEST_SLEEP_NS = 100 * MS
 #: Places to try again when nobody is known, and how often at most.
 _MAX_SEEDS = 64
+#: Ids that may be expected at one address: tickets of a node that got a new key.
+_MAX_EXPECTED = 8
 _RETRY_MAX_NS = 30 * SECOND
 
 
@@ -55,7 +57,8 @@ class Upkeep:
     dht: DhtState
     own: OwnRecords
     reach: Reach
-    _seeds: dict[Address, None] = attrs.Factory(dict)
+    #: Where to ask while nobody is known -> the ids of which one must answer there; none: whoever answers.
+    _seeds: dict[Address, tuple[bytes, ...]] = attrs.Factory(dict)
     _due: dict[str, int] = attrs.Factory(dict)
     _retry_ns: int = SECOND
     _neighbours_ns: int = 20 * SECOND
@@ -154,24 +157,38 @@ class Upkeep:
 
     # --- joining --------------------------------------------------------------------------
 
-    async def join(self, addresses: Iterable[tuple[Address, bytes | None]], *, keep: bool = True) -> int:
-        """Ping them all; then look around. Returns how many answered (with the id expected, if one was).
+    async def join(
+        self, addresses: Iterable[tuple[Address, bytes | None]], *, keep: bool = True
+    ) -> tuple[int, list[Contact]]:
+        """Ping them all; then look around. How many answered (with the id expected, if one was), and who else did.
 
-        `keep`: ask them again whenever nobody is known. Not for what strangers announce on a LAN.
+        `keep`: ask them again whenever nobody is known, and let nobody else in from there for as long as this node
+        runs. Not for what strangers announce on a LAN.
         """
         addresses = list(addresses)[:_MAX_SEEDS]
-        for address, _ in addresses if keep else ():
-            self._seeds.pop(address, None)
+        for address, node_id in addresses if keep else ():
+            ids = self._seeds.pop(address, ())
+            if node_id is not None and node_id not in ids:
+                ids = (*ids, node_id)[-_MAX_EXPECTED:]
             if len(self._seeds) >= _MAX_SEEDS:
                 del self._seeds[next(iter(self._seeds))]
-            self._seeds[address] = None
+            self._seeds[address] = ids
         answered = await self._ping_all([address for address, _ in addresses])
         expected = {address: node_id for address, node_id in addresses if node_id is not None}
-        joined = sum(1 for contact in answered if expected.get(contact.address, contact.id) == contact.id)
+        joined = [
+            contact
+            for contact in answered
+            if expected.get(contact.address, contact.id) == contact.id and self.expects(contact)
+        ]
         if joined:
-            await self.reach.prove(answered)
+            await self.reach.prove(joined)
             await self._bootstrap()
-        return joined
+        return len(joined), [contact for contact in answered if contact not in joined]
+
+    def expects(self, contact: Contact) -> bool:
+        """False if we were told that somebody else is at its address: it is no way into the network then."""
+        ids = self._seeds.get(contact.address)
+        return not ids or contact.id in ids
 
     async def _ping_all(self, addresses: list[Address]) -> list[Contact]:
         """Addresses of unknown keys, so `ask_all` cannot be used."""
@@ -215,7 +232,8 @@ class Upkeep:
         """Nobody answers: anchors of the last run, and all that we were told to join."""
         self._retry_ns = min(2 * self._retry_ns, _RETRY_MAX_NS)
         seeds = list(dict.fromkeys([*self._anchors(), *self._seeds]))
-        if seeds and (answered := await self._ping_all(seeds)):
+        answered = [contact for contact in await self._ping_all(seeds) if self.expects(contact)]
+        if answered:
             await self.reach.prove(answered)
             await self._bootstrap()
 

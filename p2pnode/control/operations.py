@@ -192,7 +192,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/peers/join",
         "contact nodes at these addresses",
         (Parameter("addresses", Kind.ADDRESSES, "where to ask, and whom to expect there", required=True),),
-        {"joined": _COUNT},
+        {"joined": _COUNT, "others": _list_of(id=_TEXT, address=_TEXT)},
         _passed_on("join"),
     ),
     Operation(

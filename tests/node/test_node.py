@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from overlay.app import App, AppContext
 from overlay.errors import LocalError
 from overlay.events import PeerLost, PeerSeen
 from overlay.identity.network import format_psk
+from overlay.identity.node_id import format_id
 from overlay.runtime.ports import Now
 from overlay.wire.ticket import parse_ticket
 from p2pnode.config import Config, NetworkConfig
@@ -212,6 +214,26 @@ async def test_ping_takes_names_and_knows_itself(tmp_path: Path) -> None:
             with pytest.raises(CommandFailed) as failed:
                 await a.command("ping", peer=wrong)
             assert failed.value.code == code
+
+
+async def test_another_peer_than_the_one_to_join_is_named_and_not_joined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One ran there, with the id given; now somebody else has its address."""
+    gone, told, said = format_id(make_peer(7).id), trio.Event(), []
+
+    def warning(text: str, *args: object) -> None:
+        said.append(text % args)
+        told.set()
+
+    monkeypatch.setattr(logging.getLogger("p2pnode.node"), "warning", warning)
+    async with open_node(Home(tmp_path / "b"), CONFIG) as b:
+        place = b.listen[0].removeprefix("udp ")
+        async with open_node(Home(tmp_path / "c"), config(join=(f"{gone}@{place}",))) as c:
+            with trio.fail_after(10):
+                await told.wait()
+            assert await c.command("peers") == []
+    assert said == [f"did not join by {place}: expected {gone} there, and {b.id} answered; ask for a new ticket"]
 
 
 async def test_two_homes_with_one_key_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -183,7 +183,7 @@ class FakeNode:
         return {"key": key, "withdrawn": ["signed" if seq else "blob"]}
 
     def _join(self, addresses: list[dict[str, Any]]) -> dict[str, Any]:
-        return {"joined": len(addresses)}
+        return {"joined": len(addresses), "others": []}
 
     def _topics(self) -> list[dict[str, Any]]:
         known = {"name": "news", "subscribed": True, "mesh": 2, "known": 3, "seen": 7, "dropped": 0}
