@@ -15,6 +15,7 @@ from pathlib import Path
 import attrs
 
 from p2pnode.paths import HomeError
+from p2pnode.ui.fail import Fail
 
 #: Group and port of mDNS (RFC 6762 section 3).
 MDNS_GROUP, MDNS_PORT = "224.0.0.251", 5353
@@ -36,10 +37,10 @@ class Row:
     next: str = ""
 
 
-def failed(name: str, error: HomeError) -> Row:
-    """What `run` would say of it: what happened, the facts, and the last of them is the next command."""
-    facts = [text for label, text in error.facts.items() if label != "all settings"]
-    return Row(name, "fail", "; ".join([error.what, *facts[:-1]]), facts[-1] if facts else "")
+def failed(name: str, error: HomeError | Fail) -> Row:
+    """What a command would say of it: what happened, the facts, and the last of them is the next command."""
+    *facts, next_command = [*error.facts.items()] or [("", "")]
+    return Row(name, "fail", "; ".join([error.what, *(f"{label}: {text}" for label, text in facts)]), next_command[1])
 
 
 def multicast(addresses: Sequence[str]) -> list[Row]:

@@ -491,6 +491,11 @@ def test_a_home_of_one_network_is_not_taken_into_another(other: Network) -> None
     make_peer(1, storage=link.a.journal.storage, life=2)
 
 
+def test_who_was_asked_in_vain_is_told_in_words() -> None:
+    assert "this node is alone and does not hold" in pair().fails("a", "get", {"key": "ab" * 32}).message
+    assert "the only peer that answered does not" in pair().met().fails("a", "get", {"key": "ab" * 32}).message
+
+
 def test_an_author_has_his_share(monkeypatch: pytest.MonkeyPatch) -> None:
     link = pair()
     monkeypatch.setattr(link.b.dht.store._quota, "_per_author", 3)

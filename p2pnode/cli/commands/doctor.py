@@ -80,8 +80,7 @@ def _node(session: Session) -> tuple[dict[str, Any] | None, Row]:
     except Fail as failure:
         if failure.code == "no_node":
             return None, Row("node", "ok", "not running", session.command("run"))
-        *facts, next_command = failure.facts.values() or [""]
-        return {}, Row("node", "fail", "; ".join([failure.what, *facts]), next_command)
+        return {}, checks.failed("node", failure)
     text = f"running, {counted(status['peers'], 'peer')}, {status['table']} in the table"
     return status, Row("node", "ok" if status["peers"] else "warn", text, "" if status["peers"] else "p2pnode peers")
 
