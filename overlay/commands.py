@@ -101,7 +101,10 @@ async def _put(peer: Peer, args: Args) -> Any:
     else:
         published = await publish_signed(peer.dht, peer.own, salt, value, ttl_s=ttl_s, profile=profile, cas=cas)
         kind = {"kind": "signed", "seq": published.seq, "author": format_id(peer.id)}
-    return {"key": published.key.hex(), **kind, **_holders(published)}
+    kept = peer.own.get(published.key)
+    until_ms = kept.until_ms if kept is not None else None
+    expires_s = None if until_ms is None else max(0, until_ms - peer.loop.now.wall_ms) // 1000
+    return {"key": published.key.hex(), **kind, **_holders(published), "expires_s": expires_s}
 
 
 def _holders(published: Published) -> dict[str, int]:

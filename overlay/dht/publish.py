@@ -39,10 +39,16 @@ class Published:
 async def publish_blob(
     dht: DhtState, own: OwnRecords, value: bytes, *, ttl_s: int | None, profile: Profile
 ) -> Published:
-    """Raises LocalError for a value that is too long."""
+    """Raises LocalError for a value that is too long.
+
+    Of two lives given to one blob the longer counts: nobody could tell its holders to drop it sooner.
+    """
     if len(value) > MAX_VALUE:
         raise LocalError(f"the value has {len(value)} bytes, a blob at most {MAX_VALUE}; share it as a file")
     key, until_ms = blob_key(value), _until(dht, ttl_s)
+    before = own.get(key)
+    if before is not None and not _is_over(dht, before) and until_ms is not None:
+        until_ms = None if before.until_ms is None else max(until_ms, before.until_ms)
     mine = Own(key=key, type=BLOB, value=value, until_ms=until_ms, profile=profile)
     own.check_room(key)
     published, _ = await _publish(dht, mine)

@@ -215,6 +215,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "stored": _COUNT,
             "others": _COUNT,
             "rpcs": _COUNT,
+            "expires_s": _SECONDS_OR_NULL,
         },
         _passed_on("put"),
     ),

@@ -213,7 +213,7 @@ def test_put_says_it_so_that_a_shell_takes_it(run: Run, node: FakeNode, name: st
 def test_put_without_a_peer_says_that_only_this_node_has_it(
     run: Run, node: FakeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = {"v": 1, "key": "ab" * 32, "kind": "blob", "stored": 1, "others": 0, "rpcs": 0}
+    alone = {"v": 1, "key": "ab" * 32, "kind": "blob", "stored": 1, "others": 0, "rpcs": 0, "expires_s": None}
     monkeypatch.setattr(FakeNode, "_put", lambda *_, **__: alone)
     assert "only this node has it" in run("dht", "put", "hello").err
 

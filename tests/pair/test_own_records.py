@@ -103,6 +103,25 @@ def test_a_forget_that_failed_restores_what_the_disk_takes() -> None:
     assert listed(link) == [("provider", None)]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "kept"), [(None, 30, None), (3600, 30, 3600), (30, 3600, 3600), (3600, None, None)]
+)
+def test_of_two_lives_of_a_blob_the_longer_counts(first: int | None, second: int | None, kept: int | None) -> None:
+    link = pair().met()
+    answers = [link.command("a", "put", {"value": b"v", "ttl_s": ttl_s}, seconds=1) for ttl_s in (first, second)]
+    [own] = link.command("a", "own")
+    for told in (answers[1]["expires_s"], own["expires_s"]):
+        assert (told is None) == (kept is None)
+        assert kept is None or kept - 5 <= told <= kept
+
+
+def test_a_life_that_is_over_does_not_count() -> None:
+    link = pair().met()
+    link.command("a", "put", {"value": b"v", "ttl_s": 5})
+    link.settle(6)
+    assert link.command("a", "put", {"value": b"v", "ttl_s": 3}, seconds=1)["expires_s"] <= 3
+
+
 # --- what `own` says -------------------------------------------------------------------------
 
 

@@ -132,11 +132,12 @@ class FakeNode:
         if salt is None:
             key = hashlib.sha256(b"p2pnode/blob/1" + value).hexdigest()
             self.records[key] = (value, None)
-            return {"key": key, "kind": "blob", "stored": 3, "others": 2, "rpcs": 9}
+            return {"key": key, "kind": "blob", "stored": 3, "others": 2, "rpcs": 9, "expires_s": ttl_s}
         key = hashlib.sha256(b"p2pnode/signed/1" + node_id_of(KEY) + salt).hexdigest()
         seq = (self.records[key][1] or 0) + 1 if key in self.records else 1
         self.records[key] = (value, seq)
-        return {"key": key, "kind": "signed", "seq": seq, "author": ID, "stored": 3, "others": 2, "rpcs": 9}
+        holders = {"stored": 3, "others": 2, "rpcs": 9, "expires_s": ttl_s}
+        return {"key": key, "kind": "signed", "seq": seq, "author": ID} | holders
 
     def _get(self, key: str | None = None, author: str | None = None, name: str | None = None) -> dict[str, Any]:
         if key is None:

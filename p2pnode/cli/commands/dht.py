@@ -74,6 +74,10 @@ def put(
     say(f"stored by {counted(answer['stored'], 'peer')} in {counted(answer['rpcs'], 'request')}")
     if answer["others"] == 0:
         say("only this node has it; it is put again as soon as others are there")
+    if ttl is not None and answer["expires_s"] is None:
+        say("it was put without --ttl before, so it is kept; `p2pnode dht forget` ends that")
+    elif ttl is not None and answer["expires_s"] > ttl:
+        say(f"it was put for longer before, so it is kept for {duration(answer['expires_s'])}")
     say(f"anywhere on the network:\np2pnode dht get {answer['key']}")
     # What a shell needs to spell a control character is not for a terminal.
     if name is not None and name.isprintable():
