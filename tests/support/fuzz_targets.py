@@ -42,6 +42,7 @@ from overlay.wire.ticket import make_ticket, parse_ticket
 from p2pnode import keyfile
 from p2pnode.bridge import values
 from p2pnode.paths import HomeError
+from p2pnode.record import plain
 from p2pnode.transport.listing import Listings
 from p2pnode.transport.seeds import parse_seed
 from simulations.storage import MemoryStorage
@@ -54,6 +55,7 @@ READS = re.compile(r"(decode|parse|open|peek|unpack|split_packed)(_|\d|$)")
 #: Functions of such a name that read nothing of a stranger, and why.
 OTHERS = {
     "p2pnode.node.open_node": "opens what the user names",
+    "p2pnode.record.tape.open_reader": "opens the file that the user names; tests/property/test_record.py fuzzes it",
     "p2pnode.store.store.open_store": "opens a file of this home",
     "p2pnode.transport.udp.open_udp": "opens sockets",
 }
@@ -333,7 +335,7 @@ TARGETS: dict[str, Target] = {
     ),
     "seed": Target(
         _local(lambda data: parse_seed(_text(data), _NETWORK)),
-        ("p2pnode.transport.seeds.parse_seed",),
+        ("p2pnode.transport.seeds.parse_seed", "p2pnode.transport.seeds.parse_place"),
         _utf8(_TICKET, "host.example:4433", f"{_ID}@192.0.2.7:4433", "[::1]:1", "h:" + _DIGITS),
     ),
     "key-file": Target(
@@ -341,6 +343,11 @@ TARGETS: dict[str, Target] = {
         ("p2pnode.keyfile.parse_key",),
         (b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
          b"-----END PRIVATE KEY-----\n",),
+    ),
+    "recorded-value": Target(
+        _bad(lambda data: plain.unpack(plain.decode(data))),
+        ("p2pnode.record.plain.decode", "p2pnode.record.plain.unpack"),
+        (cbor.encode(plain.pack({"a": [1, (b"x", None)], "b": 2.5, "c": 1 << 70})),),
     ),
     "msgpack": Target(
         _bad(values.decode_msgpack), ("p2pnode.bridge.values.decode_msgpack",), (b"\x81\xa1a\x93\x01\xc0\xc3",)
