@@ -28,15 +28,13 @@ def test_everybody_dead() -> None:
         "value": b"x", "name": "x"}), (0, "provide", {"key": KEY}), (0, "providers", {"key": KEY})]  # fmt: skip
     lookup, get, blob, signed, provide, providers = swarm.outcomes(asked)
     assert swarm.engine.now_ns - start_ns <= 3 * LOOKUP_DEADLINE_S * SECOND
-    assert isinstance(lookup, Ok)
-    assert lookup.value["closest"] == []
-    assert isinstance(get, Failed)
-    assert get.code == "timed_out", "silence is not a no"
+    for asked_in_vain in (lookup, get, providers):
+        assert isinstance(asked_in_vain, Failed)
+        assert asked_in_vain.code == "timed_out", "silence is not a no"
     for put in (blob, signed):
         assert isinstance(put, Ok)
         assert put.value["stored"] == 1, "only ourselves"
     assert isinstance(provide, Ok)
-    assert isinstance(providers, Ok)
     swarm.run_for(30)
     assert _idle(swarm, 0)
 
@@ -88,7 +86,7 @@ def test_the_deadline_ends_what_nothing_else_does() -> None:
     swarm.outcomes([(node, "get" if node % 2 else "lookup", {"key": KEY}) for node in range(12)])
     # A GET that found nothing tries once more.
     assert swarm.engine.now_ns - start_ns <= 2 * LOOKUP_DEADLINE_S * SECOND + SECOND
-    swarm.run_for(30)
+    swarm.run_for(60)  # their look around of the second minute ends as well
     assert all(_idle(swarm, node) for node in range(40))
 
 
