@@ -62,6 +62,9 @@ class Healing:
         dht = self.dht
         now_ns = dht.loop.now.mono_ns
         present = {contact.address for contact in dht.table.contacts()}
+        if any(address in present for address in self._lost):
+            # Some came back by themselves before it was their turn to be asked: what was written meanwhile they lack.
+            self._hasten()
         self._lost = {
             address: at for address, at in self._lost.items() if address not in present and now_ns - at < _LOST_FOR_NS
         }
