@@ -86,6 +86,8 @@ DIVERSITY_FLOOR = 50
 # --- requests ------------------------------------------------------------------------------
 #: Requests waiting for a reply at once; 4,096 x about 1 kB.
 MAX_PENDING = 4096
+#: Requests that were given up lately and whose answers still count.
+MAX_LATE = 64
 #: Tries of one request; "8 of 10 failed" then has a false-positive rate of 9e-10 at 20 % loss.
 TRIES = 3
 #: RFC 6298 with bounds for datagrams: scheduling noise of a loaded machine below, 2 s above.

@@ -15,7 +15,7 @@ import attrs
 from overlay.errors import BadMessage, LimitError, TimedOut
 from overlay.identity.keys import Signer, Verifier
 from overlay.identity.network import Network
-from overlay.limits import LAST_TRY_MS, MAX_DATAGRAM, MAX_PENDING, MAX_RTO_MS, TRIES
+from overlay.limits import LAST_TRY_MS, MAX_DATAGRAM, MAX_LATE, MAX_PENDING, MAX_RTO_MS, TRIES
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.rpc.meter import Meter
 from overlay.rpc.peers import PeerBook, PeerState
@@ -34,10 +34,8 @@ from overlay.wire.padding import padded_body
 from overlay.wire.registry import Kind
 from overlay.wire.seal import open_sealed, seal
 
-#: An answer that comes after its request was given up counts for as long: a machine under load was not dead ...
+#: An answer that comes after its request was given up counts for as long: a machine under load was not dead.
 _LATE_NS = 10 * SECOND
-#: ... and of so many requests.
-_MAX_LATE = 64
 #: An answer proves an address for this long (geth: endpoint proof, 12 h).
 PROOF_NS = 12 * 3600 * SECOND
 
@@ -239,7 +237,7 @@ class Endpoint:
 
     def _expect_late(self, pending: Pending) -> None:
         pending.given_up_ns = self.loop.now.mono_ns
-        if len(self._late) >= _MAX_LATE:
+        if len(self._late) >= MAX_LATE:
             del self._late[next(iter(self._late))]
         self._late[pending.request_id] = pending
 
