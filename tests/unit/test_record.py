@@ -235,7 +235,9 @@ def test_a_choice_that_is_made_otherwise_is_found(file: Path, monkeypatch: pytes
     monkeypatch.setattr(Rng, "below", loaded)
     found = differs(replay(file))
     assert found.at_s == pytest.approx(3, abs=0.1)
-    assert "('number', 6)" in found.replayed[0]
+    # A round of upkeep may fall on the same input, and its effects come first.
+    assert any("('number', 6)" in effect for effect in found.replayed)
+    assert not any("('number', 6)" in effect for effect in found.recorded)
 
 
 def test_a_replay_stops_where_it_is_told(file: Path) -> None:
