@@ -8,6 +8,8 @@ import time
 from typing import Any
 
 from overlay.identity.network import Network as Realm
+from simulations import scenario
+from simulations.places import Places
 from simulations.population import Codec, Population
 from simulations.spec import scenario_of
 from simulations.swarm import Swarm
@@ -67,7 +69,8 @@ def _ours(args: argparse.Namespace) -> Run:
 
 
 def _tasks(args: argparse.Namespace) -> Run:
-    population = Population(1, Realm("swarm", puzzle_bits=0), Codec.FAST, lan=True)
+    places = Places(1, scenario.Population(nodes=COMPARED, place="lan"))
+    population = Population(1, Realm("swarm", puzzle_bits=0), Codec.OBJECTS, places)
     cpu = cpu_s()
     did = task_per_node.lookups(population, COMPARED, LAN_NS, JOIN_EVERY_S)
     return {"compared": {"us_per_rpc": rounded((cpu_s() - cpu) * 2e6 / did["datagrams"]), **did}}
