@@ -36,6 +36,8 @@ class HomeLock:
     def release(self) -> None:
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
+            # Not by closing alone: a child that is being executed holds a copy for a moment longer.
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             os.close(self._descriptor)
             self._descriptor = None
 
