@@ -236,10 +236,12 @@ class Endpoint:
             pending.timer = None
 
     def _expect_late(self, pending: Pending) -> None:
-        pending.given_up_ns = self.loop.now.mono_ns
+        """Remember what it takes to know the answer, without the bytes and without who asked: a lookup is large."""
         if len(self._late) >= MAX_LATE:
             del self._late[next(iter(self._late))]
-        self._late[pending.request_id] = pending
+        self._late[pending.request_id] = attrs.evolve(
+            pending, data=b"", on_reply=_nobody, on_failed=_nobody, on_slow=None, given_up_ns=self.loop.now.mono_ns
+        )
 
     def _given_up(self, request_id: bytes) -> Pending | None:
         pending = self._late.get(request_id)
@@ -406,6 +408,10 @@ class Endpoint:
             data = seal(self.network.sealing_key, data, self.entropy)
         self._bytes_sent += len(data)
         self.transmit(address, data)
+
+
+def _nobody(*_: object) -> None:
+    """Whoever asked was told of a failure."""
 
 
 def _decode(envelope: Envelope) -> Message:
