@@ -53,10 +53,11 @@ async def test_a_node_under_work_replays_to_the_byte(tmp_path: Path) -> None:
                 await busy(a, b, rounds=20)
                 with pytest.raises(CommandFailed):
                     await a.command("get", key="ab" * 32)
+                came = (await a.command("status"))["counters"]["udp_received"]
         verdict = replay(file)
         assert verdict.difference is None, verdict.difference
         assert (verdict.ended, verdict.damage) == ("the node ended", None)
-        assert verdict.inputs["datagram"] > 100
+        assert verdict.inputs["datagram"] >= came > 0
         assert verdict.inputs["cancel"] == 1
 
 
