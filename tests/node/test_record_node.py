@@ -58,7 +58,7 @@ async def test_a_node_under_work_replays_to_the_byte(tmp_path: Path) -> None:
         assert verdict.difference is None, verdict.difference
         assert (verdict.ended, verdict.damage) == ("the node ended", None)
         assert verdict.inputs["datagram"] >= came > 0
-        assert verdict.inputs["cancel"] == 1
+        assert verdict.inputs["cancel"] >= 1  # the node itself may have one under way as it ends
 
 
 async def test_a_choice_that_a_replay_makes_otherwise_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
