@@ -23,8 +23,8 @@ from p2pnode.paths import HomeError
 
 log = logging.getLogger(__name__)
 
-#: Datagrams taken before their answers leave and other tasks run. If each took all that is there, two processes that ask
-#: and answer 32 at once would work in turn, not side by side: find_node 3,700/s with 64, 7,000/s with 8, 6,000/s with 1.
+#: Datagrams taken before their answers leave and other tasks run. If each took all that is there, two processes that
+#: ask and answer 32 at once would work in turn: find_node 3,700/s with 64, 7,000/s with 8, 6,000/s with 1.
 DATAGRAMS_PER_TURN = 8
 #: Asked of the kernel; it grants at most net.core.rmem_max (Linux doubles what it reports).
 BUFFER = 4 * 1024 * 1024
