@@ -147,12 +147,18 @@ class StreamOpen:
 @attrs.frozen(slots=True)
 class StreamKeys:
     """The handshake is over: from the next byte on in either direction the shell seals and opens records with
-    these. A swarm carries plaintext and ignores them."""
+    these (docs/protocol/streams.md). A swarm carries plaintext and ignores them.
+
+    Before it the bytes of a stream, preface included, pass as they are. A peer grants no byte beyond the handshake
+    before it gives the keys, so the shell has shown it no record.
+    """
 
     id: int
     #: 32 bytes each.
     sending: bytes
     receiving: bytes
+    #: 1 AESGCM, 2 ChaChaPoly: overlay.secure.noise.Suite, the last byte of the preface.
+    suite: int
 
 
 @attrs.frozen(slots=True)
@@ -195,6 +201,12 @@ class StreamEnd(enum.Enum):
     RESET = "reset"
     #: Nothing was acknowledged for too long; what was on its way may be lost.
     TIMED_OUT = "timed_out"
+    #: A record did not open: somebody changed bytes on the way, or the other side has other keys.
+    DAMAGED = "damaged"
+    #: There is no way to that address, or none that this machine may take.
+    UNREACHABLE = "unreachable"
+    #: This node holds as many streams as it may.
+    FULL = "full"
 
 
 @attrs.frozen(slots=True)
