@@ -74,7 +74,7 @@ def test_opening_takes_a_round_trip_and_both_learn_who() -> None:
 def test_bytes_go_both_ways_even_before_the_yes_is_known() -> None:
     world = World(welcome=100)
     world.do(0, StreamOpen(2, address(1)))
-    world.do(0, StreamKeys(2, bytes(32), bytes(32)))
+    world.do(0, StreamKeys(2, bytes(32), bytes(32), 1))
     world.do(0, StreamSend(2, b"hello"))
     world.run(TRIP)
     world.do(1, StreamSend(1, b"world"))
