@@ -1,0 +1,94 @@
+"""Every bound of file sharing, with its reason and source. What a stranger sends is measured by these first."""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# --- trees ---------------------------------------------------------------------------------
+#: A leaf of the hash tree: BEP 52.
+LEAF_BYTES = 16 * KIB
+#: Unit of transfer, verification and storage: the size at which one core moves most (docs/files.md).
+UNIT_BYTES = 256 * KIB
+#: Smallest piece: BEP 52. Largest: what qBittorrent 5 offers; a file's root does not depend on it.
+MIN_PIECE_BYTES = LEAF_BYTES
+MAX_PIECE_BYTES = 256 * MIB
+#: Pieces that `piece_length_for` aims at: their hashes, 512 KiB, are asked for in 32 requests of BEP 52.
+PIECES_AIMED_AT = 16_384
+#: Hashes of one hash request that are answered: libtorrent asks for 512.
+MAX_HASHES_ASKED = 8_192
+
+# --- info dictionaries ---------------------------------------------------------------------
+#: In the wild the median is 17 KB and the largest honest one of 6,498 had 4.2 MB; two peers claimed 2.0 GB
+#: (magnetico issue 58).
+MAX_INFO_BYTES = 16 * MIB
+#: With its piece layers: 16 MiB hold those of 128 GiB in pieces of 256 KiB.
+MAX_TORRENT_BYTES = 64 * MIB
+MAX_FILES = 1_000_000
+#: Folders within folders; deeper trees exist to exhaust the reader's stack.
+MAX_DEPTH = 32
+#: Bytes of one name and of one path as they came, before they are made safe. Linux: NAME_MAX 255, PATH_MAX 4096.
+MAX_RAW_NAME = 4_096
+MAX_RAW_PATH = 4_096
+#: off_t is signed, and so are the lengths of libtorrent.
+MAX_FILE_BYTES = 2**63 - 1
+#: Units of one share: 1 TiB. A list of three numbers for each is what a download costs in memory at least.
+MAX_UNITS = 4_194_304
+#: Values of bencode in one info dictionary or .torrent; a file needs 8 of them, a hybrid one 22.
+MAX_INFO_ITEMS = 4_000_000
+#: Two levels around the tree, and two in each file.
+MAX_INFO_DEPTH = MAX_DEPTH + 6
+#: Messages of BitTorrent's extensions (BEP 9, 10) are small.
+MAX_BENCODE_BYTES = 64 * KIB
+MAX_BENCODE_ITEMS = 4_096
+MAX_BENCODE_DEPTH = 8
+
+# --- names and links -----------------------------------------------------------------------
+#: ext4, NTFS, APFS: 255 bytes or 255 UTF-16 units; bytes of UTF-8 are never fewer.
+MAX_NAME = 255
+MAX_LINK_CHARS = 16_384
+#: Parameters of a link that are looked at, and those of one sort that are kept.
+MAX_LINK_PARAMETERS = 256
+MAX_LINK_PEERS = 16
+MAX_LINK_HINTS = 8
+#: Bytes of the name in a link: a longer one is cut, it is for display only.
+MAX_LINK_NAME = 255
+#: Patterns of one selection, and characters of each.
+MAX_PATTERNS = 256
+MAX_PATTERN_CHARS = 1_024
+
+# --- picking -------------------------------------------------------------------------------
+#: Units picked at random before rarity counts, so that there soon is something to give (Cohen 2003, 2.4.2;
+#: libtorrent initial_picker_threshold 4).
+RANDOM_FIRST = 4
+#: Peers of one download whose units are counted.
+MAX_SOURCES = 200
+#: At the end: peers asked for the same unit at once, and units that one peer is asked for a second time at once.
+#: More of either is waste.
+ENDGAME_COPIES = 3
+ENDGAME_UNITS = 4
+
+# --- slots ---------------------------------------------------------------------------------
+#: Seconds between two rounds, and between two choices of the optimistic slot (Cohen 2003, 3.2 and 3.3; BEP 3).
+CHOKE_ROUND_S = 10
+OPTIMISTIC_S = 30
+#: Nothing of what was asked came for so long: snubbed (Cohen 2003, 3.4).
+SNUB_S = 60
+#: Slots if the upload has no limit: libtorrent unchoke_slots_limit 8.
+DEFAULT_SLOTS = 8
+MAX_SLOTS = 64
+#: A newcomer stands three times in the lottery for the optimistic slot ...
+NEWCOMER_TICKETS = 3
+#: ... for this long (BEP 3: "new connections are three times as likely").
+NEWCOMER_S = 60
+#: What a stranger gets in an idle regular slot while it gave nothing: enough to have something to give.
+GIFT_BYTES = 4 * UNIT_BYTES
+
+# --- rates and windows ---------------------------------------------------------------------
+#: Asked of one peer and not yet come: at most this, whatever it promises.
+MAX_WINDOW_BYTES = 4 * MIB
+#: ... and at least this, so that one unit travels while the next is being sent.
+MIN_WINDOW_BYTES = 2 * UNIT_BYTES
+#: Bounds of the time that a request may take before it is asked of somebody else.
+MIN_DEADLINE_S = 5
+MAX_DEADLINE_S = SNUB_S
