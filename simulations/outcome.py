@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -9,14 +10,28 @@ import attrs
 from simulations.scenario import Claim
 
 
+class Missed(enum.Enum):
+    """How a claim did not hold."""
+
+    #: Nothing of that name was measured.
+    UNMEASURED = "unmeasured"
+    BELOW = "below"
+    ABOVE = "above"
+
+
 @attrs.frozen(slots=True)
 class Verdict:
     """Whether one claim held. `value` None: nothing of that name was measured, so it did not."""
 
     name: str
-    ok: bool
     value: float | None
     bound: str
+    #: None: it held.
+    missed: Missed | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.missed is None
 
 
 def judge(claims: Sequence[Claim], figures: Mapping[str, float]) -> tuple[Verdict, ...]:
@@ -26,11 +41,13 @@ def judge(claims: Sequence[Claim], figures: Mapping[str, float]) -> tuple[Verdic
 
 def _judged(claim: Claim, value: float | None) -> Verdict:
     bounds = []
-    ok = value is not None
+    missed = Missed.UNMEASURED if value is None else None
     if claim.at_least is not None:
         bounds.append(f">= {claim.at_least:g}")
-        ok = ok and value >= claim.at_least  # type: ignore[operator]
+        if value is not None and not value >= claim.at_least:
+            missed = Missed.BELOW
     if claim.at_most is not None:
         bounds.append(f"<= {claim.at_most:g}")
-        ok = ok and value <= claim.at_most  # type: ignore[operator]
-    return Verdict(claim.name or claim.measure, ok, value, " and ".join(bounds))
+        if value is not None and value > claim.at_most:
+            missed = Missed.ABOVE
+    return Verdict(claim.name or claim.measure, value, " and ".join(bounds), missed)

@@ -1,7 +1,8 @@
 """Makes a failing run smaller while it still fails in the same way: delta debugging over a scenario.
 
 Each step tries smaller tables, the boldest first, and goes on from the first that still fails. What fails is one
-thing: an invariant, a claim, or an exception; a smaller run that fails in another way is no smaller version of it.
+thing: an invariant, a claim that is missed by one side, or an exception; a smaller run that fails in another way, or
+measures nothing of what is claimed any more, is no smaller version of it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import attrs
 
+from simulations.outcome import Missed
 from simulations.population import Codec
 from simulations.spec import BadScenario, scenario_of
 from simulations.swarm import Swarm
@@ -28,9 +30,11 @@ class Failure:
     kind: str
     name: str
     at_s: float | None = None
+    #: Of a claim: by which side.
+    missed: Missed | None = None
 
     def same(self, other: Failure | None) -> bool:
-        return other is not None and (self.kind, self.name) == (other.kind, other.name)
+        return other is not None and (self.kind, self.name, self.missed) == (other.kind, other.name, other.missed)
 
 
 Table = dict[str, Any]
@@ -47,8 +51,8 @@ def failure_of(table: Mapping[str, Any], *, seed: int, codec: Codec) -> Failure 
         return Failure("error", type(error).__name__, swarm.now_s)
     if end.broken:
         return Failure("invariant", end.broken[0].invariant, end.broken[0].at_s)
-    failed = [verdict.name for verdict in end.verdicts if not verdict.ok]
-    return Failure("claim", failed[0]) if failed else None
+    failed = [verdict for verdict in end.verdicts if not verdict.ok]
+    return Failure("claim", failed[0].name, missed=failed[0].missed) if failed else None
 
 
 @attrs.define(slots=True)

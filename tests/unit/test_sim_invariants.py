@@ -11,7 +11,10 @@ import pytest
 from overlay.runtime.loop import Loop
 from overlay.runtime.ports import SECOND, Now
 from simulations.invariants import MAX_BROKEN, Broken
-from simulations.shrink import Failure, Shrinker, relevant, settings_of, toml_of
+from simulations.outcome import Missed, judge
+from simulations.population import Codec
+from simulations.scenario import Claim
+from simulations.shrink import Failure, Shrinker, failure_of, relevant, settings_of, toml_of
 from simulations.spec import scenario_of
 from simulations.swarm import Swarm
 
@@ -106,6 +109,44 @@ def test_it_finds_what_the_failure_needs() -> None:
     assert smallest["timeline"] == []
     assert smallest["duration_s"] < 3
     assert smallest["claims"] == [{"measure": "a", "at_least": 1}]
+
+
+@pytest.mark.parametrize(
+    ("missed", "other"),
+    [(Missed.BELOW, Missed.UNMEASURED), (Missed.BELOW, Missed.ABOVE), (Missed.UNMEASURED, Missed.BELOW)],
+)
+def test_a_claim_that_is_missed_by_another_side_is_another_failure(missed: Missed, other: Missed) -> None:
+    def judge(table: dict[str, Any]) -> Failure:
+        return Failure("claim", "a", missed=missed if table["population"]["nodes"] >= 40 else other)
+
+    smallest = Shrinker(judge, 500).run(BIG, Failure("claim", "a", missed=missed))
+    assert 40 <= smallest["population"]["nodes"] < 46
+
+
+def test_a_run_that_measures_nothing_any_more_is_no_smaller_one() -> None:
+    """Without its workload the claim fails too: there is nothing of that name."""
+    table = {
+        "name": "few", "duration_s": 20.0, "population": {"nodes": 6, "arrive_s": 1}, "link": {"loss": 1.0},
+        "workload": [{"kind": "lookup", "count": 4, "from_s": 10}],
+        "claims": [{"measure": "lookup_p50_ms", "at_most": 1}],
+    }  # fmt: skip
+    dead = failure_of(table, seed=1, codec=Codec.OBJECTS)
+    assert dead == Failure("claim", "lookup_p50_ms", missed=Missed.UNMEASURED)
+    table["link"] = {}
+    slow = failure_of(table, seed=1, codec=Codec.OBJECTS)
+    assert slow == Failure("claim", "lookup_p50_ms", missed=Missed.ABOVE)
+    smallest = Shrinker(lambda table: failure_of(table, seed=1, codec=Codec.OBJECTS), 30).run(table, slow)
+    assert [part["kind"] for part in smallest["workload"]] == ["lookup"]
+    assert failure_of(smallest, seed=1, codec=Codec.OBJECTS) == slow
+
+
+def test_each_side_of_a_bound() -> None:
+    claims = [Claim(measure=name, at_least=1, at_most=2) for name in ("none", "low", "high", "least", "most", "odd")]
+    verdicts = judge(claims, {"low": 0.9, "high": 2.1, "least": 1, "most": 2, "odd": float("nan")})
+    assert [verdict.missed for verdict in verdicts] == [
+        Missed.UNMEASURED, Missed.BELOW, Missed.ABOVE, None, None, Missed.BELOW,
+    ]  # fmt: skip
+    assert [verdict.ok for verdict in verdicts] == [False, False, False, True, True, False]
 
 
 def test_it_stays_within_its_budget() -> None:
