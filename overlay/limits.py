@@ -137,6 +137,64 @@ MAX_APP_STORAGE = 64 * 1024 * 1024
 MAX_APP_KEY = 256
 MAX_APP_VALUE = 64 * 1024
 
+# --- streams -------------------------------------------------------------------------------
+#: A Noise message of a handshake; the longest of ours has 251 bytes.
+MAX_HANDSHAKE_MESSAGE = 512
+#: Life of the signature that binds the key of streams to a peer; it is renewed after half of it.
+BINDING_TTL_MS = 24 * 3600 * 1000
+#: ... seen from a clock that is a day behind.
+MAX_BINDING_AHEAD_MS = 2 * BINDING_TTL_MS
+#: From the first byte, or from being connected, until both sides have agreed on a protocol.
+HANDSHAKE_S = 5
+#: Until a peer that is dialled takes the connection: three tries of TCP (RFC 6298: after 1 s and 3 s more).
+DIAL_S = 8
+#: Incoming handshakes at once, and of one address (IPv6: /64); 256 x about 2 kB. At the second bound the oldest
+#: silent one of that address makes room, at the first the oldest of the address that has most.
+MAX_HANDSHAKES = 256
+MAX_HANDSHAKES_PER_ADDRESS = 32
+#: Outgoing ones at once.
+MAX_DIALS = 64
+#: Streams at once; of them those that others opened; of one peer, both ways; of one address that others opened
+#: (many peers may run on one machine).
+MAX_STREAMS = 1024
+MAX_INCOMING_STREAMS = 768
+MAX_STREAMS_PER_PEER = 32
+MAX_STREAMS_PER_ADDRESS = 256
+#: One message on a stream: a unit of a file and its head.
+MAX_STREAM_MESSAGE = 256 * 1024 + 1024
+#: Bytes of the name of a protocol: "/<application>/<protocol>".
+MAX_PROTOCOL_NAME = 2 * MAX_APP_NAME + 2
+#: Bytes of text in END.
+MAX_END_TEXT = 100
+#: Bytes of a stream that the shell holds unsent: from here on `send` waits, below the second it goes on.
+UNSENT_HIGH = 1 << 20
+UNSENT_LOW = 1 << 19
+#: Unread and granted bytes of a stream: as long as its application has read little, and then. 8 Gbit/s over 2 ms, or
+#: 1 Gbit/s over 16 ms.
+FIRST_WINDOW = 384 * 1024
+STREAM_WINDOW = 2 << 20
+#: Streams that may have the large window at once: 128 MiB.
+MAX_LARGE_WINDOWS = 64
+#: Messages of a stream that wait for their reader; further ones stay unparsed within the window.
+MAX_UNREAD_MESSAGES = 4096
+#: A stream that says nothing is asked after this, ...
+KEEP_ALIVE_S = 10
+#: ... then this often, and after so many questions it is gone: 25 s after its last word.
+PROBE_S = 5
+MAX_PROBES = 3
+#: Whoever takes nothing of what waits for it for so long loses the stream.
+STALLED_S = 60
+#: Connections that have not said yet what they are, of all and of one address (IPv6: /64). A peer says it with its
+#: first packet, so 16 places are emptied by newer ones only against an attacker who is faster than its way here.
+MAX_SILENT_SOCKETS = 128
+MAX_SILENT_PER_ADDRESS = 16
+#: Streams that the core has closed and whose last bytes are still carried, and for how long.
+MAX_LINGERING = 128
+MAX_LINGERING_PER_ADDRESS = 32
+STREAM_LINGER_S = 60
+#: Descriptors of all of these; fewer where the system gives fewer.
+MAX_STREAM_SOCKETS = MAX_STREAMS + MAX_HANDSHAKES + MAX_SILENT_SOCKETS + MAX_LINGERING
+
 # --- gossip --------------------------------------------------------------------------------
 #: Peers to whom each message of a topic is passed at once: few enough for one datagram each, enough that
 #: losing a third of them cuts nobody off (gossipsub v1.0: D 6, D_low 4, D_high 12; v1.1: D_out 2).
