@@ -18,7 +18,7 @@ from overlay.dht.own import PROVIDER
 from overlay.dht.providers import providers
 from overlay.dht.publish import Published, publish_blob, publish_provider, publish_signed, withdraw
 from overlay.dht.put import Profile
-from overlay.errors import BadMessage, Conflict, LocalError, NotFound, OverlayError, RemoteError, TimedOut
+from overlay.errors import BadMessage, Conflict, LimitError, LocalError, NotFound, OverlayError, RemoteError, TimedOut
 from overlay.identity.node_id import format_id, node_id_of, parse_id
 from overlay.limits import PATHS
 from overlay.rpc.contact import Contact
@@ -257,7 +257,12 @@ async def _app(peer: Peer, args: Args) -> Any:
 
 async def _leave(peer: Peer, args: Args) -> Any:
     peer.gossip.leave()
-    return {"told": await peer.upkeep.leave()}
+    told = await peer.upkeep.leave()
+    try:
+        await peer.endpoint.stamps.give_back(peer.loop.now)
+    except (LimitError, LocalError):
+        peer.endpoint.count("stamps not given back")  # as after a crash: the next life begins two minutes ahead
+    return {"told": told}
 
 
 _COMMANDS: dict[str, Callable[[Peer, Args], Awaitable[Any]]] = {

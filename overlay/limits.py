@@ -107,8 +107,12 @@ REPLY_CACHE_S = 30
 REPLY_CACHE_PER_PEER = 256
 REPLY_CACHE_BYTES = 8 * 1024 * 1024
 TOKEN_ROTATION_S = 600
-#: Stamps reserved on disk ahead of use: one sync in 2**20 messages.
-STAMP_BLOCK = 1 << 20
+#: Stamps are reserved on disk so many milliseconds ahead of the clock, anew when half is used: a sync a minute, and
+#: what a crash moves them ahead by, 131 s ...
+STAMP_BLOCK = 1 << 17
+#: ... and at least so many ahead of the last one, which may be ahead of the clock: a node whose disk
+#: is full still says 32,768.
+STAMP_SPARE = 1 << 16
 #: Strangers of one NODES answer that we ask, per group of global addresses and per address and port.
 PROBES_PER_GROUP = 3
 #: PINGs a second to addresses that asked us something and never answered; one a second to each.
@@ -203,6 +207,8 @@ MESH_LOW = 4
 MESH_HIGH = 12
 #: Members that we chose ourselves, so that those who choose us cannot take the whole mesh.
 MESH_OUT = 2
+#: What a peer may ask another to stay out of its mesh for: an hour, as nothing here is remembered for longer.
+MAX_BACKOFF_S = 3600
 #: Bytes of the name of a topic in UTF-8.
 MAX_TOPIC = 64
 #: As of an application's datagram, and ...

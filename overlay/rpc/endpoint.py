@@ -215,6 +215,8 @@ class Endpoint:
             # Two quick tries, so that a dead peer holds nobody up, then a patient one (RFC 6298 5.5: back off).
             if pending.tries_left == 1:
                 pending.rto_ns = min(max(4 * pending.rto_ns, LAST_TRY_MS * MS), 2 * MAX_RTO_MS * MS)
+            if not pending.data:
+                self._encode(pending)  # there was no stamp for it
             self._transmit_try(pending)
             if pending.on_slow is not None:
                 pending.on_slow(pending.sends - 1)

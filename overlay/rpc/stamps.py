@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import attrs
 
-from overlay.errors import LocalError
-from overlay.limits import FRESH_WINDOW_S, MAX_STAMPS_REMEMBERED, STAMP_BLOCK
+from overlay.errors import LimitError, LocalError
+from overlay.limits import FRESH_WINDOW_S, MAX_STAMPS_REMEMBERED, STAMP_BLOCK, STAMP_SPARE
 from overlay.runtime.journal import Journal
 from overlay.runtime.ports import SECOND, Failed, Now, Outcome
 
 _KEY = b"stamp"
+#: Who gives back what is left ends now; a message that comes in meanwhile must not have it reserve anew.
+_REST_NS = 2 * SECOND
 
 
 class StampSource:
     """Gives out stamps; `reserve` must have been awaited once before the first."""
 
-    __slots__ = ("_journal", "_last", "_reserved", "_reserving")
+    __slots__ = ("_blocks", "_journal", "_last", "_reserved", "_reserving", "_resting_until_ns")
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -27,6 +29,9 @@ class StampSource:
         self._last = int.from_bytes(stored, "big") if stored else 0
         self._reserved = 0  # nothing yet in this life
         self._reserving = False
+        #: Blocks written so far: only the newest that is on disk may be used.
+        self._blocks = 0
+        self._resting_until_ns = 0
 
     @property
     def ready(self) -> bool:
@@ -35,38 +40,60 @@ class StampSource:
     async def reserve(self, now: Now) -> None:
         """Returns once a block is synced. Raises LocalError if the disk refuses."""
         self._reserving = True
-        end = self._write_block(now)
+        block, end = self._write_block(now)
         try:
             await self._journal.synced()
         finally:
             self._reserving = False
-        self._reserved = end
+        if block == self._blocks:
+            self._reserved = end
 
     def take(self, now: Now) -> int:
         """The next stamp: above all before it, at least wall milliseconds while the block allows."""
         if not self.ready:
             raise LocalError("no stamp is reserved: the store has not confirmed the last block")
         # A clock that jumped ahead of the block must wait for the next block, order must not.
-        self._last = max(self._last + 1, min(now.wall_ms, self._reserved - STAMP_BLOCK // 2))
-        if self._reserved - max(self._last, now.wall_ms) < STAMP_BLOCK // 2:
+        self._last = max(self._last + 1, min(now.wall_ms, self._reserved - STAMP_SPARE // 2))
+        if self._reserved - self._last <= STAMP_SPARE // 2 or self._reserved - now.wall_ms < STAMP_BLOCK // 2:
             self.renew(now)
         return self._last
 
     def renew(self, now: Now) -> None:
         """Ask for another block, unless one is being written. Also when none is left: the disk may work again."""
-        if not self._reserving:
+        if not self._reserving and now.mono_ns >= self._resting_until_ns:
+            try:
+                block, end = self._write_block(now)
+            except LimitError:
+                return  # the store is behind: it is asked again, by whoever takes the next stamp
             self._reserving = True
-            end = self._write_block(now)
-            self._journal.after_sync(lambda outcome: self._on_synced(outcome, end))
+            self._journal.after_sync(lambda outcome: self._on_synced(outcome, block, end))
 
-    def _write_block(self, now: Now) -> int:
-        end = max(self._last, self._reserved, now.wall_ms) + STAMP_BLOCK
+    async def give_back(self, now: Now) -> None:
+        """Return what is left of the block: the next life goes on where this one ended, not where its block does.
+
+        From this call on no stamp is given out, and for two seconds no block is asked for. A crash before the disk
+        has written it costs a block, as any crash. Raises LocalError or LimitError if the disk refuses.
+        """
+        if not self.ready and not self._reserving:
+            return
+        self._reserved = self._last
+        self._blocks += 1  # one that is being written lies below what is written now
+        self._resting_until_ns = now.mono_ns + _REST_NS
+        self._journal.storage.put(_KEY, self._last.to_bytes(8, "big"))
+        await self._journal.synced()
+
+    def _write_block(self, now: Now) -> tuple[int, int]:
+        """(which, its end)"""
+        # Ahead of the clock only as many stamps are needed as there are messages: restarts in a row do not add up.
+        end = max(max(self._last, self._reserved) + STAMP_SPARE, now.wall_ms + STAMP_BLOCK)
         self._journal.storage.put(_KEY, end.to_bytes(8, "big"))
-        return end
+        self._blocks += 1
+        return self._blocks, end
 
-    def _on_synced(self, outcome: Outcome, end: int) -> None:
+    def _on_synced(self, outcome: Outcome, block: int, end: int) -> None:
         self._reserving = False
-        if not isinstance(outcome, Failed):  # else: it is asked again, by whoever needs the next stamp
+        # If it failed, it is asked again, by whoever needs the next stamp.
+        if block == self._blocks and not isinstance(outcome, Failed):
             self._reserved = end
 
 

@@ -10,14 +10,12 @@ from typing import Any, ClassVar
 import attrs
 
 from overlay.errors import BadMessage
-from overlay.limits import MAX_HAVE, MAX_PASSED_ON, MESSAGE_ID
+from overlay.limits import MAX_BACKOFF_S, MAX_HAVE, MAX_PASSED_ON, MESSAGE_ID
 from overlay.wire import fields
 from overlay.wire.registry import GossipAct, GossipStatus, Kind
 
 #: Bytes of one contact: key, ip, port (as in NODES).
 _PACKED_V4, _PACKED_V6 = 38, 50
-#: An hour: what a peer may ask us to stay away for.
-MAX_BACKOFF_S = 3600
 
 
 @attrs.frozen(slots=True)

@@ -185,6 +185,7 @@ def test_an_old_goodbye_is_worth_nothing_once_its_sender_is_back(seconds: int) -
     [goodbye] = link.wire
     link.deliver_all()
     assert len(link.b.table) == 0
+    link.settle(3)  # it did not end after all (stamps.give_back)
     link.command("a", "ping", {"peer": str(B)})
     assert len(link.b.table) == 1
     link.settle(seconds)

@@ -30,13 +30,16 @@ class Sender(RuleBasedStateMachine):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(stamps, "STAMP_BLOCK", BLOCK)
+        self.patch.setattr(stamps, "STAMP_SPARE", BLOCK // 2)
         self.storage = MemoryStorage()
+        self.now_ns = 0
         self.wall_ms = WALL
         self.given: list[int] = []
         self.source: StampSource
         self.boot()
 
     def boot(self) -> None:
+        self.left = 0
         self.loop = Loop()
         self.waiting: list[tuple[Sync, int]] = []
         ids = iter(range(1, 1 << 30))
@@ -47,7 +50,7 @@ class Sender(RuleBasedStateMachine):
 
         self.journal = Journal(self.loop, self.storage, emit, lambda: next(ids))
         self.source = StampSource(self.journal)
-        task = self.loop.spawn_root(self.source.reserve(Now(0, self.wall_ms)), name="reserve")
+        task = self.loop.spawn_root(self.source.reserve(Now(self.now_ns, self.wall_ms)), name="reserve")
         task.add_callback(lambda: None)
         self.flush()
 
@@ -66,9 +69,9 @@ class Sender(RuleBasedStateMachine):
     def take(self, n: int) -> None:
         for _ in range(n):
             if not self.source.ready:
-                self.source.renew(Now(0, self.wall_ms))
+                self.source.renew(Now(self.now_ns, self.wall_ms))
                 break
-            self.given.append(self.source.take(Now(0, self.wall_ms)))
+            self.given.append(self.source.take(Now(self.now_ns, self.wall_ms)))
         self.flush()
 
     @precondition(lambda self: self.waiting)
@@ -81,6 +84,19 @@ class Sender(RuleBasedStateMachine):
             self.storage._marks.remove(mark)
         self.journal.done(effect.id, Ok() if works else Failed("failed", "disk full"))
         self.flush()
+
+    @rule(seconds=st.integers(0, 3))
+    def time(self, seconds: int) -> None:
+        self.now_ns += seconds * SECOND
+
+    @rule()
+    def leave(self) -> None:
+        """It may go on, be killed, or lose power at any instant of this."""
+        self.left += 1
+        left = self.loop.spawn_root(self.source.give_back(Now(self.now_ns, self.wall_ms)), name="leave")
+        left.add_callback(lambda: None)
+        self.flush()
+        assert not self.source.ready
 
     @rule(power=st.booleans())
     def crash(self, power: bool) -> None:
@@ -103,7 +119,7 @@ class Sender(RuleBasedStateMachine):
 
     @invariant()
     def one_block_is_asked_for_at_a_time(self) -> None:
-        assert len(self.waiting) <= 1
+        assert len(self.waiting) <= 1 + self.left
 
 
 @attrs.define

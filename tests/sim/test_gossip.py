@@ -7,8 +7,11 @@ from collections import Counter
 import attrs
 import pytest
 
+from overlay.events import GossipDelivered
 from overlay.limits import MESH_HIGH, MESH_LOW, MESH_OUT
 from overlay.rpc.endpoint import Endpoint
+from overlay.runtime.ports import MS
+from simulations.engine import WALL_START_MS
 from tests.support.swarm import LOOPBACK, WAN, Swarm
 from tests.support.topics import delivered, mesh_of, mute, publish, subscribe
 
@@ -161,3 +164,29 @@ def test_who_unsubscribes_is_out_of_all_meshes_at_once() -> None:
     swarm.run_for(3)
     assert {node for node, _ in delivered(swarm)} == set(range(20)) - {7}
     assert swarm.command(7, "topics") == []
+
+
+def test_killed_again_and_again_it_still_publishes() -> None:
+    """Each crash costs a block of stamps; a seq an hour ahead of the clock would be refused by all."""
+    swarm = settled(8, seed=11)
+    for _ in range(6):
+        swarm.kill(7)
+        swarm.restart(7)
+        swarm.run_for(3)
+    publish(swarm, 7, b"still here")
+    swarm.run_for(5)
+    assert {node for node, body in delivered(swarm) if body == b"still here"} == set(range(7))
+
+
+def test_a_clean_restart_does_not_move_stamps_ahead() -> None:
+    swarm = settled(8, seed=12)
+    for _ in range(3):
+        swarm.command(7, "leave")
+        swarm.kill(7)
+        swarm.restart(7)
+    swarm.run_for(3)
+    publish(swarm, 7, b"on time")
+    swarm.run_for(2)
+    [seq] = {event.seq for _, _, event in swarm.reports if isinstance(event, GossipDelivered)}
+    wall_ms = swarm.engine.now_ns // MS + WALL_START_MS
+    assert wall_ms - 5000 < seq < wall_ms

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from overlay.errors import LocalError
-from overlay.limits import FRESH_WINDOW_S, MAX_STAMPS_REMEMBERED, STAMP_BLOCK
+from overlay.errors import LimitError, LocalError
+from overlay.limits import FRESH_WINDOW_S, MAX_STAMPS_REMEMBERED, STAMP_BLOCK, STAMP_SPARE
 from overlay.rpc.stamps import FreshStamps, StampSource
 from overlay.runtime.journal import Journal
 from overlay.runtime.loop import Loop
@@ -142,6 +142,7 @@ def exhaust(source: StampSource, disk: Disk) -> None:
 
 def test_when_the_disk_fails_the_block_is_used_up_to_its_end_and_not_beyond(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("overlay.rpc.stamps.STAMP_BLOCK", 64)
+    monkeypatch.setattr("overlay.rpc.stamps.STAMP_SPARE", 64)
     disk = Disk()
     source = born(disk, WALL)
     exhaust(source, disk)
@@ -152,6 +153,7 @@ def test_when_the_disk_fails_the_block_is_used_up_to_its_end_and_not_beyond(monk
 
 def test_when_the_disk_works_again_there_are_stamps_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("overlay.rpc.stamps.STAMP_BLOCK", 64)
+    monkeypatch.setattr("overlay.rpc.stamps.STAMP_SPARE", 64)
     disk = Disk()
     source = born(disk, WALL)
     exhaust(source, disk)
@@ -160,6 +162,67 @@ def test_when_the_disk_works_again_there_are_stamps_again(monkeypatch: pytest.Mo
     assert not source.ready
     disk.answer()
     assert source.take(Now(0, WALL)) > WALL + 64
+
+
+def left(disk: Disk, source: StampSource, *, wall_ms: int = WALL) -> None:
+    task = disk.loop.spawn_root(source.give_back(Now(0, wall_ms)), name="leave")
+    disk.answer()
+    task.result()
+
+
+@pytest.mark.parametrize("power", [False, True])
+@pytest.mark.parametrize("back_ms", [0, DAY_MS])
+def test_who_leaves_goes_on_where_it_ended(power: bool, back_ms: int) -> None:
+    disk = Disk()
+    source = born(disk, WALL)
+    last = max(source.take(Now(0, WALL)) for _ in range(10))
+    left(disk, source)
+    if power:
+        disk.storage.power_loss()
+    assert born(disk, WALL - back_ms).take(Now(0, WALL - back_ms)) == last + 1
+
+
+def test_what_is_given_back_is_not_used_and_two_seconds_nothing_is_reserved() -> None:
+    disk = Disk()
+    source = born(disk, WALL)
+    last = source.take(Now(0, WALL + STAMP_BLOCK - 1))  # another block is being written
+    left(disk, source)
+    assert not source.ready
+    source.renew(Now(2 * SECOND - 1, WALL))
+    disk.answer()
+    assert not source.ready
+    # It did not end.
+    source.renew(Now(2 * SECOND, WALL))
+    disk.answer()
+    assert source.take(Now(2 * SECOND, WALL)) == last + 1
+
+
+def test_a_crash_moves_them_two_minutes_and_the_next_ones_less() -> None:
+    disk = Disk()
+    ahead = []
+    for life in range(1, 21):
+        taken = born(disk, WALL).take(Now(0, WALL))
+        disk.storage.crash()
+        ahead.append((taken - WALL) / 1000)
+        assert taken - WALL <= STAMP_BLOCK + life * STAMP_SPARE
+    assert 120 < ahead[1] < 132
+    assert ahead[-1] < 1500
+
+
+def test_a_disk_that_is_behind_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk()
+    source = born(disk, WALL)
+
+    def refuse(_key: bytes, _value: bytes) -> None:
+        raise LimitError("the store is behind")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryStorage, "put", lambda _self, key, value: refuse(key, value))
+        for _ in range(3):
+            source.take(Now(0, WALL + DAY_MS))
+    source.take(Now(0, WALL + DAY_MS))
+    disk.answer()
+    assert source.take(Now(0, WALL + DAY_MS)) == WALL + DAY_MS
 
 
 # --- the receiver's side ---------------------------------------------------------------------
