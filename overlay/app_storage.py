@@ -47,13 +47,14 @@ class AppStorage:
         used = self.used + len(key) + len(value) - self._size(key)
         if used > MAX_APP_STORAGE:
             raise LimitError(f"an application may store {MAX_APP_STORAGE} bytes; delete something first")
-        self._used = used
         self._journal.storage.put(self._prefix + key, value)
+        self._used = used  # only now: a full disk refuses a write
 
     def delete(self, key: bytes) -> None:
         """Nothing happens if it is not there."""
-        self._used = self.used - self._size(key)
+        used = self.used - self._size(key)
         self._journal.storage.delete(self._prefix + key)
+        self._used = used
 
     def scan(self, prefix: bytes = b"", *, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Pairs whose key starts with `prefix` and is greater than `after`, in key order, as `ports.Storage`."""

@@ -6,7 +6,7 @@
 
     Say(text="hello")                      a value
     encode_message(Say(text="hello"))      b"..."  deterministic CBOR [name, version, [field, ...]]
-    decode_message(body, Say, Leave)       one of these, or BadMessage
+    decode_message(body, Say, Leave)       one of these, or BadMessage, also where a validator of the class refuses it
 
 Fields are str, bytes, int, bool, other messages, lists and tuples of them, and each of these `| None`. The order of
 the fields is the format: append new ones, with a default, and both sides go on understanding each other (a reader
@@ -71,7 +71,12 @@ class _Schema:
                 values[name] = shape.unpack(item)
             except BadMessage as error:
                 raise BadMessage(f"{cls.__name__}.{name}: {error.reason}") from None
-        return cls(**values)
+        try:
+            return cls(**values)
+        except BadMessage:
+            raise
+        except Exception as error:  # a validator or converter of the class: what it refuses came from the network
+            raise BadMessage(f"{cls.__name__}: {error}") from error
 
 
 @dataclass_transform(frozen_default=True)

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import attrs
 import pytest
 
+from overlay.app_storage import AppStorage
 from overlay.errors import LimitError
-from overlay.runtime.ports import Failed
+from overlay.runtime.journal import Journal
+from overlay.runtime.loop import Loop
+from overlay.runtime.ports import Effect, Failed
 from simulations.storage import MemoryStorage
 from tests.support.pair import Pair, make_peer
 
@@ -65,9 +68,7 @@ def test_what_others_want_to_store_is_refused(link: Pair, storage: Refusing) -> 
     ("name", "args"),
     [("put", {"value": b"x"}), ("put", {"value": b"x", "name": "n"}), ("provide", {"key": "ab" * 32})],
 )
-def test_what_its_user_wants_fails_in_words(
-    link: Pair, storage: Refusing, name: str, args: dict[str, object]
-) -> None:
+def test_what_its_user_wants_fails_in_words(link: Pair, storage: Refusing, name: str, args: dict[str, object]) -> None:
     storage.full = True
 
     assert link.fails("b", name, args) == Failed("failed", "the store is behind")
@@ -87,6 +88,20 @@ def test_upkeep_goes_on_for_a_day_and_writes_again_after(link: Pair, storage: Re
 
     assert link.command("b", "put", {"value": b"again"})["stored"] == 2
     assert [own["expires_s"] for own in link.command("b", "own")] == [None]
+
+
+def test_an_application_pays_only_for_what_was_written(storage: Refusing) -> None:
+    loop = Loop()
+    effects: list[Effect] = []
+    app = AppStorage.of(Journal(loop, storage, effects.append, lambda: 1), "files")
+    app.put(b"there", bytes(90))
+    storage.full = True
+    for _ in range(3):
+        with pytest.raises(LimitError, match="behind"):
+            app.put(b"new", bytes(1000))
+        with pytest.raises(LimitError, match="behind"):
+            app.delete(b"there")
+    assert app.used == 95
 
 
 def test_a_leaving_node_says_goodbye(link: Pair, storage: Refusing) -> None:

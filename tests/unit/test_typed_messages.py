@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from overlay import message
@@ -89,6 +90,46 @@ def test_a_fault_deep_inside_is_named() -> None:
     body = cbor.encode(["shape/1", 1, ["s", [[0, 0], [0, b"1"]]]])
     with pytest.raises(BadMessage, match=r"Shape\.corners: Point\.y: expected a whole number"):
         decode_message(body, Shape)
+
+
+def _positive(_message: Any, _field: Any, value: int) -> None:
+    if value < 0:
+        raise ValueError("below zero")
+
+
+def _halved(value: int) -> int:
+    return 100 // value
+
+
+@message("count/1", 1)
+class Count:
+    of: int = attrs.field(validator=_positive)
+    part: int = attrs.field(default=1, converter=_halved)
+
+
+@message("count/1", 1)
+class Claim:
+    of: int
+    part: int = 1
+
+
+@message("counts/1", 1)
+class Counts:
+    all: tuple[Count, ...]
+
+
+@message("counts/1", 1)
+class Claims:
+    all: tuple[Claim, ...]
+
+
+@pytest.mark.parametrize("claim", [Claim(-1), Claim(1, 0)])
+def test_what_the_class_itself_refuses_is_no_message_either(claim: Claim) -> None:
+    with pytest.raises(BadMessage, match="Count: "):
+        decode_message(encode_message(claim), Count)
+    with pytest.raises(BadMessage, match="Count: "):
+        decode_message(encode_message(Claims((claim,))), Counts)
+    assert decode_message(encode_message(Claim(2, 50)), Count).part == 2
 
 
 @pytest.mark.parametrize("body", [[], ["point/1"], ["point/1", True, [1, 2]], [1, 1, []], "point/1", None])
