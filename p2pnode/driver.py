@@ -36,6 +36,13 @@ from overlay.runtime.ports import (
     Report,
     Result,
     SendDatagram,
+    StreamClose,
+    StreamEffect,
+    StreamEvent,
+    StreamGrant,
+    StreamKeys,
+    StreamOpen,
+    StreamSend,
     Sync,
 )
 from p2pnode.paths import HomeError
@@ -68,6 +75,13 @@ class Datagrams(Protocol):
 
     def send(self, to: Address, data: bytes) -> None: ...
     async def serve(self, received: Callable[[Address, bytes], None], turn_done: Callable[[], None]) -> None: ...
+
+
+class StreamSockets(Protocol):
+    """What the driver needs of p2pnode.transport.streams.Streams."""
+
+    def start(self, nursery: trio.Nursery, tell: Callable[[StreamEvent], None] | None) -> None: ...
+    def perform(self, effect: StreamEffect) -> None: ...
 
 
 class Durable(Protocol):
@@ -132,6 +146,8 @@ class Driver:
     peer: Core
     datagrams: Datagrams
     store: Durable
+    #: None: a core that opens none.
+    streams: StreamSockets | None = attrs.field(default=None, kw_only=True)
     clock: Callable[[], Now] = attrs.field(default=system_now, kw_only=True)
     #: Pure functions for Compute and impure ones for Operate, by name.
     functions: Mapping[str, Callable[..., Any]] = attrs.field(factory=dict, kw_only=True)
@@ -154,6 +170,9 @@ class Driver:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                if self.streams is not None:
+                    takes_streams = hasattr(self.peer, "handle_stream")
+                    self.streams.start(nursery, self._streamed if takes_streams else None)
                 self._feed(self.peer.start)
                 nursery.start_soon(self._keep_time)
                 nursery.start_soon(self.datagrams.serve, self._received, self._flush_safely)
@@ -227,6 +246,9 @@ class Driver:
             log.critical("a datagram of %d bytes from %s: %s", len(data), source, data.hex())
             self._crashed(error)
 
+    def _streamed(self, event: StreamEvent) -> None:
+        self._feed(self.peer.handle_stream, event)  # type: ignore[attr-defined]  # a StreamCore, or nobody calls
+
     def _flush_safely(self) -> None:
         if self._crash is not None or self._ended:
             return
@@ -268,6 +290,9 @@ class Driver:
                     self._start(id, self.functions[name], args)
                 case Operate(id, name, args):
                     self._start(id, self.operations[name], args)
+                case StreamSend() | StreamGrant() | StreamOpen() | StreamKeys() | StreamClose():
+                    assert self.streams is not None
+                    self.streams.perform(effect)
         self._move_timer(self.peer.next_deadline())
 
     def _when_safe(self, id: int) -> Callable[[BaseException | None], None]:

@@ -38,11 +38,12 @@ from p2pnode.parts import make_parts
 from p2pnode.paths import Home
 from p2pnode.record.recorder import Recorder, Unrecorded, Wanted, begin
 from p2pnode.store import Store, open_store
+from p2pnode.transport.binding import CannotListen
 from p2pnode.transport.interfaces import watch_interfaces
 from p2pnode.transport.lan import Lan
 from p2pnode.transport.listing import Found, Listings, reachable
 from p2pnode.transport.seeds import Seed, listen_at, parse_place
-from p2pnode.transport.udp import CannotListen, Udp
+from p2pnode.transport.sockets import Sockets
 
 if TYPE_CHECKING:
     from p2pnode.bridge import Bridge
@@ -70,7 +71,7 @@ class Node:
     started_at: float
     _network: Network
     _key: bytes
-    _udp: Udp
+    _sockets: Sockets
     _store: Store
     _lan: Lan
     #: Local addresses at which it can be reached now.
@@ -85,7 +86,11 @@ class Node:
 
     @property
     def listen(self) -> list[str]:
-        return [f"udp {address}" for address in self._udp.listen]
+        sockets = self._sockets
+        return [
+            *(f"udp {address}" for address in sockets.udp.listen),
+            *(f"tcp {address}" for address in sockets.streams.listen),
+        ]
 
     @property
     def network(self) -> str:
@@ -106,7 +111,8 @@ class Node:
         value = await self.driver.command(name, **args)
         if name == "status":
             store = self._store.status()
-            value["counters"] |= self._udp.counters() | self._lan.counters()
+            sockets = self._sockets
+            value["counters"] |= sockets.udp.counters() | sockets.streams.counters() | self._lan.counters()
             value["counters"] |= {
                 "store_waiting_bytes": store.waiting_bytes,
                 "store_transactions": store.transactions,
@@ -118,7 +124,7 @@ class Node:
 
     async def _ping(self, text: str) -> Any:
         """The first of a host's addresses that answers."""
-        families = {len(address.ip) for address in self._udp.listen}
+        families = {len(address.ip) for address in self._sockets.listen}
         try:
             addresses = [address for address in await parse_place(text).resolve() if len(address.ip) in families]
         except LocalError as error:
@@ -127,7 +133,7 @@ class Node:
             raise CommandFailed("not_found", f"no address is known for {text}: {error.strerror or error}") from None
         if not addresses:
             raise CommandFailed("usage", f"{text} has no address of a kind that this node listens at")
-        port = {len(address.ip): address.port for address in self._udp.listen}
+        port = {len(address.ip): address.port for address in self._sockets.listen}
         own = {(interface.ip, port[len(interface.ip)]) for interface in self._reachable}
         if any((address.ip, address.port) in own for address in addresses):
             raise CommandFailed("usage", f"{text} is this node itself")
@@ -148,7 +154,7 @@ class Node:
 
     def _addresses(self) -> tuple[Address, ...]:
         """Where others may try: the farthest reaching first, loopback only if there is nothing else."""
-        port = {address.is_v4: address.port for address in self._udp.listen}
+        port = {address.is_v4: address.port for address in self._sockets.listen}
         all_of_them = [Address(interface.ip, port[len(interface.ip) == 4]) for interface in self._reachable]
         # A link-local IPv6 address means nothing without the zone of whoever uses it.
         usable = [address for address in all_of_them if address.is_v4 or address.scope is not Scope.LINK]
@@ -178,7 +184,7 @@ async def open_node(
         pair, is_new = await _identity(home, network, passphrase, progress)
         with (
             only_here(_name_here(network, pair)) as alone,
-            await listen_at(config.listen, any_port="listen" not in config.sources) as udp,
+            await listen_at(config.listen, any_port="listen" not in config.sources) as sockets,
         ):
             if not alone:
                 log.warning(
@@ -196,14 +202,17 @@ async def open_node(
                 )  # fmt: skip
                 _warn_of_the_puzzle(pair, network)  # not before the peer, which refuses a home of another network
                 functions, operations = work_of(parts.apps)
-                driver = Driver(recorder.core(peer), udp, store, functions=functions, operations=operations)
+                driver = Driver(
+                    recorder.core(peer), sockets.udp, store, streams=sockets.streams, functions=functions,
+                    operations=operations,
+                )  # fmt: skip
                 lan = Lan(
                     Listings(network, pair.key, os.urandom),
-                    udp.listen,
+                    sockets.listen,
                     partial(_offer, driver),
                     partial(_table, driver),
                 )
-                node = Node(home, config, driver, is_new, trio.current_time(), network, pair.key, udp, store, lan)
+                node = Node(home, config, driver, is_new, trio.current_time(), network, pair.key, sockets, store, lan)
                 crashes: list[NodeCrashed] = []
                 failure: Exception | None = None
                 async with trio.open_nursery() as nursery:
@@ -212,7 +221,7 @@ async def open_node(
                         await nursery.start(watch_interfaces, partial(_interfaces_changed, node))
                         nursery.start_soon(_log_events, driver)
                         for seed in parts.seeds:
-                            nursery.start_soon(_join, driver, seed, udp.listen)
+                            nursery.start_soon(_join, driver, seed, sockets.listen)
                         if config.lan:
                             nursery.start_soon(lan.run)
                         if config.bridge:
@@ -271,7 +280,7 @@ async def _drive(
 
 
 def _interfaces_changed(node: Node, interfaces: tuple[Interface, ...]) -> None:
-    node._reachable = reachable(interfaces, node._udp.listen)
+    node._reachable = reachable(interfaces, node._sockets.listen)
     log.info("reachable at %s", ", ".join(str(Address(i.ip, 0)).rpartition(":")[0] for i in node._reachable))
     # Others would make the core ask for contacts that these sockets cannot reach.
     node.driver.network_changed(node._reachable)

@@ -17,7 +17,8 @@ from overlay.identity.node_id import format_id, node_id_of, parse_id
 from overlay.runtime.address import Address, address_of, parse_address
 from overlay.wire.ticket import PREFIX, Ticket, parse_ticket
 from p2pnode.config import is_port
-from p2pnode.transport.udp import CannotListen, PortTaken, Udp, open_udp
+from p2pnode.transport.binding import CannotListen, PortTaken
+from p2pnode.transport.sockets import Sockets, open_sockets
 
 log = logging.getLogger(__name__)
 
@@ -106,19 +107,19 @@ def _named(name: str, bits: int, private: bool) -> str:
     return f"{name!r}, {'private' if private else 'public'}, {bits} puzzle bits"
 
 
-async def listen_at(texts: Sequence[str], *, any_port: bool) -> Udp:
-    """Open HOST:PORT, one a family. `any_port`: if nobody asked for this very port, another will do.
+async def listen_at(texts: Sequence[str], *, any_port: bool) -> Sockets:
+    """Listen at HOST:PORT, one a family. `any_port`: if nobody asked for this very port, another will do.
 
     CannotListen says why not; PortTaken if `any_port` is false and somebody else listens there.
     """
     addresses = [await _listen_address(text) for text in texts]
     try:
-        return open_udp(addresses)
+        return open_sockets(addresses)
     except PortTaken as taken:
         if not any_port:
             raise
         log.warning("%s is taken by another program; taking another port", taken.facts.get("address", "the port"))
-        return open_udp([attrs.evolve(address, port=0) for address in addresses])
+        return open_sockets([attrs.evolve(address, port=0) for address in addresses])
 
 
 async def _listen_address(text: str) -> Address:

@@ -8,8 +8,6 @@ No error of the network ends the loop; each is counted under its name.
 
 from __future__ import annotations
 
-import errno
-import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,30 +16,16 @@ import attrs
 import trio
 
 from overlay import limits
-from overlay.runtime.address import Address, address_of
-from p2pnode.paths import HomeError
-
-log = logging.getLogger(__name__)
+from overlay.runtime.address import Address
+from p2pnode.transport.binding import address_at, bind, name_of
 
 #: Datagrams taken before their answers leave and other tasks run. If each took all that is there, two processes that
 #: ask and answer 32 at once would work in turn: find_node 3,700/s with 64, 7,000/s with 8, 6,000/s with 1.
 DATAGRAMS_PER_TURN = 8
-#: Asked of the kernel; it grants at most net.core.rmem_max (Linux doubles what it reports).
-BUFFER = 4 * 1024 * 1024
 #: Source addresses kept as objects; working out the scope of one costs about 5 us.
 MAX_SOURCES_CACHED = 8192
 #: Pause after an error of a socket, so that one that errs for ever does not eat a core.
 ERROR_PAUSE_S = 0.05
-#: Ports tried until one is free for both families.
-PORT_TRIES = 32
-
-_CHOOSE = "p2pnode run --listen HOST:0"
-_EVERYWHERE = "p2pnode run            (0.0.0.0 and [::])"
-_NO_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
-
-
-def _name(error: OSError) -> str:
-    return errno.errorcode.get(error.errno or 0, "unknown").lower()
 
 
 @attrs.define(slots=True, eq=False)
@@ -69,7 +53,7 @@ class Udp:
     @property
     def listen(self) -> tuple[Address, ...]:
         """Where datagrams are received: wildcard addresses if that is what is bound."""
-        return tuple(_address(sock.getsockname()) for sock in self._sockets)
+        return tuple(address_at(sock.getsockname()) for sock in self._sockets)
 
     @property
     def receive_buffer(self) -> int:
@@ -96,7 +80,7 @@ class Udp:
         try:
             sock.sendto(data, sockaddr)
         except OSError as error:
-            self.errors[f"send_{_name(error)}"] += 1
+            self.errors[f"send_{name_of(error)}"] += 1
         except OverflowError:  # port or zone beyond what the kernel takes
             self.errors["send_bad_address"] += 1
         else:
@@ -121,7 +105,7 @@ class Udp:
                 except BlockingIOError:
                     break
                 except OSError as error:  # an ICMP answer to something sent earlier, or the link went down
-                    self.errors[f"receive_{_name(error)}"] += 1
+                    self.errors[f"receive_{name_of(error)}"] += 1
                     failed = True
                     break
                 self.received += 1
@@ -132,7 +116,7 @@ class Udp:
                 if source is None:
                     if len(sources) >= MAX_SOURCES_CACHED:
                         sources.clear()
-                    source = sources[sockaddr] = _address(sockaddr)
+                    source = sources[sockaddr] = address_at(sockaddr)
                 received(source, data)
             turn_done()
             if failed:
@@ -144,96 +128,12 @@ class Udp:
             sock.close()
 
 
-def _address(sockaddr: tuple[str, int] | tuple[str, int, int, int]) -> Address:
-    if len(sockaddr) == 2:
-        return address_of(socket.inet_aton(sockaddr[0]), sockaddr[1])
-    host = sockaddr[0].partition("%")[0]
-    return address_of(socket.inet_pton(socket.AF_INET6, host), sockaddr[1], zone=sockaddr[3])
-
-
-class CannotListen(HomeError):
-    """An address cannot be had."""
-
-
-class PortTaken(CannotListen):
-    """Somebody else listens there."""
-
-
 def open_udp(addresses: Sequence[Address]) -> Udp:
-    """Receive on these addresses, at most one a family. Port 0 picks one, the same for both families.
-
-    A machine without one of the families is served on the other, if that is a wildcard address.
-    CannotListen (PortTaken) if an address cannot be had.
-    """
-    v4s = [address for address in addresses if address.is_v4]
-    v6s = [address for address in addresses if not address.is_v4]
-    if not addresses or len(v4s) > 1 or len(v6s) > 1:
-        raise CannotListen(
-            "a node listens on one IPv4 address, one IPv6 address or both",
-            facts={"asked for": ", ".join(map(str, addresses)) or "nothing", "all of them": _EVERYWHERE},
-        )
-    picks = all(address.port == 0 for address in addresses)
-    for _ in range(PORT_TRIES):
-        bound: list[socket.socket] = []
-        port = 0
-        try:
-            for address in (*v4s, *v6s):
-                wanted = attrs.evolve(address, port=address.port or port)
-                if (sock := _bind(wanted, others=len(addresses) > 1)) is not None:
-                    bound.append(sock)
-                    port = sock.getsockname()[1] if picks else 0
-        except CannotListen as error:
-            for sock in bound:
-                sock.close()
-            if picks and port and isinstance(error, PortTaken):
-                continue  # free for the first family only
-            raise
-        if not bound:
-            raise CannotListen("this machine has neither IPv4 nor IPv6", facts={"look": "p2pnode doctor"})
-        by_family = {sock.family: sock for sock in bound}
-        return Udp(by_family.get(socket.AF_INET), by_family.get(socket.AF_INET6))
-    raise PortTaken(f"no port was free for IPv4 and IPv6 in {PORT_TRIES} tries", facts={"choose one": _CHOOSE})
+    """Receive on these addresses: as `binding.bind` says."""
+    return udp_of(bind(addresses, (socket.SOCK_DGRAM,)))
 
 
-def _bind(address: Address, *, others: bool) -> socket.socket | None:
-    """None if this machine lacks the family and `others` will do instead."""
-    try:
-        return _bound(address)
-    except OSError as error:
-        if others and error.errno in _NO_FAMILY and not any(address.ip):
-            log.info("no IPv%d on this machine: %s", 4 if address.is_v4 else 6, error.strerror)
-            return None
-        raise _cannot(address, error) from error
-
-
-def _bound(address: Address) -> socket.socket:
-    family = socket.AF_INET if address.is_v4 else socket.AF_INET6
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
-        if address.is_v4:
-            sock.bind((socket.inet_ntop(family, address.ip), address.port))
-        else:
-            # One socket per family: no IPv4-mapped addresses, and the same on every system.
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind((socket.inet_ntop(family, address.ip), address.port, 0, address.zone))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _cannot(address: Address, error: OSError) -> CannotListen:
-    facts = {"address": f"udp {address}", "reason": error.strerror or str(error)}
-    match error.errno:
-        case errno.EADDRINUSE:
-            return PortTaken("another program listens there already", facts=facts | {"any free port": _CHOOSE})
-        case errno.EADDRNOTAVAIL:
-            return CannotListen(
-                "no interface of this machine has this address", facts=facts | {"see all": "ip address"}
-            )
-        case errno.EACCES:
-            return CannotListen("ports below 1024 need a privilege", facts=facts | {"choose a higher one": _CHOOSE})
-    return CannotListen("cannot listen there", facts=facts | {"look": "p2pnode doctor"})
+def udp_of(bound: Sequence[socket.socket]) -> Udp:
+    """The datagram sockets among those that are bound."""
+    by_family = {sock.family: sock for sock in bound if sock.type is socket.SOCK_DGRAM}
+    return Udp(by_family.get(socket.AF_INET), by_family.get(socket.AF_INET6))

@@ -26,7 +26,7 @@ from p2pnode.lock import Locked, take_lock
 from p2pnode.node import Node, open_node
 from p2pnode.parts import SettingError, load_apps, make_parts
 from p2pnode.paths import Home, HomeError
-from p2pnode.transport.udp import PortTaken
+from p2pnode.transport.binding import PortTaken
 from tests.support.pair import make_peer
 
 CONFIG = Config(listen=("127.0.0.1:0",), lan=False, network=NetworkConfig(puzzle_bits=0), sources={"listen": "test"})
@@ -62,14 +62,15 @@ async def test_two_nodes_meet_by_ticket_and_share_values(tmp_path: Path) -> None
 
 async def test_what_a_node_says_of_itself(tmp_path: Path) -> None:
     async with open_node(Home(tmp_path / "a"), CONFIG) as node:
-        (listen,) = node.listen
+        listen, streams = node.listen
         assert listen.startswith("udp 127.0.0.1:")
+        assert streams == listen.replace("udp", "tcp")
         assert (node.network, node.is_new) == ("p2pnode", True)
         ticket = parse_ticket(node.ticket)
         assert [f"udp {address}" for address in ticket.addresses] == [listen]
         status = await node.command("status")
         assert status["id"] == node.id
-        assert {"udp_received", "store_waiting_bytes", "lan_known"} <= set(status["counters"])
+        assert {"udp_received", "tcp_open", "store_waiting_bytes", "lan_known"} <= set(status["counters"])
 
 
 async def test_identity_and_records_outlive_the_node(tmp_path: Path) -> None:

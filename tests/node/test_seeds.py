@@ -10,8 +10,8 @@ from overlay.identity.network import Network
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.runtime.address import parse_address
 from overlay.wire.ticket import make_ticket
+from p2pnode.transport.binding import CannotListen, PortTaken
 from p2pnode.transport.seeds import Seed, WrongNetwork, listen_at, parse_seed
-from p2pnode.transport.udp import CannotListen, PortTaken
 
 NETWORK = Network("office", puzzle_bits=4)
 PAIR = KeyPair.from_seed(bytes(32))

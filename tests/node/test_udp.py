@@ -12,7 +12,8 @@ import trio.testing
 
 from overlay import limits
 from overlay.runtime.address import Address, parse_address
-from p2pnode.transport.udp import DATAGRAMS_PER_TURN, CannotListen, PortTaken, Udp, open_udp
+from p2pnode.transport.binding import CannotListen, PortTaken
+from p2pnode.transport.udp import DATAGRAMS_PER_TURN, Udp, open_udp
 
 V4, V6 = parse_address("127.0.0.1:0"), parse_address("[::1]:0")
 
