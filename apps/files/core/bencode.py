@@ -11,10 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import attrs
+
 from apps.files.core.limits import MAX_BENCODE_BYTES, MAX_BENCODE_DEPTH, MAX_BENCODE_ITEMS
 from overlay.errors import BadMessage, LocalError
 
 Value = int | bytes | list[Any] | dict[bytes, Any]
+
+
+@attrs.frozen(slots=True)
+class Encoded:
+    """A value that is encoded already: it goes in as it is."""
+
+    data: bytes
+
 
 _MIN, _MAX = -(2**63), 2**64 - 1
 #: "-9223372036854775808" and "18446744073709551615".
@@ -56,6 +66,8 @@ def _write(value: object, emit: Callable[[bytes], None]) -> None:
         for item in value:  # type: ignore[attr-defined]
             _write(item, emit)
         emit(b"e")
+    elif kind is Encoded:
+        emit(value.data)  # type: ignore[attr-defined]
     else:
         raise LocalError(f"{kind.__name__} has no bencoding")
 

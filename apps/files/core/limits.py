@@ -25,7 +25,7 @@ MAX_INFO_BYTES = 16 * MIB
 #: With its piece layers: 16 MiB hold those of 128 GiB in pieces of 256 KiB.
 MAX_TORRENT_BYTES = 64 * MIB
 MAX_FILES = 1_000_000
-#: Folders within folders; deeper trees exist to exhaust the reader's stack.
+#: Folders around a file; deeper trees exist to exhaust the stack of whoever reads them.
 MAX_DEPTH = 32
 #: Bytes of one name and of one path as they came, before they are made safe. Linux: NAME_MAX 255, PATH_MAX 4096.
 MAX_RAW_NAME = 4_096
