@@ -209,6 +209,8 @@ MESH_HIGH = 12
 MESH_OUT = 2
 #: What a peer may ask another to stay out of its mesh for: an hour, as nothing here is remembered for longer.
 MAX_BACKOFF_S = 3600
+#: Members whose key solves no puzzle: they are served, and cost their owner nothing, so they get two places.
+MESH_CLIENTS = 2
 #: Bytes of the name of a topic in UTF-8.
 MAX_TOPIC = 64
 #: As of an application's datagram, and ...
@@ -237,6 +239,8 @@ SEEN_S = 120
 #: Messages kept to be given again, of all topics: 4,096 x 1.1 kB.
 MAX_KEPT_MESSAGES = 4_096
 KEPT_S = 30
+#: Peers known to have one message: those of the mesh, those asked to take us in, and all other subscribers known.
+MAX_HAVERS = 2 * MESH_HIGH + MAX_KNOWN_SUBSCRIBERS
 #: Authors whose stamps and rate are remembered.
 MAX_AUTHORS = 4_096
 #: Messages a second and at once of one author, whoever passes them on: 64 cost a core a twentieth.

@@ -93,9 +93,9 @@ class Exchange:
         """New and good: to who listens here, and on to the mesh. `sender` None: it is ours."""
         state = self.state
         kept = Kept(known_as, topic, publication.raw, state.now_ns)
-        kept.have[publication.author] = None
+        kept.had_by(publication.author)
         if sender is not None:
-            kept.have[sender.key] = None
+            kept.had_by(sender.key)
         state.keep(kept)
         topic.seen += 1
         if topic.subscribed:
@@ -112,9 +112,9 @@ class Exchange:
         """A copy of what we have: so its sender has it, and brought it if ours was not there before."""
         state = self.state
         kept = state.kept.get(known_as)
-        if kept is None or sender.key in kept.have:
+        if kept is None or sender.key in kept.have or not kept.topic.concerns(sender.key):
             return
-        kept.have[sender.key] = None
+        kept.had_by(sender.key)
         member = kept.topic.mesh.members.get(sender.key)
         if member is not None:
             member.heard_ns = state.now_ns
@@ -132,7 +132,7 @@ class Exchange:
             else:
                 member.missed += 1
         if sender.key not in topic.mesh and sender.key in topic.roster.known:
-            topic.rescued_by[sender.key] = topic.rescued_by.get(sender.key, 0) + 1
+            topic.rescued(sender.key)
 
     def send(self, contacts: Iterable[Contact], kept: Kept) -> int:
         """To those who may lack it and are not banned: how many."""
@@ -199,13 +199,14 @@ class Exchange:
             topic.roster.fell_silent(contact)
 
         topic.asking[key] = None
-        state.ask(contact, Have(topic.key, status, b"".join(kept.id for kept in offered)), answered, failed)
+        if not state.ask(contact, Have(topic.key, status, b"".join(kept.id for kept in offered)), answered, failed):
+            del topic.asking[key]  # at the next beat
 
     def _on_answer(self, topic: Topic, who: Contact, answer: Gossiped, offered: list[Kept]) -> None:
         wanted = split_ids(answer.wanted)
         for kept in offered:
             if kept.id not in wanted:
-                kept.have[who.key] = None
+                kept.had_by(who.key)
         self.hear(topic, who, answer.status)
         if answer.status is not GossipStatus.STRANGER:
             for kept in offered:
@@ -231,8 +232,8 @@ class Exchange:
             room = MAX_OPEN_PROMISES - sum(1 for key, _ in state.promised.values() if key == sender.key)
         for one in ids:
             kept = state.kept.get(one)
-            if kept is not None:
-                kept.have[sender.key] = None
+            if kept is not None and kept.topic.concerns(sender.key):
+                kept.had_by(sender.key)
             if one in state.memory or len(wanted) >= room or len(state.promised) >= MAX_WANTED:
                 continue
             promise = state.promised.get(one)
@@ -248,7 +249,7 @@ class Exchange:
             topic.roster.forget(who.key)
             topic.mesh.drop(who.key, now_ns=self.state.now_ns)
             return
-        topic.roster.confirm(who)
+        self.state.confirm(topic, who)
         member = topic.mesh.members.get(who.key)
         if member is None:
             return

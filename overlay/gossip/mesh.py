@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import attrs
 
-from overlay.limits import MAX_CONDUCTS, MESH, MESH_HIGH, MESH_LOW, MESH_OUT
+from overlay.limits import MAX_CONDUCTS, MESH, MESH_CLIENTS, MESH_HIGH, MESH_LOW, MESH_OUT
 from overlay.rpc.contact import Contact
 from overlay.runtime.ports import SECOND
 
@@ -29,6 +29,8 @@ class Member:
     since_ns: int
     #: When it last said anything about this topic.
     heard_ns: int
+    #: Its key solves no puzzle: it is served, and counts for nothing.
+    client: bool = False
     #: Messages that it brought us before it could have had them from us.
     brought: int = 0
     #: Messages of others that it did not bring.
@@ -62,7 +64,7 @@ class Mesh:
     def wanted(self, now_ns: int, *, fill: bool = False) -> int:
         """How many to ask now: two at a time, since others ask us meanwhile. `fill`: up to MESH, not MESH_LOW only."""
         asked = len(self.asked)
-        good = sum(1 for member in self.members.values() if not member.silent(now_ns)) + asked
+        good = sum(1 for member in self.members.values() if not member.client and not member.silent(now_ns)) + asked
         missing = max((MESH if fill else MESH_LOW) - good, MESH_OUT - self.outbound - asked, 0)
         return max(0, min(missing, 2, MESH_HIGH - len(self.members) - asked))
 
@@ -98,7 +100,11 @@ class Mesh:
         self.members.pop(key, None)
         self._stay_away(key, max(backoff_s, 1), now_ns)
 
-    def asks(self, contact: Contact, now_ns: int) -> int:
+    @property
+    def clients(self) -> int:
+        return sum(1 for member in self.members.values() if member.client)
+
+    def asks(self, contact: Contact, now_ns: int, *, client: bool = False) -> int:
         """It wants us in its mesh: 0 if it is in ours now, else the seconds to stay away."""
         key = contact.key
         member = self.members.get(key)
@@ -108,11 +114,12 @@ class Mesh:
         inbound = len(self.members) - self.outbound
         early = self.backoff_s(key, now_ns)
         # A place is kept for each of those whom we asked already.
-        if early or len(self.members) + len(self.asked) >= MESH_HIGH or inbound >= MESH_HIGH - MESH_OUT:
+        full = len(self.members) + len(self.asked) >= MESH_HIGH or inbound >= MESH_HIGH - MESH_OUT
+        if early or full or (client and self.clients >= MESH_CLIENTS):
             # Who asks too early starts anew.
             self._stay_away(key, BACKOFF_S, now_ns)
             return BACKOFF_S
-        self.members[key] = Member(contact, False, now_ns, now_ns)
+        self.members[key] = Member(contact, False, now_ns, now_ns, client=client)
         return 0
 
     def drop(self, key: bytes, *, now_ns: int, backoff_s: int = 0) -> bool:

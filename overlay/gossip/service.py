@@ -80,25 +80,34 @@ class Gossip:
         state, endpoint = self.state, self.state.endpoint
         encode_publication(endpoint.signer, endpoint.network, topic, 0, body)  # before anything is looked for
         found = self._open(topic)
-        if not found.subscribed and found.fanout_until_ns <= state.now_ns:
-            found.fanout.clear()
-        receivers = self._receivers(found)
-        if not receivers and state.directory.ready:
-            await self._upkeep.look(found)
+        found.publishing += 1  # no beat drops the topic meanwhile
+        try:
+            if not found.subscribed and found.fanout_until_ns <= state.now_ns:
+                found.fanout.clear()
             receivers = self._receivers(found)
-        if not found.subscribed:
-            found.fanout = {contact.key: contact for contact in receivers}
-            found.fanout_until_ns = state.now_ns + FANOUT_NS
+            if not receivers and state.directory.ready:
+                await self._upkeep.look(found)
+                receivers = self._receivers(found)
+            return self._publish(found, receivers, body)
+        finally:  # also if it was cancelled or refused: then nothing is left of it
+            found.publishing -= 1
+            self._upkeep.drop_if_unused(found)
+
+    def _publish(self, found: Topic, receivers: list[Contact], body: bytes) -> int:
+        state, endpoint = self.state, self.state.endpoint
         seq = endpoint.stamps.take(state.loop.now)
-        raw = encode_publication(endpoint.signer, endpoint.network, topic, seq, body)
+        raw = encode_publication(endpoint.signer, endpoint.network, found.name, seq, body)
         known_as = message_id(raw)
         reason = state.memory.admit(known_as, endpoint.signer.key, seq, state.loop.now)
         if reason is not None:
             raise LimitError(f"not published, others would refuse it: {reason}")
+        if not found.subscribed:
+            found.fanout = {contact.key: contact for contact in receivers}
+            found.fanout_until_ns = state.now_ns + FANOUT_NS
         before = dict.fromkeys(found.mesh.members)
-        kept = self._exchange.accept(found, Publication(endpoint.signer.key, topic, seq, body, raw), known_as, None)
-        outside = [contact for contact in receivers if contact.key not in before]
-        self._exchange.send(outside, kept)
+        publication = Publication(endpoint.signer.key, found.name, seq, body, raw)
+        kept = self._exchange.accept(found, publication, known_as, None)
+        self._exchange.send([contact for contact in receivers if contact.key not in before], kept)
         self._upkeep.wake(BEAT_NS)
         return len(receivers)
 

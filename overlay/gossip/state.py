@@ -81,6 +81,20 @@ class GossipState:
     def count(self, what: str) -> None:
         self.endpoint.count(f"gossip: {what}")
 
+    def client(self, contact: Contact) -> bool:
+        """Its key solves no puzzle. It is served; but it is not passed on, and does not count as subscriber."""
+        return contact.work < self.endpoint.network.puzzle_bits
+
+    def confirm(self, topic: Topic, contact: Contact) -> None:
+        """It said itself that it subscribes."""
+        if not self.client(contact):
+            topic.roster.confirm(contact)
+
+    def claim(self, topic: Topic, contact: Contact) -> None:
+        """Somebody says that it subscribes."""
+        if not self.client(contact):
+            topic.roster.claim(contact)
+
     def keep(self, kept: Kept) -> None:
         if len(self.kept) >= MAX_KEPT_MESSAGES:
             self.forget(next(iter(self.kept)))
@@ -97,8 +111,8 @@ class GossipState:
         message: Graft | Prune | Have,
         on_answer: Callable[[Contact, Gossiped], object],
         on_failed: Callable[[], object],
-    ) -> None:
-        """One of the two is called."""
+    ) -> bool:
+        """True: one of the two is called. False: too many requests of ours wait, which is nobody else's fault."""
 
         def answered(who: Contact, answer: Message) -> None:
             if isinstance(answer, Gossiped):
@@ -110,4 +124,5 @@ class GossipState:
             self.endpoint.request(contact, message, on_reply=answered, on_failed=on_failed)
         except LimitError:
             self.count("put off")
-            on_failed()
+            return False
+        return True

@@ -8,6 +8,7 @@ import attrs
 
 from overlay.gossip.mesh import Mesh
 from overlay.gossip.roster import Roster
+from overlay.limits import MAX_HAVERS, MAX_KNOWN_SUBSCRIBERS
 from overlay.rpc.contact import Contact
 from overlay.runtime.queue import Queue, QueueClosed
 
@@ -76,9 +77,18 @@ class Kept:
     #: It was offered to some outside the mesh.
     offered: bool = False
 
+    def had_by(self, key: bytes) -> None:
+        """Of those known to have it the first is forgotten beyond MAX_HAVERS: at worst it is offered again."""
+        if key not in self.have and len(self.have) >= MAX_HAVERS:
+            mesh = self.topic.mesh
+            del self.have[next((other for other in self.have if other not in mesh), next(iter(self.have)))]
+        self.have[key] = None
+
 
 @attrs.define(slots=True, eq=False)
 class Topic:
+    """All of it is bounded, since others fill it: by the mesh, by the roster, or by a limit of its own."""
+
     name: str
     #: SHA-256 of the name (overlay.wire.publication).
     key: bytes
@@ -94,6 +104,8 @@ class Topic:
     fanout_until_ns: int = 0
     #: Messages that only those outside our mesh brought us, by key.
     rescued_by: dict[bytes, int] = attrs.Factory(dict)
+    #: Calls of `publish` that look for receivers still.
+    publishing: int = 0
     seen: int = 0
     #: When what is next due.
     look_ns: int = 0
@@ -108,3 +120,20 @@ class Topic:
     @property
     def subscribed(self) -> bool:
         return bool(self.subscriptions)
+
+    def concerns(self, key: bytes) -> bool:
+        """Whether messages are, or may soon be, sent or offered to it: only of such is it noted what they have."""
+        mesh, roster = self.mesh, self.roster
+        return (
+            key in mesh
+            or key in roster.known
+            or key in self.fanout
+            or key in self.asking
+            or key in mesh.asked
+            or key in roster.claimed
+        )
+
+    def rescued(self, key: bytes) -> None:
+        """It brought a message before any member of the mesh did."""
+        if key in self.rescued_by or len(self.rescued_by) < MAX_KNOWN_SUBSCRIBERS:
+            self.rescued_by[key] = self.rescued_by.get(key, 0) + 1

@@ -67,24 +67,25 @@ class MeshUpkeep:
 
     def start(self, topic: Topic) -> None:
         """We subscribe now."""
-        topic.look_ns = topic.announce_ns = topic.lost_ns = self.state.now_ns
-        topic.review_ns = self.state.now_ns + _REVIEW_NS
+        state = self.state
+        topic.look_ns = topic.announce_ns = topic.lost_ns = state.now_ns
+        topic.review_ns = state.now_ns + _REVIEW_NS
         topic.look_wait_ns, topic.announced = _LOOK_FIRST_NS, 0
         for contact in topic.fanout.values():
-            topic.roster.claim(contact)
+            state.claim(topic, contact)
         topic.fanout.clear()
         # Peers that start together must not beat in step.
-        self.wake(self.state.rng.below(BEAT_NS // 4))
+        self.wake(state.rng.below(BEAT_NS // 4))
 
     def stop(self, topic: Topic) -> None:
         """We no longer subscribe: say so, and no longer announce it; what holders have expires within the hour."""
         for member in tuple(topic.mesh.members.values()):
             self.prune(topic, member.contact, GossipStatus.STRANGER)
         topic.mesh.asked.clear()
-        self._drop_if_unused(topic)
+        self.drop_if_unused(topic)
 
-    def _drop_if_unused(self, topic: Topic) -> None:
-        if topic.subscribed or topic.fanout_until_ns > self.state.now_ns:
+    def drop_if_unused(self, topic: Topic) -> None:
+        if topic.subscribed or topic.publishing or topic.fanout_until_ns > self.state.now_ns:
             return
         for one in [kept.id for kept in self.state.kept.values() if kept.topic is topic]:
             self.state.forget(one)
@@ -109,7 +110,7 @@ class MeshUpkeep:
             if topic.subscribed:
                 self._tend(topic)
             elif topic.fanout_until_ns <= state.now_ns:
-                self._drop_if_unused(topic)
+                self.drop_if_unused(topic)
                 continue
             self._offer(topic)
             busy = busy or bool(topic.recent) or (topic.subscribed and len(topic.mesh) < MESH_LOW)
@@ -178,11 +179,11 @@ class MeshUpkeep:
             if not topic.subscribed:
                 self.prune(topic, who, GossipStatus.STRANGER)
             elif answer.status is GossipStatus.MESH:
-                topic.roster.confirm(who)
+                state.confirm(topic, who)
                 if not topic.mesh.taken_in(who, state.now_ns):
                     self.prune(topic, who, GossipStatus.KNOWN)
             elif answer.status is GossipStatus.KNOWN:
-                topic.roster.confirm(who)
+                state.confirm(topic, who)
                 topic.mesh.refused(key, answer.backoff_s, state.now_ns)
                 self._learn(topic, answer.v4, answer.v6, who)
             else:
@@ -194,7 +195,8 @@ class MeshUpkeep:
             topic.roster.fell_silent(contact)
 
         topic.mesh.ask(key)
-        state.ask(contact, Graft(topic.key), answered, failed)
+        if not state.ask(contact, Graft(topic.key), answered, failed):
+            topic.mesh.unanswered(key)  # at the next beat
 
     def prune(self, topic: Topic, contact: Contact, status: GossipStatus) -> None:
         state = self.state
@@ -208,10 +210,10 @@ class MeshUpkeep:
         token, topic = state.endpoint.token_for(sender), state.topics.get(message.topic)
         if topic is None or not topic.subscribed:
             return Gossiped(token, GossipStatus.STRANGER, 0, b"", b"", b"")
-        topic.roster.confirm(sender)
+        state.confirm(topic, sender)
         backoff_s = BACKOFF_S
         if state.conducts.good(sender.key, state.now_ns):
-            backoff_s = topic.mesh.asks(sender, state.now_ns)
+            backoff_s = topic.mesh.asks(sender, state.now_ns, client=state.client(sender))
         if not backoff_s:
             return Gossiped(token, GossipStatus.MESH, 0, b"", b"", b"")
         return Gossiped(token, GossipStatus.KNOWN, backoff_s, b"", *self._passed_on(topic, sender))
@@ -235,7 +237,7 @@ class MeshUpkeep:
 
     def _learn(self, topic: Topic, v4: bytes, v6: bytes, referrer: Contact) -> None:
         for contact in self.state.directory.learn(v4, v6, referrer):
-            topic.roster.claim(contact)
+            self.state.claim(topic, contact)
 
     # --- offers ---------------------------------------------------------------------------
 
@@ -308,7 +310,7 @@ class MeshUpkeep:
         found = await state.directory.find(topic.key)
         for contact in state.rng.shuffled(found):
             if contact.key not in topic.mesh and not state.banned(contact.key):
-                topic.roster.claim(contact)
+                state.claim(topic, contact)
         if len(topic.roster) and topic.subscribed:
             self.wake(0)
 
