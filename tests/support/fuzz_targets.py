@@ -29,6 +29,10 @@ from overlay.peer import Peer
 from overlay.runtime.address import parse_address, unpack_address
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import MS, SECOND, Commit, Interface, Now, Ok, Sync
+from overlay.secure.handshake import decode_binding, decode_length, decode_preface, encode_binding, encode_preface
+from overlay.secure.noise import Suite
+from overlay.streams.frames import End, FrameReader, decode_end, encode_end, encode_frame
+from overlay.streams.frames import Kind as Frame
 from overlay.typed import decode_message, encode_message, message
 from overlay.wire import cbor, cose
 from overlay.wire import messages as m
@@ -57,6 +61,7 @@ OTHERS = {
     "p2pnode.node.open_node": "opens what the user names",
     "p2pnode.record.tape.open_reader": "opens the file that the user names; tests/property/test_record.py fuzzes it",
     "p2pnode.store.store.open_store": "opens a file of this home",
+    "p2pnode.transport.sockets.open_sockets": "opens sockets",
     "p2pnode.transport.udp.open_udp": "opens sockets",
 }
 
@@ -147,6 +152,25 @@ def _envelope(data: bytes) -> None:
 def _held(data: bytes) -> None:
     held = decode_held(data)
     assert held is None or decode_held(held.encode()) == held
+
+
+def _binding(data: bytes) -> None:
+    binding = decode_binding(data, _NETWORK, accept_all)
+    assert len(binding.static) == 32
+    assert binding.expires_ms >= 0
+    decode_binding(data, _NETWORK, verify)
+
+
+def _frames(data: bytes) -> None:
+    reader, seen = FrameReader(), 0
+    reader.feed(data)
+    while (frame := reader.next()) is not None:
+        kind, payload = frame
+        seen += 4 + len(payload)
+        if kind is Frame.END:
+            end, text = decode_end(payload)
+            assert decode_end(encode_end(end, text)) == (end, text)
+    assert seen + reader.skipped <= len(data)
 
 
 def signed_by_nobody(payload: bytes, *, key: bytes = bytes(range(32))) -> bytes:
@@ -295,6 +319,27 @@ TARGETS: dict[str, Target] = {
         _bad(_publication),
         ("overlay.wire.publication.peek_publication", "overlay.wire.publication.decode_publication"),
         (cases.PUBLICATION,),
+    ),
+    "binding": Target(
+        _bad(_binding), ("overlay.secure.handshake.decode_binding",),
+        (encode_binding(cases.ALICE, _NETWORK, bytes(range(32)), cases.TIME),),
+    ),
+    "binding-items": Target(
+        _bad(lambda data: _binding(signed_by_nobody(data[:1000]))), (), (cbor.encode([bytes(range(32)), cases.TIME]),)
+    ),
+    "preface": Target(
+        _bad(decode_preface), ("overlay.secure.handshake.decode_preface",), (*map(encode_preface, Suite),)
+    ),
+    "handshake-length": Target(
+        _bad(decode_length), ("overlay.secure.handshake.decode_length",), (b"\x00\xfb", b"\x02\x00")
+    ),
+    "frames": Target(
+        _bad(_frames), ("overlay.streams.frames.decode_end",),
+        (
+            encode_frame(Frame.DATA, b"/files/1") + encode_frame(Frame.PING, b""),
+            encode_frame(Frame.PONG, b"12345678") + encode_frame(Frame.END, encode_end(End.DONE, "bye")),
+            b"\x09\x00\x00\x03abc" + encode_frame(Frame.END, encode_end(End.FAILED, "")),
+        ),
     ),
     "publication-items": Target(
         _bad(lambda data: _publication(signed_by_nobody(data))), (), (cose.parse1(cases.PUBLICATION)[1],)

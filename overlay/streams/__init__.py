@@ -1,0 +1,16 @@
+"""Streams of messages between two peers: sealed, with back-pressure, one per protocol and direction.
+
+    streams = Streams(...); streams.serve("/files/1", handler)
+    stream = await streams.open(peer_id, address, "/files/1")
+    await stream.send(b"..."); message = await stream.receive(); stream.close()
+
+Bytes and limits: docs/protocol/streams.md.
+"""
+
+from __future__ import annotations
+
+from overlay.streams.frames import End
+from overlay.streams.service import Streams
+from overlay.streams.stream import Stream, StreamEnded
+
+__all__ = ["End", "Stream", "StreamEnded", "Streams"]
