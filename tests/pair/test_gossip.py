@@ -15,49 +15,13 @@ from overlay.limits import (
     SEEN_S,
 )
 from overlay.runtime.address import parse_address
-from overlay.trust.policy import Observation, Verdict
+from overlay.trust.policy import Observation
 from overlay.wire.gossip import Gossiped, Graft, Have, Prune, Publish
-from overlay.wire.messages import Message, Ping, Retry
-from overlay.wire.publication import encode_publication, message_id, topic_key
+from overlay.wire.messages import Ping, Retry
+from overlay.wire.publication import message_id
 from overlay.wire.registry import GossipStatus
-from tests.support.pair import REALM, A, Pair, Stranger, keys_of, messages, opened, pair
-
-TOPIC = topic_key("chat")
-
-
-def bodies(link: Pair, side: str) -> list[bytes]:
-    return [event.body for at, event in link.events if at == side and isinstance(event, GossipDelivered)]
-
-
-def subscribed() -> Pair:
-    link = pair().met()
-    for side in ("a", "b"):
-        link.command(side, "subscribe", {"topic": "chat"})
-    link.settle(10)
-    return link
-
-
-def said(number: int, *, author: int = 7, seq: int | None = None, link: Pair, network: Network = REALM) -> bytes:
-    """A message of an author who is not here."""
-    seq = link.now.wall_ms + number if seq is None else seq
-    return encode_publication(keys_of(author), network, "chat", seq, b"%d" % number)
-
-
-@attrs.define
-class Strangers:
-    """Each with a key, an address and a token of b's."""
-
-    link: Pair
-
-    def one(self, number: int = 66) -> Stranger:
-        return Stranger(self.link, keys=keys_of(number), address=parse_address(f"10.0.0.{number}:4433"))
-
-    def sends(self, message: Message, *, number: int = 66, who: Stranger | None = None) -> list[Message]:
-        """What b answers at once, RETRY and PING aside."""
-        stranger = who or self.one(number)
-        stranger.stamp = max(stranger.stamp, self.link.now.wall_ms)
-        sent = stranger.send(stranger.datagram(message, token=stranger.token()))
-        return [answer for answer in messages(sent) if not isinstance(answer, Ping)]
+from tests.support.gossiping import TOPIC, Strangers, Watching, bodies, said, subscribed
+from tests.support.pair import A, Stranger, keys_of, messages, opened, pair
 
 
 def test_both_get_it_once_and_the_mesh_is_of_one_mind() -> None:
@@ -319,9 +283,9 @@ class Chat(App):
     name = "chat"
 
     async def run(self, ctx: AppContext) -> None:
-        async for said in ctx.subscribe("chat"):
-            self.heard.append((said.author_id, said.body))
-            if said.body == b"end":
+        async for one in ctx.subscribe("chat"):
+            self.heard.append((one.author_id, one.body))
+            if one.body == b"end":
                 return
 
 
@@ -334,17 +298,3 @@ def test_an_application_hears_its_topic_and_is_out_of_it_when_it_ends() -> None:
         link.settle(2)
     assert chat.heard == [(link.a.id, b"one"), (link.a.id, b"end")]
     assert link.command("b", "topics") == []
-
-
-@attrs.define
-class Watching:
-    """A policy that refuses some and remembers all."""
-
-    refused: tuple[bytes, ...] = ()
-    seen: list[tuple[bytes, Observation]] = attrs.Factory(list)
-
-    def verdict(self, key: bytes) -> Verdict:
-        return Verdict.REFUSE if key in self.refused else Verdict.ALLOW
-
-    def observe(self, key: bytes, what: Observation, now_ns: int) -> None:
-        self.seen.append((key, what))

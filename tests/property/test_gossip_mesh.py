@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from overlay.gossip.mesh import BACKOFF_S, Mesh
-from overlay.limits import MESH, MESH_HIGH, MESH_LOW, MESH_OUT
+from overlay.limits import MESH, MESH_CLIENTS, MESH_HIGH, MESH_LOW, MESH_OUT
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.runtime.address import Address
 from overlay.runtime.ports import SECOND
@@ -24,6 +24,8 @@ class MeshMachine(RuleBasedStateMachine):
         self.mesh = Mesh()
         self.now_ns = 1000 * SECOND
         self.members: dict[bytes, bool] = {}
+        #: Of those who asked us; they count for nothing.
+        self.clients: set[bytes] = set()
         self.asked: set[bytes] = set()
         self.away_until: dict[bytes, int] = {}
 
@@ -39,17 +41,19 @@ class MeshMachine(RuleBasedStateMachine):
         self.now_ns += seconds * SECOND
         self.mesh.expire(self.now_ns)
 
-    @rule(who=WHO)
-    def it_asks_us(self, who: Contact) -> None:
+    @rule(who=WHO, client=st.booleans())
+    def it_asks_us(self, who: Contact, client: bool) -> None:
         known = who.key in self.members
         inbound = sum(1 for chosen in self.members.values() if not chosen)
         room = len(self.members) + len(self.asked) < MESH_HIGH and inbound < MESH_HIGH - MESH_OUT
-        answer = self.mesh.asks(who, self.now_ns)
+        room = room and not (client and len(self.clients & set(self.members)) >= MESH_CLIENTS)
+        answer = self.mesh.asks(who, self.now_ns, client=client)
         if known:
             assert answer == 0
         elif room and not self._stays_away(who):
             assert answer == 0
             self.members[who.key] = False
+            (self.clients.add if client else self.clients.discard)(who.key)
         else:
             assert answer == BACKOFF_S
             self._away(who, BACKOFF_S)
@@ -57,11 +61,13 @@ class MeshMachine(RuleBasedStateMachine):
     @rule(who=WHO, fill=st.booleans())
     def we_ask_as_many_as_are_wanted(self, who: Contact, fill: bool) -> None:
         wanted = self.mesh.wanted(self.now_ns, fill=fill)
-        good = len(self.members) + len(self.asked)
+        good = len(set(self.members) - self.clients) + len(self.asked)
         outbound = sum(self.members.values()) + len(self.asked)
         assert 0 <= wanted <= 2
         assert len(self.members) + len(self.asked) + wanted <= MESH_HIGH
-        if good < MESH_LOW or (fill and good < MESH) or (outbound < MESH_OUT and good < MESH_HIGH):
+        if len(self.members) + len(self.asked) >= MESH_HIGH:
+            assert not wanted
+        elif good < MESH_LOW or (fill and good < MESH) or outbound < MESH_OUT:
             assert wanted
         else:
             assert not wanted
@@ -80,6 +86,8 @@ class MeshMachine(RuleBasedStateMachine):
         match answer:
             case "in":
                 assert self.mesh.taken_in(who, self.now_ns) == (key in self.members or len(self.members) < MESH_HIGH)
+                if key not in self.members and len(self.members) < MESH_HIGH:
+                    self.clients.discard(key)
                 self.members[key] = True
             case "no":
                 self.mesh.refused(key, 30, self.now_ns)
@@ -113,6 +121,7 @@ class MeshMachine(RuleBasedStateMachine):
     @invariant()
     def bounds_hold(self) -> None:
         assert len(self.mesh) <= MESH_HIGH
+        assert len([m for m in self.mesh.members.values() if m.client and not m.outbound]) <= MESH_CLIENTS
         assert len(self.mesh) - self.mesh.outbound <= MESH_HIGH - MESH_OUT
 
 

@@ -141,6 +141,18 @@ def test_a_roster_is_bounded_and_prefers_those_who_said_so_themselves() -> None:
     assert len(roster.left) == MAX_KNOWN_SUBSCRIBERS
 
 
+def test_silence_at_an_old_address_is_no_silence() -> None:
+    roster, old = Roster(), CONTACTS[0]
+    moved = BOOK.contact(old.key, Address(bytes((10, 9, 9, 9)), 4433))
+    roster.confirm(old)
+    roster.confirm(moved)
+    roster.fell_silent(old)
+    assert roster.known == {old.key: moved}
+    assert not roster.lost
+    roster.fell_silent(moved)
+    assert roster.lost == {old.key: moved}
+
+
 def test_a_silent_member_counts_for_nothing() -> None:
     mesh, now_ns = Mesh(), 100 * SECOND
     mesh.members = {
