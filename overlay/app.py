@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Generic, TypeVar, overload
 import attrs
 
 from overlay.app_storage import AppStorage
+from overlay.app_streams import AppStreams, StreamHandler
 from overlay.dht.get import Got, get
 from overlay.dht.own import OwnRecords
 from overlay.dht.providers import Provider, providers
@@ -43,6 +44,7 @@ from overlay.runtime.chance import Rng
 from overlay.runtime.group import Group
 from overlay.runtime.ports import Now
 from overlay.services import Services
+from overlay.streams import Stream
 from overlay.typed import decode_message, encode_message
 from overlay.wire.messages import AppReply, AppRequest, AppStatus
 from overlay.work import Work
@@ -112,6 +114,8 @@ class AppContext:
     storage: AppStorage
     #: What the other applications of this peer provide.
     services: Services
+    #: Behind `connect` and `accept`.
+    streams: AppStreams
     handler: Handler | None = None
     #: Types that the handler takes; none: bytes.
     handled: tuple[type, ...] = ()
@@ -159,6 +163,22 @@ class AppContext:
         if reply.status is not AppStatus.OK:
             raise Refused(f"{self.name} at the other peer: {reply.status.name.lower().replace('_', ' ')}")
         return decode_message(reply.body, *answers) if answers else reply.body
+
+    async def connect(self, node_id: bytes, *, protocol: str = "1") -> Stream:
+        """A sealed stream of messages to the same application at another peer, which must `accept` this protocol.
+
+        One per peer and protocol; it ends with the application. Raises NotFound (nobody knows that id), Refused,
+        TimedOut, RemoteError, LimitError (there is one already, or a bound of this peer).
+        """
+        return await self.streams.connect(await self.locate(node_id), protocol)
+
+    def accept(self, handler: StreamHandler, *, protocol: str = "1") -> None:
+        """Have `handler(stream)` talk on each stream that another peer's copy of this application opens.
+
+        It runs in a task of the application; when it returns the stream is closed. If it raises Refused the other side
+        is told; anything else is reported and ends that stream alone.
+        """
+        self.streams.accept(handler, protocol)
 
     @overload
     def subscribe(self, topic: str) -> Subscription: ...

@@ -9,6 +9,7 @@ import attrs
 
 from overlay.app import App, AppContext, CommandHandler, body_of, read_body
 from overlay.app_storage import AppStorage
+from overlay.app_streams import AppStreams
 from overlay.dht.own import OwnRecords
 from overlay.dht.state import DhtState
 from overlay.errors import LocalError, NotFound, OverlayError, Refused
@@ -19,6 +20,7 @@ from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
 from overlay.runtime.chance import Rng
 from overlay.services import Services
+from overlay.streams import Streams
 from overlay.wire.messages import AppReply, AppRequest, AppStatus
 from overlay.wire.registry import Kind
 from overlay.work import Work
@@ -34,6 +36,7 @@ class Apps:
     locate: Callable[[bytes], Awaitable[Contact]]
     gossip: Gossip
     work: Work
+    streams: Streams
     _contexts: dict[str, AppContext] = attrs.Factory(dict)
     _services: dict[str, tuple[str, Any]] = attrs.Factory(dict)
     _serving: int = 0
@@ -50,18 +53,20 @@ class Apps:
                 ctx = AppContext(
                     app=app, dht=self.dht, own=self.own, rng=Rng(self.rng.u64()), tasks=group, locate=self.locate,
                     gossip=self.gossip, work=self.work, storage=AppStorage.of(self.dht.journal, name),
-                    services=services,
+                    services=services, streams=AppStreams(self.streams, name, group, self.dht.report),
                 )  # fmt: skip
                 self._contexts[name] = ctx
                 await app.run(ctx)
-                if ctx.handler is not None or ctx.commands:
+                if ctx.handler is not None or ctx.commands or ctx.streams.serving:
                     await self.dht.loop.future()  # it serves until the peer ends
         except* Exception as failure:
             reasons = "; ".join(_text(error) for error in failure.exceptions)
             self.dht.report(AppEvent(name, "failed", (("error", reasons),)))
         finally:
             if name in self._contexts:
-                for subscription in self._contexts.pop(name).subscriptions:
+                ctx = self._contexts.pop(name)
+                ctx.streams.end()
+                for subscription in ctx.subscriptions:
                     subscription.close()
             services.withdraw_all()
 

@@ -55,8 +55,11 @@ from overlay.runtime.ports import (
     Result,
     SendDatagram,
     Storage,
+    StreamEvent,
 )
 from overlay.runtime.task import Task
+from overlay.secure.noise import Suite
+from overlay.streams import Streams
 from overlay.subscribers import gossip_over
 from overlay.trust.policy import NeutralPolicy, Policy
 from overlay.wire.codec import WIRE, Codec
@@ -86,6 +89,7 @@ class Peer:
         book: ContactBook | None = None,
         codec: Codec = WIRE,
         diversity: Diversity | None = None,
+        suite: Suite = Suite.AESGCM,
     ) -> None:
         check_apps(apps)
         claim(storage, network)
@@ -121,7 +125,11 @@ class Peer:
         #: By topic: subscriptions that commands asked for.
         self.held: dict[str, Subscription] = {}
         self.work = Work(self.loop, self._outbox.append, self._next_id)
-        self.apps = Apps(self.dht, self.own, apps_rng, self.locate, self.gossip, self.work)
+        self.streams = Streams(
+            loop=self.loop, network=network, signer=keys, verifier=verifier, entropy=entropy,
+            emit=self._outbox.append, policy=self.endpoint.policy, count=self.endpoint.count, suite=suite,
+        )  # fmt: skip
+        self.apps = Apps(self.dht, self.own, apps_rng, self.locate, self.gossip, self.work, self.streams)
         self._root: Group | None = None
         self._ready = self.loop.future()
         self._interfaces: tuple[Interface, ...] = ()
@@ -136,6 +144,10 @@ class Peer:
         self.loop.run(now)
         self.endpoint.handle(source, data)
         self._drain()
+
+    def handle_stream(self, now: Now, event: StreamEvent) -> None:
+        """Something happened to a stream of bytes; the shell refuses those that others open before `start`."""
+        self._run(now, lambda: self.streams.handle(event))
 
     def handle_timer(self, now: Now) -> None:
         self.loop.run(now)
@@ -182,6 +194,7 @@ class Peer:
         self._report(Started(self.id))
         async with self.loop.group(name="peer") as root:
             self._root = root
+            self.streams.begin(root)
             for app in self._apps:
                 root.spawn(self.apps.run(app), name=f"app {app.name}")
             self._ready.set()  # a command that waits finds the applications begun

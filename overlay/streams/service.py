@@ -49,7 +49,7 @@ _FIRST_FRAME = HEAD_BYTES + max(MAX_PROTOCOL_NAME, 1 + MAX_END_TEXT)
 
 @attrs.define(slots=True, eq=False, kw_only=True)
 class Streams:
-    """All streams of one peer. `handle` gets every event of the shell; `run` must run to take those of others."""
+    """All streams of one peer. `handle` gets every event of the shell."""
 
     loop: Loop
     network: Network
@@ -79,14 +79,9 @@ class Streams:
         self._static = StaticKey(self.network, self.signer, self.entropy)
         self._id = node_id_of(self.signer.key)
 
-    async def run(self) -> None:
-        """Takes streams until it is cancelled."""
-        try:
-            async with self.loop.group(name="streams") as group:
-                self._group = group
-                await self.loop.future()
-        finally:
-            self._group = None
+    def begin(self, group: Group) -> None:
+        """Take streams of others from now on, in tasks of this group."""
+        self._group = group
 
     def handle(self, event: StreamEvent) -> None:
         match event:

@@ -68,7 +68,12 @@ class StreamsOnly:
         self.counters[name] = self.counters.get(name, 0) + 1
 
     def start(self, now: Now) -> None:
-        self._run(now, lambda: self.loop.spawn_root(self.streams.run(), name="streams"))
+        self._run(now, lambda: self.loop.spawn_root(self._main(), name="main"))
+
+    async def _main(self) -> None:
+        async with self.loop.group(name="main") as group:
+            self.streams.begin(group)
+            await self.loop.future()
 
     def handle_timer(self, now: Now) -> None:
         self._run(now, lambda: None)

@@ -1,0 +1,77 @@
+"""The streams of one application: those it opened, those it takes; all of them end with it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import attrs
+
+from overlay.errors import LocalError, Refused
+from overlay.events import AppEvent, Event
+from overlay.limits import MAX_APP_NAME
+from overlay.rpc.contact import Contact
+from overlay.runtime.group import Group
+from overlay.streams import End, Stream, StreamEnded, Streams
+
+#: Talks on a stream that another peer opened. The stream is closed when it returns.
+StreamHandler = Callable[[Stream], Awaitable[object]]
+
+
+@attrs.define(slots=True, eq=False)
+class AppStreams:
+    """Names of protocols are "/<application>/<protocol>", so that two applications cannot take each other's."""
+
+    _streams: Streams
+    _app: str
+    _tasks: Group
+    _report: Callable[[Event], None]
+    _opened: list[Stream] = attrs.Factory(list)
+    _served: list[str] = attrs.Factory(list)
+
+    @property
+    def serving(self) -> bool:
+        return bool(self._served)
+
+    async def connect(self, contact: Contact, protocol: str) -> Stream:
+        """Errors: `Streams.open`."""
+        stream = await self._streams.open(contact.id, contact.address, self._name_of(protocol))
+        self._opened = [*(one for one in self._opened if one.ended is None), stream]
+        return stream
+
+    def accept(self, handler: StreamHandler, protocol: str) -> None:
+        """LocalError if the protocol has a handler already."""
+        name = self._name_of(protocol)
+        self._streams.serve(
+            name, lambda stream: self._tasks.spawn(self._attend(handler, stream), name=f"{self._app}: stream")
+        )
+        self._served.append(name)
+
+    def end(self) -> None:
+        """The application is over."""
+        for name in self._served:
+            self._streams.unserve(name)
+        for stream in self._opened:
+            stream.close("the application ended")
+
+    def _name_of(self, protocol: str) -> str:
+        if not 1 <= len(protocol.encode()) <= MAX_APP_NAME or not protocol.isprintable() or "/" in protocol:
+            raise LocalError(
+                f"a protocol has a name of 1 to {MAX_APP_NAME} printable bytes without /, not {protocol!r}"
+            )
+        return f"/{self._app}/{protocol}"
+
+    async def _attend(self, handler: StreamHandler, stream: Stream) -> None:
+        """Whatever a stranger brings about on his stream ends that stream alone."""
+        try:
+            await handler(stream)
+            stream.close()
+        except StreamEnded:
+            pass
+        except Refused as error:
+            stream.finish(End.REFUSED, str(error))
+        except Exception as error:
+            stream.finish(End.FAILED, "the application failed")
+            text = f"{type(error).__name__}: {error}"
+            self._report(AppEvent(self._app, "stream failed", (("peer", stream.peer), ("error", text))))
+        finally:
+            stream.close("the application ended")
