@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from overlay import limits
+from overlay.gossip.service import Gossip
 from overlay.limits import K
 from overlay.peer import Peer
 from simulations.invariants.base import Broken, Rotation
@@ -15,11 +16,14 @@ if TYPE_CHECKING:
 
 #: Nodes looked at in one sample: 20 us each.
 _AT_ONCE = 200
+#: HAVEs in flight of one topic: to its mesh, to those it publishes to, and to three others at each beat of a second,
+#: who are given up after three tries, of 8 s at most.
+_ASKING = 2 * limits.MESH_HIGH + 64
 
 
 class MemoryBounded:
-    """Table, peers and stamps remembered, replies, requests, records, commands, tasks and timers of honest nodes are
-    within the limits of overlay/limits.py."""
+    """Table, peers and stamps remembered, replies, requests, records, commands, tasks and timers of honest nodes, and
+    what they keep of topics, their members and messages, are within the limits of overlay/limits.py."""
 
     name: ClassVar[str] = "memory-bounded"
 
@@ -57,8 +61,40 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
         # The k nearest of all are kept even if their bucket is full: membership.py.
         yield f"contacts in bucket {bucket.depth}", len(bucket.entries), 2 * K
         yield f"replacements in bucket {bucket.depth}", len(bucket.replacements), limits.REPLACEMENTS
+    yield from _of_gossip(peer.gossip)
     tasks = len(peer.loop.tasks())
     # A command is a task and at most two groups of asking ones; upkeep joins through 64 places at once.
     yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + limits.MAX_APP_SERVING
     # One a request, one a task that sleeps or has a deadline, a few a lookup; as many again may be dead.
     yield "timers", len(peer.loop._heap), 2 * (endpoint.waiting + 4 * tasks + 4 * dht.lookups_running + 256)
+
+
+def _of_gossip(gossip: Gossip) -> Iterator[tuple[str, int, int]]:
+    state, exchange = gossip.state, gossip._exchange
+    yield "topics", len(state.topics), limits.MAX_TOPICS
+    yield "messages kept", len(state.kept), limits.MAX_KEPT_MESSAGES
+    have = max((len(kept.have) for kept in state.kept.values()), default=0)
+    yield "peers who have a message", have, limits.MAX_HAVERS
+    yield "messages seen", len(state.memory), limits.MAX_SEEN_MESSAGES
+    yield "authors", state.memory.authors, limits.MAX_AUTHORS
+    yield "conducts", len(state.conducts), limits.MAX_CONDUCTS
+    yield "messages promised", len(state.promised), limits.MAX_WANTED
+    yield "receivers without token", len(exchange._greetings), limits.MAX_GREETINGS
+    waiting = max(map(len, exchange._greetings.values()), default=0)
+    yield "messages that wait for a token", waiting, limits.MAX_WAITING_MESSAGES
+    subscriptions = sum(len(topic.subscriptions) for topic in state.topics.values())
+    yield "subscriptions", subscriptions, limits.MAX_SUBSCRIPTIONS
+    for topic in state.topics.values():
+        mesh, roster, name = topic.mesh, topic.roster, topic.name
+        yield f"members of {name}", len(mesh), limits.MESH_HIGH
+        yield f"clients in the mesh of {name}", mesh.clients, limits.MESH_CLIENTS
+        yield f"asked to take us in of {name}", len(mesh.asked), limits.MESH_HIGH + 2
+        yield f"told to stay away from {name}", len(mesh._backoff), limits.MAX_CONDUCTS
+        yield f"subscribers known of {name}", len(roster.known), limits.MAX_KNOWN_SUBSCRIBERS
+        yield f"subscribers claimed of {name}", len(roster.claimed), limits.MAX_KNOWN_SUBSCRIBERS
+        yield f"subscribers lost of {name}", len(roster.lost), limits.MAX_LOST_SUBSCRIBERS
+        yield f"who left {name}", len(roster.left), limits.MAX_KNOWN_SUBSCRIBERS
+        yield f"receivers beside the mesh of {name}", len(topic.fanout), limits.MESH
+        yield f"helpers of {name}", len(topic.rescued_by), limits.MAX_KNOWN_SUBSCRIBERS
+        yield f"recent messages of {name}", len(topic.recent), limits.MAX_KEPT_MESSAGES
+        yield f"offers under way in {name}", len(topic.asking), _ASKING

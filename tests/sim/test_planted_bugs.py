@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import attrs
 import pytest
@@ -19,6 +20,7 @@ from overlay import limits
 from overlay.dht import get, hold
 from overlay.dht.shortlist import Shortlist
 from overlay.dht.state import DhtState
+from overlay.gossip import memory, state, topic
 from overlay.identity.keys import Verifier
 from overlay.identity.network import Network
 from overlay.rpc import stamps
@@ -157,6 +159,30 @@ def test_a_cache_without_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(FreshStamps, "accept", remembers_all)
     assert "memory-bounded" in failed(run(*_QUIET))
+
+
+_CHATTING = (
+    "chat", "population.nodes=10", "duration_s=60", "timeline=[]", "workload.from_s=30", "workload.0.to_s=40",
+)  # fmt: skip
+
+
+@cache
+def chatting() -> RunEnd:
+    return run(*_CHATTING)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(state, "MAX_KEPT_MESSAGES"), (memory, "MAX_SEEN_MESSAGES"), (memory, "MAX_AUTHORS"), (topic, "MAX_HAVERS")],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_gossip_without_a_bound(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
+    assert "memory-bounded" not in failed(chatting())
+    monkeypatch.setattr(limits, name, 3)  # far below what this swarm fills
+    monkeypatch.setattr(module, name, 3)
+    assert "memory-bounded" not in failed(run(*_CHATTING))
+    monkeypatch.setattr(module, name, 1 << 60)
+    assert "memory-bounded" in failed(run(*_CHATTING))
 
 
 # --- a lookup that ends too early ---------------------------------------------------------
