@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from typing import Any
@@ -14,6 +11,7 @@ import attrs
 from overlay.app import App, check_apps, work_of
 from overlay.errors import LocalError
 from overlay.events import AppEvent, Event
+from simulations.plugins import UnknownPlugin, load
 
 #: Entry points of applications, as of `p2pnode run --app`.
 GROUP = "p2pnode.apps"
@@ -38,16 +36,14 @@ def factory(names: Sequence[str]) -> Callable[[int], Sequence[App]]:
 
 def _load(name: str) -> type[App]:
     target = next((entry.value for entry in entry_points(group=GROUP) if entry.name == name), name)
-    module, colon, attribute = target.partition(":")
+    _, colon, attribute = target.partition(":")
     if not colon or not attribute:
         known = ", ".join(sorted(entry.name for entry in entry_points(group=GROUP))) or "none"
         raise ValueError(f"no application {name!r}: expected package.module:Class, or one of these: {known}")
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # for the module that a person has just written; what is installed comes first
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        raise ValueError(f"application {name} cannot be loaded: {type(error).__name__}: {error}") from error
+        found = load(target)
+    except UnknownPlugin as error:
+        raise ValueError(f"application {name} cannot be loaded: {error}") from error
     if not (isinstance(found, type) and issubclass(found, App)):
         raise ValueError(f"{name} is no application: expected a subclass of overlay.App")
     return found

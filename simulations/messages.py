@@ -10,7 +10,7 @@ import attrs
 from overlay.events import AppEvent, Event, GossipDelivered
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Ok, Outcome
-from simulations.bounds import between, not_negative, positive, share
+from simulations.bounds import after, between, not_negative, positive, share
 from simulations.swarm import Swarm
 from simulations.workload import spread
 
@@ -79,8 +79,19 @@ class Publish:
     #: Subscriptions begin; the first message follows after `settle_s`.
     from_s: float = attrs.field(default=40.0, validator=not_negative)
     settle_s: float = attrs.field(default=20.0, validator=not_negative)
-    to_s: float | None = None
+    to_s: float | None = attrs.field(default=None, validator=after("from_s"))
     within_s: float = attrs.field(default=10.0, validator=positive)
+
+    def __attrs_post_init__(self) -> None:
+        first_s = self.from_s + self.settle_s
+        if self.to_s is not None and self.to_s <= first_s:
+            what = f"expected more than from_s and settle_s, {first_s:g}, found {self.to_s:g}"
+            raise ValueError(what, attrs.fields(Publish).to_s)
+
+    @property
+    def earliest_s(self) -> float:
+        """Of the first message it is known then who heard it."""
+        return self.from_s + self.settle_s + self.within_s
 
     def begin(self, swarm: Swarm) -> None:
         rng = swarm.rng("publish", self.topic, self.from_s)
@@ -141,8 +152,12 @@ class AppCommand:
     heard: str = ""
     field: str = "text"
     from_s: float = attrs.field(default=60.0, validator=not_negative)
-    to_s: float | None = None
+    to_s: float | None = attrs.field(default=None, validator=after("from_s"))
     within_s: float = attrs.field(default=10.0, validator=positive)
+
+    @property
+    def earliest_s(self) -> float:
+        return self.from_s + self.within_s
 
     def __attrs_post_init__(self) -> None:
         if self.heard and self.field not in self.args:

@@ -10,12 +10,28 @@ from typing import Any, Protocol
 
 import attrs
 
-from simulations.bounds import between, not_negative, one_of, positive, share
+from simulations.bounds import LONGEST_S, ascending, between, not_negative, one_of, positive, share
 from simulations.plugins import Registry
 
 #: More would not fit into the memory of the machines this is made for.
 MAX_NODES = 200_000
 
+
+class BadScenario(ValueError):
+    """What is wrong with a scenario, each with the path of its key."""
+
+    def __init__(self, path: str, what: str, *more: tuple[str, str]) -> None:
+        #: (path, what), at least one.
+        self.problems = ((path, what), *more)
+        super().__init__("; ".join(f"{path}: {what}" if path else what for path, what in self.problems))
+
+
+class TooMany(ValueError):
+    """More adversaries than nodes that can be one; `key`: of the scenario, that asks for them."""
+
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__(what)
+        self.key = key
 
 
 class Swarm(Protocol):
@@ -98,6 +114,17 @@ def loadable(_instance: Any, attribute: Any, names: tuple[str, ...]) -> None:
         raise ValueError(str(error), attribute) from error
 
 
+def known_invariants(_instance: Any, attribute: Any, names: tuple[str, ...]) -> None:
+    """A validator: a name that is misspelt would leave nothing out."""
+    if not names:
+        return
+    from simulations.invariants import INVARIANTS  # which know the swarm, which knows scenarios
+
+    for name in names:
+        if name not in INVARIANTS:
+            raise ValueError(f"{name!r} is no invariant; known: {', '.join(INVARIANTS)}", attribute)
+
+
 @attrs.frozen(slots=True, kw_only=True)
 class NatShares:
     """How many nodes are behind which sort of NAT (simulations.nat); the others are behind none."""
@@ -141,7 +168,7 @@ class Population:
     nat: NatShares = NatShares()
     access: Access | None = None
     #: The nodes start within this time, one after the other, and join through one of the first.
-    arrive_s: float = attrs.field(default=20.0, validator=not_negative)
+    arrive_s: float = attrs.field(default=20.0, validator=between(0, LONGEST_S))
     #: Nodes through which the others join: always honest, the first to start.
     bootstraps: int = attrs.field(default=3, validator=positive)
     #: Bits of the puzzle of this network; keys that solve it are looked for, so keep it small.
@@ -156,7 +183,7 @@ class LinkSpec:
 
     profile: str = attrs.field(default="wan", validator=one_of("loopback", "lan", "wan"))
     #: One way, the least and the most.
-    latency_ms: tuple[float, float] | None = None
+    latency_ms: tuple[float, float] | None = attrs.field(default=None, validator=ascending)
     loss: float = attrs.field(default=0.0, validator=share)
     #: What is lost is lost in bursts of so many datagrams of one sender, on average; 1: each by itself.
     burst: float = attrs.field(default=1.0, validator=between(1, 10_000))
@@ -178,6 +205,8 @@ class Claim:
     def __attrs_post_init__(self) -> None:
         if self.at_least is None and self.at_most is None:
             raise ValueError("a claim needs at_least or at_most")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise ValueError(f"nothing is at least {self.at_least:g} and at most {self.at_most:g}")
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -186,9 +215,9 @@ class Scenario:
 
     name: str
     description: str = ""
-    duration_s: float = attrs.field(default=300.0, validator=positive)
+    duration_s: float = attrs.field(default=300.0, validator=between(0.001, LONGEST_S))
     #: How often population, memory and traffic are sampled for plots.
-    sample_s: float = attrs.field(default=5.0, validator=positive)
+    sample_s: float = attrs.field(default=5.0, validator=between(0.001, LONGEST_S))
     population: Population = Population()
     link: LinkSpec = LinkSpec()
     churn: Part | None = None
@@ -197,4 +226,4 @@ class Scenario:
     adversaries: tuple[Part, ...] = ()
     claims: tuple[Claim, ...] = ()
     #: Invariants that do not apply here, by name; all others are checked while it runs.
-    without: tuple[str, ...] = ()
+    without: tuple[str, ...] = attrs.field(default=(), validator=known_invariants)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from types import UnionType
@@ -17,6 +18,8 @@ import attrs
 
 from simulations.plugins import Registry, UnknownPlugin
 from simulations.scenario import ACTIONS, ADVERSARIES, CHURN, WORKLOADS, Part, Scenario
+from simulations.scenario import BadScenario as BadScenario
+from simulations.schedule import late
 
 _REGISTRIES: dict[str, Registry[Part]] = {
     "churn": CHURN,
@@ -26,15 +29,6 @@ _REGISTRIES: dict[str, Registry[Part]] = {
 }
 #: A scenario is text that a person wrote.
 MAX_FILE = 1 << 20
-
-
-class BadScenario(ValueError):
-    """What is wrong with a scenario, with the path of the key."""
-
-    def __init__(self, path: str, what: str) -> None:
-        super().__init__(f"{path}: {what}" if path else what)
-        self.path = path
-        self.what = what
 
 
 def shipped() -> list[str]:
@@ -48,6 +42,8 @@ def text_of(name: str) -> str:
     if name in shipped():
         return (resources.files("simulations") / "scenarios" / f"{name}.toml").read_text(encoding="utf-8")
     file = Path(name)
+    if file.is_dir():
+        raise BadScenario("", "this is a folder; expected a file of it, or the name of a shipped scenario")
     if not file.is_file():
         close = difflib.get_close_matches(name, shipped(), n=1)
         hint = f"did you mean {close[0]}?" if close else f"shipped: {', '.join(shipped())}"
@@ -68,6 +64,12 @@ def read(name: str) -> tuple[str, dict[str, Any]]:
         raise BadScenario("", f"not TOML: {error}") from None
 
 
+def duration_of(table: Mapping[str, Any]) -> float:
+    """Of a table that is not checked yet; 0 if it has none that is a number."""
+    found = table.get("duration_s", attrs.fields(Scenario).duration_s.default)
+    return float(found) if isinstance(found, int | float) else 0.0
+
+
 def override(table: dict[str, Any], setting: str) -> None:
     """`population.nodes=500`, as typed after --set: the value is TOML, or else text. A list without an
     index means every entry of it."""
@@ -82,8 +84,14 @@ def override(table: dict[str, Any], setting: str) -> None:
 
 
 def scenario_of(name: str, table: Mapping[str, Any]) -> Scenario:
-    """The scenario that a table describes, BadScenario with the path of the first key that is wrong."""
+    """The scenario that a table describes, BadScenario with the path of every key that is wrong."""
     return _build(Scenario, {"name": name, **table}, "")  # type: ignore[no-any-return]
+
+
+def refuse_late(scenario: Scenario) -> None:
+    """BadScenario if a part begins when all is over: what is claimed of it would be worth nothing."""
+    if found := [(part.path, part.why) for part in late(scenario, scenario.duration_s) if part.path]:
+        raise BadScenario(*found[0], *found[1:])
 
 
 def load(name: str, settings: tuple[str, ...] = ()) -> Scenario:
@@ -122,20 +130,52 @@ def _build(cls: type, table: Any, path: str) -> Any:
     if not isinstance(table, dict):
         raise BadScenario(path, f"expected a table, found {table!r}")
     fields = {field.name: field for field in attrs.fields(cls) if field.init}
+    wrong: list[tuple[str, str]] = []
     for key in table:
         if key not in fields:
             close = difflib.get_close_matches(key, fields, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(fields)}"
-            raise BadScenario(_below(path, key), f"unknown key; {hint}")
+            wrong.append((_below(path, key), f"unknown key; {hint}"))
     for field in fields.values():
         if field.default is attrs.NOTHING and field.name not in table:
-            raise BadScenario(_below(path, field.name), "is missing")
+            wrong.append((_below(path, field.name), "is missing"))
     hints = get_type_hints(cls)
-    values = {key: _value(key, hints[key], table[key], _below(path, key)) for key in table}
+    values = {}
+    for key in table:
+        if key in fields:
+            with _gathered(wrong):
+                values[key] = _value(key, hints[key], table[key], _below(path, key))
+    made = _made(cls, values, path, wrong) if all(f.name in values or f.default is not attrs.NOTHING
+                                                  for f in fields.values()) else None  # fmt: skip
+    if wrong:
+        raise BadScenario(*wrong[0], *wrong[1:])
+    return made
+
+
+def _made(cls: type, values: dict[str, Any], path: str, wrong: list[tuple[str, str]]) -> Any:
+    """An instance; what its bounds refuse is added to `wrong`. They stop at the first, so that key is left out then
+    and the rest tried again; what comes of leaving it out is not told."""
+    left_out: list[str] = []
+    while True:
+        try:
+            return cls(**values)
+        except (ValueError, TypeError) as error:
+            [key] = [argument.name for argument in error.args[1:] if isinstance(argument, attrs.Attribute)] or [""]
+            message = str(error.args[0]) if error.args else str(error)
+            if not any(name in message for name in left_out):
+                wrong.append((_below(path, key) if key else path, message))
+            if key not in values:
+                return None
+            del values[key]
+            left_out.append(key)
+
+
+@contextmanager
+def _gathered(wrong: list[tuple[str, str]]) -> Iterator[None]:
     try:
-        return cls(**values)
-    except (ValueError, TypeError) as error:
-        raise BadScenario(_blamed(path, error), _message(error)) from None
+        yield
+    except BadScenario as error:
+        wrong += error.problems
 
 
 def _value(key: str, hint: Any, value: Any, path: str) -> Any:
@@ -145,7 +185,14 @@ def _value(key: str, hint: Any, value: Any, path: str) -> Any:
             return _part(registry, value, path)
         if not isinstance(value, list):
             raise BadScenario(path, f"expected a list of tables ([[{path}]]), found {value!r}")
-        return tuple(_part(registry, entry, f"{path}[{i}]") for i, entry in enumerate(value))
+        wrong: list[tuple[str, str]] = []
+        parts = []
+        for i, entry in enumerate(value):
+            with _gathered(wrong):
+                parts.append(_part(registry, entry, f"{path}[{i}]"))
+        if wrong:
+            raise BadScenario(*wrong[0], *wrong[1:])
+        return tuple(parts)
     return _typed(hint, value, path)
 
 
@@ -197,13 +244,3 @@ _NOUNS = {int: "a whole number", float: "a number", str: "text", bool: "true or 
 
 def _below(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
-
-
-def _blamed(path: str, error: Exception) -> str:
-    """The bounds (simulations.bounds) name the attribute in their second argument."""
-    named = [argument.name for argument in error.args[1:] if isinstance(argument, attrs.Attribute)]
-    return _below(path, named[0]) if named else path
-
-
-def _message(error: Exception) -> str:
-    return str(error.args[0]) if error.args else str(error)

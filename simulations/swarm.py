@@ -24,7 +24,8 @@ from simulations.places import Places
 from simulations.population import Codec, Population
 from simulations.profiles import link_of
 from simulations.samples import SAMPLERS, Sampler
-from simulations.scenario import Scenario
+from simulations.scenario import BadScenario, Scenario, TooMany
+from simulations.schedule import late
 
 #: Pauses before a node that reached nobody tries to join again, as a real one does.
 _JOIN_AGAIN_S = (2, 5, 10, 30)
@@ -62,6 +63,8 @@ class RunEnd:
     broken: tuple[Broken, ...]
     measures: dict[str, float]
     interrupted: bool = False
+    #: What the scenario has and this run came to no more: it was made shorter, or stopped.
+    not_run: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -109,8 +112,12 @@ class Swarm:
         self.broken: list[Broken] = []
         for _ in range(scenario.population.nodes):
             self.add()
-        for part in (*scenario.adversaries, *([scenario.churn] if scenario.churn else ()), *scenario.timeline,
-                     *scenario.workload):  # fmt: skip
+        for i, adversary in enumerate(scenario.adversaries):
+            try:
+                adversary.begin(self)
+            except TooMany as error:
+                raise BadScenario(f"adversaries[{i}].{error.key}", str(error)) from None
+        for part in (*([scenario.churn] if scenario.churn else ()), *scenario.timeline, *scenario.workload):
             part.begin(self)
         self._arrive()
         self.every(scenario.sample_s, self._sample)
@@ -249,6 +256,7 @@ class Swarm:
             self.scenario.name, self.seed, len(self), round(self.now_s, 3), round(perf_counter() - begin, 3),
             self.engine.events, self.engine.requests, self.engine.trace(), judge(self.scenario.claims, figures),
             tuple(self.broken), figures, interrupted,
+            tuple(part.what for part in late(self.scenario, self.now_s if interrupted else self.scenario.duration_s)),
         )  # fmt: skip
 
     def run_until(self, time_ns: int, on_progress: Callable[[float], object] | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from simulations.bounds import not_negative, positive, share
+from simulations.bounds import not_negative, parts, positive, share
 from simulations.profiles import link_of
 from simulations.scenario import LinkSpec
 from simulations.swarm import Swarm
@@ -15,7 +15,7 @@ class Partition:
     """Cut the network into parts of these shares, by chance; what is left over forms one more."""
 
     at_s: float = attrs.field(validator=not_negative)
-    shares: tuple[float, ...] = (0.5,)
+    shares: tuple[float, ...] = attrs.field(default=(0.5,), validator=parts)
 
     def begin(self, swarm: Swarm) -> None:
         swarm.at(self.at_s, lambda: self._cut(swarm))

@@ -6,7 +6,7 @@ import attrs
 
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import Ok, Outcome
-from simulations.bounds import not_negative, positive
+from simulations.bounds import after, not_negative, positive
 from simulations.swarm import Swarm
 from simulations.workload import spread
 
@@ -34,7 +34,7 @@ class Updates:
     puts: int = attrs.field(default=200, validator=positive)
     reads: int = attrs.field(default=200, validator=positive)
     from_s: float = attrs.field(default=60.0, validator=not_negative)
-    to_s: float | None = None
+    to_s: float | None = attrs.field(default=None, validator=after("from_s"))
 
     def begin(self, swarm: Swarm) -> None:
         rng = swarm.rng("updates")

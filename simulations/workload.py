@@ -9,13 +9,16 @@ import attrs
 
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import Ok, Outcome
-from simulations.bounds import between, not_negative, one_of, positive
+from simulations.bounds import after, between, not_negative, one_of, positive
 from simulations.swarm import Swarm
 
 
 def spread(swarm: Swarm, count: int, from_s: float, to_s: float | None, fn: Callable[[int], object]) -> None:
-    """Call `fn(0) .. fn(count - 1)` evenly over [from_s, to_s)."""
+    """Call `fn(0) .. fn(count - 1)` evenly over [from_s, to_s), which ends with the run if it is None; never if that
+    is no time at all, as in a run that is made shorter than its scenario."""
     end_s = swarm.scenario.duration_s if to_s is None else to_s
+    if end_s <= from_s:
+        return
     for i in range(count):
         swarm.at(from_s + (end_s - from_s) * i / count, lambda i=i: fn(i))  # type: ignore[misc]
 
@@ -27,7 +30,7 @@ class Lookups:
     count: int = attrs.field(default=1000, validator=positive)
     paths: int = attrs.field(default=4, validator=between(1, 8))
     from_s: float = attrs.field(default=60.0, validator=not_negative)
-    to_s: float | None = None
+    to_s: float | None = attrs.field(default=None, validator=after("from_s"))
 
     def begin(self, swarm: Swarm) -> None:
         rng = swarm.rng("lookups")
@@ -65,8 +68,8 @@ class PutGet:
     profile: str = attrs.field(default="secure", validator=one_of("secure", "cheap"))
     from_s: float = attrs.field(default=60.0, validator=not_negative)
     #: Gets begin here.
-    get_from_s: float | None = None
-    to_s: float | None = None
+    get_from_s: float | None = attrs.field(default=None, validator=after("from_s"))
+    to_s: float | None = attrs.field(default=None, validator=(after("from_s"), after("get_from_s")))
 
     def begin(self, swarm: Swarm) -> None:
         rng = swarm.rng("put-get")

@@ -14,7 +14,7 @@ from overlay.wire.envelope import encode_envelope
 from overlay.wire.messages import FindNode, Ping
 from simulations.adversaries.positions import chosen, near_key, victim
 from simulations.adversaries.victims import lookups_of_victim
-from simulations.bounds import between, not_negative, one_of, positive
+from simulations.bounds import after, between, not_negative, one_of, positive
 from simulations.engine import WALL_START_MS
 from simulations.swarm import Swarm
 
@@ -54,7 +54,7 @@ class Flooders:
     rate: float = attrs.field(default=2500.0, validator=between(1, 100_000))
     what: str = attrs.field(default="ping", validator=one_of("ping", "forged", "junk"))
     from_s: float = attrs.field(default=60.0, validator=not_negative)
-    to_s: float = attrs.field(default=65.0, validator=(positive, _bounded))
+    to_s: float = attrs.field(default=65.0, validator=(positive, after("from_s"), _bounded))
 
     def begin(self, swarm: Swarm) -> None:
         nodes = chosen(swarm, "flooders", 0, self.count, self.near)
@@ -112,7 +112,7 @@ class Reflectors:
     near: str = attrs.field(default="", validator=near_key)
     rate: float = attrs.field(default=200.0, validator=between(1, 100_000))
     from_s: float = attrs.field(default=60.0, validator=not_negative)
-    to_s: float = attrs.field(default=70.0, validator=(positive, _bounded))
+    to_s: float = attrs.field(default=70.0, validator=(positive, after("from_s"), _bounded))
 
     def begin(self, swarm: Swarm) -> None:
         nodes = chosen(swarm, "reflectors", 0, self.count, self.near)

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import Attribute
 
+from simulations.scenario import TooMany
 from simulations.swarm import Swarm
 
 
@@ -32,9 +33,16 @@ def target_of(swarm: Swarm, near: str) -> int:
 
 def chosen(swarm: Swarm, name: str, fraction: float, count: int | None, near: str) -> list[int]:
     """Nodes of the population that become adversaries, ascending: `count` of them or else `fraction` of all, by chance
-    or (with `near`) those whose ids are nearest to a point. Never more than there are honest ones left."""
+    or (with `near`) those whose ids are nearest to a point. TooMany if there are not so many honest ones left."""
     left = [node for node in swarm.corruptible if node != victim(swarm)]
-    most = min(len(left), round(fraction * len(swarm)) if count is None else count)
+    most = round(fraction * len(swarm)) if count is None else count
+    if most > len(left):
+        others = f", nor the {len(swarm.adversaries)} that are adversaries already" if swarm.adversaries else ""
+        asked = f"{fraction:g} of {len(swarm)} nodes are {most}" if count is None else f"{most} nodes"
+        raise TooMany("fraction" if count is None else "count", (
+            f"{asked}, but only {len(left)} can be chosen: not the {swarm.scenario.population.bootstraps} through "
+            f"which others join, nor the last one, the victim{others}"
+        ))  # fmt: skip
     if not near:
         return sorted(swarm.rng(name).sample(left, most))
     target = target_of(swarm, near)

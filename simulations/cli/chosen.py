@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import click
 
-from p2pnode.ui.fail import fail
+from p2pnode.ui.fail import Fail, fail
+from p2pnode.ui.numbers import FiniteRange
 
 if TYPE_CHECKING:
-    from simulations.scenario import Scenario
+    from simulations.scenario import BadScenario, Scenario
     from simulations.swarm import Swarm
 
 
@@ -50,30 +51,65 @@ class Chosen:
 
         table = self.table()
         try:
-            return spec.scenario_of(table["name"], table)
+            scenario = spec.scenario_of(table["name"], table)
+            if not self._is_shorter(scenario):
+                spec.refuse_late(scenario)
         except spec.BadScenario as error:
             self._refuse(error)
+        return scenario
 
     def swarm(self) -> Swarm:
         """Ready to run."""
         from simulations.population import Codec
+        from simulations.scenario import BadScenario
         from simulations.swarm import Swarm
 
-        return Swarm(self.load(), seed=self.seed, codec=Codec(self.codec))
+        scenario = self.load()
+        try:
+            return Swarm(scenario, seed=self.seed, codec=Codec(self.codec))
+        except BadScenario as error:
+            self._refuse(error)
+
+    def _is_shorter(self, scenario: Scenario) -> bool:
+        """Whoever cuts a scenario short knows that it does not come to its end, and is told what that leaves out."""
+        from simulations import spec
+
+        return scenario.duration_s < spec.duration_of(spec.read(self.scenario)[1])
 
     def command(self, verb: str, *more: str) -> str:
         """The one command that does the same again."""
         words = ["p2pnode", "swarm", verb, self.scenario, "--seed", str(self.seed)]
         words += ["--nodes", str(self.nodes)] if self.nodes is not None else []
-        words += ["--duration", f"{self.duration:g}"] if self.duration is not None else []
+        words += ["--duration", number(self.duration)] if self.duration is not None else []
         words += ["--codec", self.codec] if self.codec != "objects" else []
         words += [word for setting in self.settings for word in ("--set", setting)]
         words += ["--app", self.app] if self.app is not None else []
         return shlex.join((*words, *more))
 
-    def _refuse(self, error: ValueError) -> NoReturn:
-        fail(f"scenario {self.scenario}: {error}", code="usage", look=f"p2pnode swarm show {self.scenario}")
+    def _refuse(self, error: BadScenario) -> NoReturn:
+        refuse(self.scenario, error)
 
+
+def refuse(name: str, error: BadScenario) -> NoReturn:
+    """End the program: what is wrong with the scenario of that name, all of it."""
+    from simulations import spec
+
+    facts = {"look": f"p2pnode swarm show {shlex.quote(name)}"} if name in spec.shipped() else {}
+    if len(error.problems) == 1:
+        fail(f"scenario {name}: {error}", code="usage", **facts)
+    told: dict[str, str] = {}
+    for path, what in error.problems:
+        told[path] = f"{told[path]}\n{what}" if path in told else what
+    raise Fail(f"scenario {name}: {len(error.problems)} things are wrong", code="usage", facts=told | facts)
+
+
+def number(value: float) -> str:
+    """As it is typed; all of its digits."""
+    return repr(int(value) if value.is_integer() else value)
+
+
+#: The bounds of duration_s in simulations.scenario, which is not imported here (`--help` is to be quick).
+DURATION = FiniteRange(0.001, 1e8)
 
 _OPTIONS = (
     click.argument("scenario"),
@@ -82,7 +118,7 @@ _OPTIONS = (
         "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed gives the same run."
     ),
     click.option(
-        "--duration", type=click.FloatRange(0, min_open=True), metavar="VIRTUAL_S", help="Virtual seconds."
+        "--duration", type=DURATION, metavar="VIRTUAL_S", help="Virtual seconds, instead of what the scenario says."
     ),
     click.option(
         "--codec",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -66,8 +68,10 @@ def model(nodes: int, adversaries: str, paths: str, lookups: int, seed: int, as_
 
 
 def _numbers(text: str, kind: Callable[[str], N], option: str) -> list[N]:
-    try:
-        return list(dict.fromkeys(kind(part) for part in text.split(",")))
-    except ValueError:
+    found: list[N] = []
+    with suppress(ValueError, OverflowError):
+        found = list(dict.fromkeys(kind(part) for part in text.split(",")))
+    if not found or not all(map(math.isfinite, found)):
         fail(f"{option} {text!r}: expected numbers with commas between them", code="usage",
              help="p2pnode swarm model --help")  # fmt: skip
+    return found

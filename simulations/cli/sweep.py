@@ -15,6 +15,7 @@ import click
 
 from p2pnode.ui.fail import Exit, fail
 from p2pnode.ui.render import print_json, say, table
+from simulations.cli.chosen import DURATION, number, refuse
 
 if TYPE_CHECKING:
     from simulations.sweep.figures import Figure, Grid
@@ -35,6 +36,7 @@ _SHOWN = 10
 @click.option("--vary", multiple=True, required=True, metavar="KEY=V,V...", help="A key and its values; repeatable.")
 @click.option("--seeds", default="1", show_default=True, metavar="SEEDS", help="As 1..5 or 1,2,9.")
 @click.option("--nodes", type=click.IntRange(2, 200_000), help="Instead of what the scenario says.")
+@click.option("--duration", type=DURATION, metavar="VIRTUAL_S", help="Virtual seconds, instead of what it says.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key for every cell.")
 @click.option(
     "--codec", type=click.Choice(["objects", "fast", "real"]), default="objects", show_default=True,
@@ -54,6 +56,7 @@ def sweep(
     vary: tuple[str, ...],
     seeds: str,
     nodes: int | None,
+    duration: float | None,
     settings: tuple[str, ...],
     codec: str,
     jobs: int | None,
@@ -72,13 +75,15 @@ def sweep(
     from simulations.sweep.results import open_results
     from simulations.sweep.run import Missing, WorkerDied, by_dask, here
 
-    fixed = (*([f"population.nodes={nodes}"] if nodes is not None else []), *settings)
+    fixed = [f"population.nodes={nodes}"] if nodes is not None else []
+    fixed += [f"duration_s={number(duration)}"] if duration is not None else []
+    fixed += settings
     folder = folder or Path(f"sweep-{Path(scenario).stem}")
     try:
         plan = plan_of(scenario, vary=vary, seeds=seeds, settings=fixed, codec=codec)
         results = open_results(folder, plan)
     except BadScenario as error:
-        fail(f"scenario {scenario}: {error}", code="usage", look=f"p2pnode swarm show {scenario}")
+        refuse(scenario, error)
     except BadSweep as error:
         fail(str(error), code="usage", help="p2pnode swarm sweep --help")
     todo = [cell for cell in plan.cells() if cell.name not in results.finished]

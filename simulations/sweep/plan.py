@@ -79,7 +79,10 @@ class Plan:
             spec.override(table, setting)
         for key, value in cell.values:
             spec.override(table, f"{key}={value}")
-        return spec.scenario_of(self.scenario, table)
+        scenario = spec.scenario_of(self.scenario, table)
+        if scenario.duration_s >= spec.duration_of(self.table):  # else whoever made it shorter knows
+            spec.refuse_late(scenario)
+        return scenario
 
     def command(self, cell: Cell) -> str:
         """The one command that repeats a cell."""

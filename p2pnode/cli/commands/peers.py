@@ -11,6 +11,7 @@ from p2pnode.cli import arguments
 from p2pnode.cli.hints import how_to_join
 from p2pnode.cli.session import Session, examples, json_option, pass_session
 from p2pnode.ui.fail import Exit, Fail, fail
+from p2pnode.ui.numbers import FiniteRange
 from p2pnode.ui.render import duration, milliseconds, print_fields, print_json, print_table, say, short_id
 
 
@@ -106,7 +107,7 @@ def _having(prefix: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @peers.command(epilog=examples("p2pnode peers ping n7xk", "p2pnode peers ping 192.0.2.7:4433 --count 10 --json"))
 @click.argument("peer", metavar="ID|ADDRESS")
 @click.option("--count", default=3, show_default=True, type=click.IntRange(1, 100_000), help="How many.")
-@click.option("--interval", default=0.2, show_default=True, type=click.FloatRange(0, 3600), help="Seconds between.")
+@click.option("--interval", default=0.2, show_default=True, type=FiniteRange(0, 3600), help="Seconds between.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a ping and line.")
 @pass_session
 def ping(session: Session, peer: str, count: int, interval: float, as_json: bool) -> int:

@@ -9,6 +9,7 @@ import click
 
 from p2pnode.cli.session import examples, json_option
 from p2pnode.ui.fail import Exit
+from p2pnode.ui.numbers import FiniteRange
 from p2pnode.ui.render import counted, print_fields, print_json, say
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SECOND = 1_000_000_000
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--to", type=click.FloatRange(0, 1e9), metavar="SECONDS", help="Stop so long after the first input.")
+@click.option("--to", type=FiniteRange(0, 1e9), metavar="SECONDS", help="Stop so long after the first input.")
 @click.option("--to-input", type=click.IntRange(1), metavar="N", help="Stop after this input; the first is 1.")
 @json_option
 def replay(file: Path, to: float | None, to_input: int | None, as_json: bool) -> int:
