@@ -93,7 +93,7 @@ class Opener:
         nothing after it. `into` has room for MAX_PLAIN bytes beyond `most`.
         """
         used, size, cipher = 0, len(wire), self._cipher
-        while at < most and size - used > LENGTH:
+        while at < most and size - used >= LENGTH:
             sealed = wire[used] << 8 | wire[used + 1]
             if sealed <= TAG:  # an empty one would cost its receiver work, and nobody sends it
                 return used, at, True
