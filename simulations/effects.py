@@ -55,6 +55,8 @@ class Effects:
                     engine.commands_ended += 1
                     on_result(outcome)
             case Report(event):
+                if engine.inputs is not None:
+                    engine.inputs.report(now_ns, host.index, event)
                 if self._on_report is not None:
                     self._on_report(host.index, now_ns, event)
             case Commit(effect_id):

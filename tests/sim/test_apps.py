@@ -43,6 +43,37 @@ def test_a_run_with_applications_is_the_same_at_every_run() -> None:
     assert first.measures == second.measures
 
 
+class Whimsical(App):
+    """Does something with a word that each run may choose differently, as by the order of a set."""
+
+    name = "whimsical"
+
+    def __init__(self, where: str, word: str) -> None:
+        self.operations = {"choose": lambda: word}
+        self._where = where
+        self._word = word
+
+    async def run(self, ctx: AppContext) -> None:
+        await ctx.sleep(10 * SECOND)
+        match self._where:
+            case "event":
+                ctx.emit("chose", word=self._word)
+            case "done":
+                await ctx.operate("choose")
+            case "body":
+                await ctx.put(self._word.encode())
+
+
+@pytest.mark.parametrize("where", ["event", "done", "body"])
+def test_whatever_an_application_chooses_moves_the_trace(where: str) -> None:
+    quiet = scenario(population=Population(nodes=4, arrive_s=2), workload=(), duration_s=15)
+    traces = [
+        Swarm(quiet, seed=1, apps=lambda node, word=word: [Whimsical(where, word)]).run().trace_hash  # type: ignore[misc]
+        for word in ("alpha", "bravo", "alpha")
+    ]
+    assert traces[0] == traces[2] != traces[1]
+
+
 def test_who_is_cut_off_is_measured() -> None:
     end = Swarm(scenario(timeline=(Partition(at_s=18, shares=(0.5,)),)), seed=1).run()
     assert end.measures["chat.said_success"] < 0.6
