@@ -15,9 +15,9 @@ nor thread: time, chance, storage and tasks come from the context.
                 ctx.emit("said", author=author, text=said.text)
 
 How it ends: when `run` returns (if nothing is served and no command declared, else with the peer), when the peer does,
-or when `run` or a task that it spawned raises: then all of the application is cancelled, "failed" is reported, and the
-peer and the other applications live on. What a handler of requests or of a command raises is answered and reported, and
-ends nothing.
+or when `run` or a task that it spawned raises: then all of the application is cancelled, "failed" is reported, with
+the line, and the peer and the other applications live on. What a handler of requests or of a command raises is answered
+and reported, and ends nothing.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import attrs
 from overlay.app import App, check_apps, work_of
 from overlay.errors import LocalError
 from overlay.events import AppEvent, Event
+from overlay.runtime.ports import SECOND
 from simulations.plugins import UnknownPlugin, load
 
 #: Entry points of applications, as of `p2pnode run --app`.
@@ -68,6 +69,54 @@ class SwarmApps:
             self._by_node[node, name] = operation
             self.operations.setdefault(name, lambda node, *args, name=name: self._by_node[node, name](*args))
         return apps
+
+
+@attrs.define(slots=True)
+class AppError:
+    """The first of its sort in a run."""
+
+    app: str
+    #: "failed": it ended; "command failed", "request failed": it lives on.
+    event: str
+    node: int
+    at_s: float
+    error: str
+    #: Line of the application, as `chat.py:12 in Chat.run`.
+    where: str
+    #: All of this sort.
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.app} {self.event}: {self.error}" + (f" ({self.where})" if self.where else "")
+
+
+#: How an application says that something of it went wrong (overlay.apps).
+FAILED = "failed"
+_WRONG = (FAILED, "command failed", "request failed")
+
+
+@attrs.define(slots=True, eq=False)
+class AppErrors:
+    """A watcher that remembers the first error of each sort of each application. Others emit what they like under these
+    names; only what has a text of an error is one."""
+
+    _first: dict[tuple[str, str], AppError] = attrs.Factory(dict)
+
+    def watch(self, node: int, at_ns: int, event: Event) -> None:
+        if not isinstance(event, AppEvent) or event.name not in _WRONG:
+            return
+        fields = dict(event.fields)
+        known = self._first.get((event.app, event.name))
+        if known is not None:
+            known.count += 1
+        elif isinstance(error := fields.get("error"), str):
+            where = str(fields.get("where", ""))
+            self._first[event.app, event.name] = AppError(
+                event.app, event.name, node, at_ns / SECOND, error, where
+            )  # fmt: skip
+
+    def found(self) -> tuple[AppError, ...]:
+        return tuple(self._first.values())
 
 
 def count_events(count: Callable[[str], object]) -> Callable[[int, int, Event], None]:

@@ -23,6 +23,7 @@ class BadScenario(ValueError):
     def __init__(self, path: str, what: str, *more: tuple[str, str]) -> None:
         #: (path, what), at least one.
         self.problems = ((path, what), *more)
+        self.path = path
         super().__init__("; ".join(f"{path}: {what}" if path else what for path, what in self.problems))
 
 
@@ -98,6 +99,8 @@ ADVERSARIES: Registry[Part] = Registry(
         "replayers": "simulations.adversaries.replay:Replayers",
         "forgers": "simulations.adversaries.forgers:Forgers",
         "equivocators": "simulations.adversaries.equivocators:Equivocators",
+        "mute-members": "simulations.adversaries.gossipers:MuteMembers",
+        "spam-publishers": "simulations.adversaries.gossipers:SpamPublishers",
         "flooders": "simulations.adversaries.flood:Flooders",
         "reflectors": "simulations.adversaries.flood:Reflectors",
     },

@@ -13,7 +13,7 @@ from overlay.events import Event
 from overlay.identity.network import Network as Realm
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import MS, SECOND, Core, Entropy, Ok, Outcome, Storage
-from simulations.apps import SwarmApps, count_events, factory
+from simulations.apps import AppError, AppErrors, SwarmApps, count_events, factory
 from simulations.engine import Engine, OnReport
 from simulations.host import MakePeer, seed_of
 from simulations.invariants import MAX_BROKEN, Broken, Invariant, checked
@@ -65,6 +65,8 @@ class RunEnd:
     interrupted: bool = False
     #: What the scenario has and this run came to no more: it was made shorter, or stopped.
     not_run: tuple[str, ...] = ()
+    #: The first error of each sort of each application.
+    app_errors: tuple[AppError, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -98,7 +100,9 @@ class Swarm:
             self._make_peer, seed=seed, network=self.network, on_report=self._on_report, traced=True,
             functions=running.functions, operations=running.operations,
         )  # fmt: skip
-        self.watchers: list[OnReport] = [count_events(self.measures.count)]
+        #: What went wrong in applications.
+        self.app_errors = AppErrors()
+        self.watchers: list[OnReport] = [count_events(self.measures.count), self.app_errors.watch]
         self.watchers += [on_report] if on_report is not None else []
         #: Called every `sample_s`: who adds one measures something over time (simulations.samples).
         self.samplers: list[Sampler] = list(SAMPLERS)
@@ -257,6 +261,7 @@ class Swarm:
             self.engine.events, self.engine.requests, self.engine.trace(), judge(self.scenario.claims, figures),
             tuple(self.broken), figures, interrupted,
             tuple(part.what for part in late(self.scenario, self.now_s if interrupted else self.scenario.duration_s)),
+            self.app_errors.found(),
         )  # fmt: skip
 
     def run_until(self, time_ns: int, on_progress: Callable[[float], object] | None = None) -> None:

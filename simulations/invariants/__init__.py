@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from simulations.invariants.apps import AppsRun
 from simulations.invariants.base import MAX_BROKEN, Broken, Invariant
 from simulations.invariants.bounds import MemoryBounded
 from simulations.invariants.closest import LookupsExact
@@ -26,6 +27,7 @@ INVARIANTS: dict[str, Callable[[Swarm], Invariant]] = {
     invariant.name: invariant
     for invariant in (
         LookupsEnd, LookupsExact, MemoryBounded, NothingForeign, ValuesFound, DiskKeepsSeqs, Conserved, TimeGoesOn,
+        AppsRun,
     )
 }  # fmt: skip
 

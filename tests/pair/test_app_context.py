@@ -452,7 +452,10 @@ def test_a_task_that_fails_ends_its_application_alone() -> None:
             ctx.emit("cancelled")
 
     link = pair(apps_a=[Does(spawns), Provider(obeys)])
-    assert events(link) == [("cancelled", {}), ("failed", {"error": "ValueError: on purpose"})]
+    failure = events(link)[-1][1]
+    assert str(failure["where"]).endswith(" in fails")
+    assert failure["error"] == "ValueError: on purpose"
+    assert events(link) == [("cancelled", {}), ("failed", failure)]
     assert [one["name"] for one in link.command("a", "apps")] == ["provider"]
 
 

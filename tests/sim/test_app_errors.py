@@ -1,0 +1,66 @@
+"""An application that fails in a swarm: who, where and when, and that the run failed with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from overlay import App, AppContext
+from overlay.runtime.ports import SECOND
+from simulations.scenario import Population, Scenario
+from simulations.swarm import Swarm
+
+
+class Fragile(App):
+    """Ends by an exception at every node, in a task of its own."""
+
+    name = "fragile"
+
+    async def run(self, ctx: AppContext) -> None:
+        ctx.command("fail", self._fail)
+        await ctx.sleep(5 * SECOND)
+        await self._break(ctx)
+
+    async def _fail(self, args: dict[str, Any]) -> int:
+        return 1 // int(args.get("by", 0))
+
+    async def _break(self, ctx: AppContext) -> None:
+        async def inner() -> None:
+            raise LookupError("no bread")
+
+        ctx.spawn(inner())
+        await ctx.sleep(SECOND)
+
+
+def fragile(**changes: Any) -> Swarm:
+    population = Population(nodes=4, arrive_s=1)
+    made = Scenario(name="test", population=population, duration_s=10, **changes)
+    return Swarm(made, seed=1, apps=lambda node: [Fragile()])
+
+
+def test_an_application_that_fails_breaks_the_run_and_says_where() -> None:
+    end = fragile().run()
+    [broken] = end.broken
+    assert (broken.invariant, broken.node) == ("apps-run", 0)
+    assert broken.at_s == pytest.approx(5, abs=0.1)
+    assert broken.what.startswith("application fragile failed: LookupError: no bread (test_app_errors.py:")
+    assert broken.what.endswith(" in Fragile._break.<locals>.inner)")
+    [error] = end.app_errors
+    assert (error.event, error.node, error.count) == ("failed", 0, 4)
+    assert not end.ok
+
+
+def test_who_expects_applications_to_fail_leaves_the_invariant_out() -> None:
+    end = fragile(without=("apps-run",)).run()
+    assert end.ok
+    assert [error.error for error in end.app_errors] == ["LookupError: no bread"]
+
+
+def test_a_command_that_fails_is_told_with_its_line_and_breaks_nothing() -> None:
+    swarm = fragile(without=("apps-run",))
+    swarm.at(3, lambda: swarm.ask(1, "app", {"app": "fragile", "command": "fail"}, lambda _outcome, _took: None))
+    end = swarm.run()
+    assert [error.event for error in end.app_errors] == ["command failed", "failed"]
+    assert end.app_errors[0].where.endswith(" in Fragile._fail")
+    assert end.app_errors[0].error.startswith("ZeroDivisionError")
