@@ -27,6 +27,17 @@ from overlay.runtime.ports import (
     Report,
     Result,
     SendDatagram,
+    StreamClose,
+    StreamClosed,
+    StreamData,
+    StreamEnd,
+    StreamEvent,
+    StreamGrant,
+    StreamKeys,
+    StreamOpen,
+    StreamOpened,
+    StreamSend,
+    StreamSent,
     Sync,
 )
 from overlay.wire import cbor
@@ -56,10 +67,17 @@ class Tag(enum.IntEnum):
     CANCEL = 20
     DONE = 21
     NETWORK = 22
+    #: Arguments: id, then 0 (opened), ip, port, zone, incoming; 1 (data), bytes; 2 (sent), n; 3 (closed), reason.
+    STREAM = 23
 
 
+#: What happened to a stream, in items.
+_OPENED, _DATA, _SENT, _CLOSED = range(4)
 #: Kinds of effects, in accounts.
-_EFFECTS: tuple[type[Any], ...] = (SendDatagram, Commit, Sync, Compute, Operate, Result, Report)
+_EFFECTS: tuple[type[Any], ...] = (
+    SendDatagram, Commit, Sync, Compute, Operate, Result, Report,
+    StreamOpen, StreamKeys, StreamSend, StreamGrant, StreamClose,
+)  # fmt: skip
 _NUMBERS = {effect: number for number, effect in enumerate(_EFFECTS)}
 _account = struct.Struct(">BI8s")
 ACCOUNT_BYTES = _account.size
@@ -81,7 +99,9 @@ def call_of(tag: int, args: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
                 return "handle_done", (id, outcome_of(outcome))
             case Tag.NETWORK, [*interfaces]:
                 return "handle_network", (tuple(Interface(*interface) for interface in interfaces),)
-    except (TypeError, LocalError) as error:
+            case Tag.STREAM, [int(id), *event]:
+                return "handle_stream", (_stream_event(id, event),)
+    except (TypeError, ValueError, LocalError) as error:
         raise BadMessage(f"input {tag}: {error}") from None
     raise BadMessage(f"input {tag} is none that this version knows")
 
@@ -102,6 +122,31 @@ def outcome_of(packed: list[Any]) -> Outcome:
         case [1, code, message, facts]:
             return Failed(unpack(code), unpack(message), unpack(facts))
     raise BadMessage("an outcome that no recorder writes")
+
+
+def packed_stream(event: StreamEvent) -> list[Any]:
+    match event:
+        case StreamOpened(id, peer, incoming):
+            return [id, _OPENED, peer.ip, peer.port, peer.zone, incoming]
+        case StreamData(id, data):
+            return [id, _DATA, data]
+        case StreamSent(id, n):
+            return [id, _SENT, n]
+        case StreamClosed(id, reason):
+            return [id, _CLOSED, reason.value]
+
+
+def _stream_event(id: int, event: list[Any]) -> StreamEvent:
+    match event:
+        case [0, bytes(ip), int(port), int(zone), bool(incoming)]:
+            return StreamOpened(id, Address(ip, port, zone), incoming)
+        case [1, bytes(data)]:
+            return StreamData(id, data)
+        case [2, int(n)]:
+            return StreamSent(id, n)
+        case [3, str(reason)]:
+            return StreamClosed(id, StreamEnd(reason))
+    raise BadMessage("an event of a stream that no recorder writes")
 
 
 # --- what the core did ----------------------------------------------------------------------
@@ -171,6 +216,8 @@ def input_text(tag: int, args: Sequence[Any]) -> str:
             return f"datagram of {len(data)} bytes from {Address(ip, port, zone)}"
         case Tag.COMMAND, [int(id), str(name), *_]:
             return f"command {id}, {name}"
+        case Tag.STREAM, [int(id), int(what), *_]:
+            return f"stream {id}, {('opened', 'data', 'sent', 'closed')[what]}"
         case ((Tag.CANCEL | Tag.DONE), [int(id), *_]):
             return f"{Tag(tag).name.lower()} {id}"
     return Tag(tag).name.lower()

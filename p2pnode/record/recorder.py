@@ -27,10 +27,10 @@ from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import Core, Effect, Interface, Now, Outcome, Storage
+from overlay.runtime.ports import Core, Effect, Interface, Now, Outcome, Storage, StreamCore, StreamEvent
 from overlay.wire import cbor
 from p2pnode.record import plain
-from p2pnode.record.items import Tag, accounts_of, packed_outcome
+from p2pnode.record.items import Tag, accounts_of, packed_outcome, packed_stream
 from p2pnode.record.ports import RecordedStorage, SeededEntropy
 from p2pnode.record.tape import MAX_ITEM, RecordingError, Writer
 
@@ -240,6 +240,11 @@ class RecordedCore:
     def handle_datagram(self, now: Now, source: Address, data: bytes, /) -> None:
         self._recorder.took(Tag.DATAGRAM, now, source.ip, source.port, source.zone, data)
         self._do(now, self._core.handle_datagram, source, data)
+
+    def handle_stream(self, now: Now, event: StreamEvent, /) -> None:
+        core: StreamCore = self._core  # type: ignore[assignment]  # a Peer
+        self._recorder.took(Tag.STREAM, now, *packed_stream(event))
+        self._do(now, core.handle_stream, event)
 
     def handle_timer(self, now: Now, /) -> None:
         self._recorder.took(Tag.TIMER, now)

@@ -10,7 +10,22 @@ from overlay.errors import LimitError
 from overlay.identity.network import Network
 from overlay.peer import Peer
 from overlay.runtime.address import parse_address
-from overlay.runtime.ports import SECOND, Commit, Interface, Now, Ok, Result, Sync
+from overlay.runtime.ports import (
+    SECOND,
+    Commit,
+    Interface,
+    Now,
+    Ok,
+    Result,
+    StreamClosed,
+    StreamData,
+    StreamEnd,
+    StreamOpened,
+    StreamSent,
+    Sync,
+)
+from overlay.secure.handshake import encode_preface
+from overlay.secure.noise import Suite, public_of
 from p2pnode.parts import load_apps
 from p2pnode.record.ports import MemoryStore
 from p2pnode.record.recorder import DEFAULT_LIMIT, RecordedCore, Recorder, Wanted, begin
@@ -76,6 +91,12 @@ class Recorded:
         self.command(2, "join", addresses=[{"address": str(FRIEND), "id": None}])
         self.wait(1)
         self.give("handle_datagram", FRIEND, b"\xd2\x84 no message")
+        self.give("handle_stream", StreamOpened(1, FRIEND, True))
+        self.give("handle_stream", StreamData(1, encode_preface(Suite.AESGCM)))
+        self.give("handle_stream", StreamData(1, b"\x00\x20"))
+        self.give("handle_stream", StreamData(1, public_of(bytes(32))))
+        self.give("handle_stream", StreamSent(1, 253))
+        self.give("handle_stream", StreamClosed(1, StreamEnd.RESET))
         self.give("handle_cancel", 2)
         self.command(3, "no such command", odd=(1.5, {"b": 1, "a": 2}), huge=1 << 80)
         return self

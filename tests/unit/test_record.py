@@ -39,7 +39,7 @@ def test_a_life_replays_to_the_byte(file: Path) -> None:
     verdict = replay(file)
     assert verdict.difference is None
     assert (verdict.ended, verdict.damage) == ("the node ended", None)
-    assert set(verdict.inputs) == {"start", "network", "done", "command", "timer", "datagram", "cancel"}
+    assert set(verdict.inputs) == {"start", "network", "done", "command", "timer", "datagram", "cancel", "stream"}
     assert verdict.effects > 10
     assert verdict.duration_s > 0.5
 
