@@ -197,6 +197,22 @@ async def test_small_pieces_share_a_record() -> None:
         await other.aclose()
 
 
+async def test_every_part_that_the_network_takes_is_told() -> None:
+    """Else one who reads slowly looks like one who takes nothing."""
+    async with nodes(2) as (a, b):
+        await joined(a, b, 1)
+        for rig, option in ((a, socket.SO_SNDBUF), (b, socket.SO_RCVBUF)):
+            (stream,) = rig.streams._streams.values()
+            stream.sock.setsockopt(socket.SOL_SOCKET, option, 32_768)
+        await a.do(StreamSend(2, bytes(FLOOD)))
+        told = [len(PREFACE)]
+        for _ in range(10):
+            await a.until(lambda: a.core.sent[2] > told[-1])
+            told.append(a.core.sent[2])
+            await b.do(StreamGrant(1, 1 << 16))
+        assert told[-1] < 10 * (1 << 16) + (1 << 18)
+
+
 # --- endings --------------------------------------------------------------------------------
 
 
@@ -205,8 +221,8 @@ async def test_what_was_sent_before_a_close_arrives_though_the_reader_is_slow(su
     async with nodes(2) as (a, b):
         await joined(a, b, suite)
         data = os.urandom(FLOOD)
-        events = len(a.core.events)
         await a.do(StreamSend(2, data), StreamClose(2))
+        events = len(a.core.events)
         await trio.testing.wait_all_tasks_blocked()
         assert 1 not in b.core.ended
         assert not b.core.given[1]
