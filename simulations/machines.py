@@ -27,13 +27,19 @@ class Machines:
             host.clock = Clock()
         return host.clock
 
-    def freeze(self, node: int) -> None:
-        """Stop the process (SIGSTOP): it handles nothing, datagrams wait in its socket until that is full."""
-        self._pause(node, Pause(self._engine.now_ns))
+    def freeze(self, node: int) -> Pause | None:
+        """Stop the process (SIGSTOP): it handles nothing, datagrams wait in its socket until that is full. None: it
+        does not run, or stands still already."""
+        return self._pause(node, Pause(self._engine.now_ns))
 
-    def sleep(self, node: int, *, counted: bool = False) -> None:
-        """Suspend the machine: datagrams are lost, and the monotonic clock stands still unless `counted`."""
-        self._pause(node, Pause(self._engine.now_ns, counted))
+    def sleep(self, node: int, *, counted: bool = False) -> Pause | None:
+        """Suspend the machine: datagrams are lost, and the monotonic clock stands still unless `counted`. None: as of
+        `freeze`."""
+        return self._pause(node, Pause(self._engine.now_ns, counted))
+
+    def in_pause(self, node: int, pause: Pause) -> bool:
+        """Whether it is still in this one: it may have died in it, and a later life may be in another."""
+        return self._engine.hosts[node].pause is pause
 
     def resume(self, node: int) -> None:
         """End a freeze or a sleep: what waited is handled in its order, then late timers fire."""
@@ -56,8 +62,10 @@ class Machines:
         """Let its commits and syncs fail; None: they work again."""
         self._engine.hosts[node].disk = disk
 
-    def _pause(self, node: int, pause: Pause) -> None:
+    def _pause(self, node: int, pause: Pause) -> Pause | None:
         host = self._engine.hosts[node]
-        if host.peer is not None and host.pause is None:
-            host.pause = pause
-            self._engine.changed_ns = self._engine.now_ns
+        if host.peer is None or host.pause is not None:
+            return None
+        host.pause = pause
+        self._engine.changed_ns = self._engine.now_ns
+        return pause

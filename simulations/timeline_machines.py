@@ -5,9 +5,12 @@ Nodes through which others join are spared.
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 
 from simulations.bounds import between, not_negative, one_of, positive, share
+from simulations.pause import Pause
 from simulations.swarm import Swarm
 from simulations.timeline_network import some
 from simulations.work import Disk
@@ -27,8 +30,9 @@ class Freeze:
     def _freeze(self, swarm: Swarm) -> None:
         those = some(swarm, "freeze", self.at_s, self.share)
         for node in those:
-            swarm.engine.machines.freeze(node)
-            swarm.later(self.for_s, lambda node=node: swarm.engine.machines.resume(node))  # type: ignore[misc]
+            pause = swarm.engine.machines.freeze(node)
+            if pause is not None:
+                swarm.later(self.for_s, partial(_resume, swarm, node, pause))
         swarm.mark(f"{len(those)} nodes stand still")
 
 
@@ -56,12 +60,15 @@ class Sleep:
         swarm.mark(f"{len(those)} machines go to sleep")
 
     def _one(self, swarm: Swarm, node: int) -> None:
-        if swarm.engine.awake(node):
-            swarm.engine.machines.sleep(node, counted=self.counted)
-            swarm.later(self.for_s, lambda: self._wake(swarm, node))
+        pause = swarm.engine.machines.sleep(node, counted=self.counted)
+        if pause is not None:
+            swarm.later(self.for_s, partial(_resume, swarm, node, pause, move=self.move))
 
-    def _wake(self, swarm: Swarm, node: int) -> None:
-        if self.move:
+
+def _resume(swarm: Swarm, node: int, pause: Pause, *, move: bool = False) -> None:
+    """End that pause, and no other of a later life."""
+    if swarm.engine.machines.in_pause(node, pause):
+        if move:
             swarm.move(node)
         swarm.engine.machines.resume(node)
 
@@ -75,8 +82,8 @@ class SetClock:
     #: Forward, or back if negative; each by chance between none and all of it if `spread`.
     step_s: float = 0.0
     spread: bool = False
-    #: Parts per million; a cheap quartz is off by up to 100.
-    drift_ppm: int = attrs.field(default=0, validator=between(-100_000, 100_000))
+    #: Parts per million; a cheap quartz is off by up to 100. 0 ends a drift; left out, it stays as it is.
+    drift_ppm: int | None = attrs.field(default=None, validator=between(-100_000, 100_000))
 
     def begin(self, swarm: Swarm) -> None:
         swarm.at(self.at_s, lambda: self._set(swarm))
@@ -88,7 +95,7 @@ class SetClock:
             clock = swarm.engine.machines.clock(node)
             part = swarm.rng("clock", self.at_s, node).between(0, 1000) if self.spread else 1000
             clock.skew_ms += step_ms * part // 1000
-            if self.drift_ppm:
+            if self.drift_ppm is not None:
                 clock.drift(swarm.engine.now_ns, self.drift_ppm)
         swarm.mark(f"the clocks of {len(those)} nodes are set")
 

@@ -123,6 +123,49 @@ def test_a_trouble_that_ends_leaves_nothing_behind(action: dict[str, Any]) -> No
     assert tables(world) == [11] * 12
 
 
+def test_a_pause_of_an_earlier_life_wakes_nobody() -> None:
+    """Frozen until 40 s, killed and started again meanwhile, asleep from 32 s on: it sleeps until 62 s."""
+    world = swarm(
+        timeline=[
+            {"action": "freeze", "at_s": 20.0, "share": 1.0, "for_s": 20.0},
+            {"action": "sleep", "at_s": 32.0, "share": 1.0, "for_s": 30.0, "move": True},
+        ],
+        duration_s=70.0,
+    )
+
+    def again() -> None:
+        for node in range(3, 12):
+            world.kill(node)
+            world.start(node)
+
+    world.at(25, again)
+    world.run_until(31 * SECOND)
+    assert len(world.honest()) == 12
+    before = [world.population.address(node) for node in range(12)]
+    world.run_until(60 * SECOND)
+    assert world.honest() == [0, 1, 2]
+    assert [world.population.address(node) for node in range(12)] == before
+    world.run_until(63 * SECOND)
+    assert len(world.honest()) == 12
+
+
+def test_a_drift_can_be_ended() -> None:
+    world = swarm(
+        timeline=[
+            {"action": "clock", "at_s": 10.0, "share": 1.0, "drift_ppm": 100_000},
+            {"action": "clock", "at_s": 20.0, "share": 1.0, "step_s": 1.0},
+            {"action": "clock", "at_s": 30.0, "share": 1.0, "drift_ppm": 0},
+        ],
+        duration_s=50.0,
+    )
+
+    def ahead_ms(at_s: int) -> int:
+        world.run_until(at_s * SECOND)
+        return world.engine.now_of(11).wall_ms - world.engine.now_of(0).wall_ms
+
+    assert [ahead_ms(at_s) for at_s in (9, 25, 30, 45)] == [0, 2500, 3000, 3000]
+
+
 def test_a_cut_makes_some_unheard_until_it_is_healed() -> None:
     world = swarm(
         timeline=[{"action": "cut", "at_s": 20.0, "share": 0.4}, {"action": "heal", "at_s": 40.0}], duration_s=150.0,
