@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,44 +18,91 @@ from simulations.workload import spread
 
 #: Nodes that start late are subscribed within this time.
 _LOOK_S = 2.0
+#: Pairs of message and node that are remembered, of 8 bytes: 1,000 messages to 4,000 nodes.
+_MOST_HEARD = 1 << 22
+
+
+@attrs.define(slots=True, eq=False)
+class Message:
+    """Who was to hear it, and who did."""
+
+    began_ns: int
+    #: Receiver -> its life when it was sent.
+    expected: dict[int, int]
+    #: By node, the life in which it heard it; 0: it did not.
+    heard: array[int] = attrs.Factory(lambda: array("l"))
+    #: (receiver, ns it took), until it is judged.
+    took_ns: dict[int, int] = attrs.Factory(dict)
 
 
 @attrs.define(slots=True, eq=False)
 class Deliveries:
-    """Who was to hear a message, and who did: an operation for each pair of message and receiver.
+    """Who was to hear a message, and who did: an operation for each pair of message and receiver, judged when its time
+    is over.
 
-    A receiver that dies meanwhile is not counted. A message that comes to one node again counts as `NAME_again`.
+    A receiver that dies or is restarted meanwhile is not counted. A message that comes to an honest node again in one
+    life counts as `NAME_again`, whenever that is; no application remembers what an earlier life of it heard.
     """
 
     swarm: Swarm
     name: str
     within_ns: int
-    #: Token -> (when it was sent, receiver -> its life then, None once it heard).
-    _open: dict[Any, tuple[int, dict[int, int | None]]] = attrs.Factory(dict)
+    #: In the order in which they were sent.
+    _messages: dict[str | bytes, Message] = attrs.Factory(dict)
+    _remembered: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.swarm.measures.count(f"{self.name}_again", 0)  # so that a claim finds it
 
-    def sent(self, token: Any, receivers: list[int]) -> None:
+    def sent(self, token: str | bytes, receivers: list[int]) -> None:
         engine = self.swarm.engine
-        self._open[token] = engine.now_ns, {node: engine.life(node) for node in receivers}
-        engine.call_at(engine.now_ns + self.within_ns, lambda: self._close(token))
+        message = Message(engine.now_ns, {node: engine.life(node) for node in receivers})
+        self._messages[token] = message
+        engine.call_at(engine.now_ns + self.within_ns, lambda: self._judge(message))
 
-    def heard(self, node: int, at_ns: int, token: Any) -> None:
-        began_ns, waiting = self._open.get(token, (0, {}))
-        if node not in waiting:
+    def heard(self, node: int, at_ns: int, token: object) -> None:
+        message = self._messages.get(token) if isinstance(token, str | bytes) else None
+        if message is None or node in self.swarm.adversaries:
             return
-        if waiting[node] is None:
+        if node >= len(message.heard):
+            more = len(self.swarm) - len(message.heard)
+            message.heard.extend([0] * more)
+            self._remember(more)
+        life = self.swarm.engine.life(node)
+        if message.heard[node] == life:
             self.swarm.measures.count(f"{self.name}_again")
             return
-        waiting[node] = None
-        self.swarm.measures.operation(self.name).add(began_ns, at_ns - began_ns, True)
+        message.heard[node] = life
+        if message.expected.get(node) == life:
+            message.took_ns[node] = at_ns - message.began_ns
 
-    def _close(self, token: Any) -> None:
-        began_ns, waiting = self._open.pop(token)
-        for node, life in waiting.items():
-            if life is not None and self.swarm.engine.life(node) == life:
-                self.swarm.measures.operation(self.name).add(began_ns, self.within_ns, False)
+    def _remember(self, more: int) -> None:
+        """Forget the oldest that are judged, so that a long scenario of many nodes does not fill the memory."""
+        self._remembered += more
+        while self._remembered > _MOST_HEARD and not next(iter(self._messages.values())).expected:
+            self._remembered -= len(self._messages.pop(next(iter(self._messages))).heard)
+
+    def _judge(self, message: Message) -> None:
+        operations, life = self.swarm.measures.operation(self.name), self.swarm.engine.life
+        for node, expected in message.expected.items():
+            if life(node) == expected:
+                took_ns = message.took_ns.get(node)
+                operations.add(
+                    message.began_ns, self.within_ns if took_ns is None else took_ns, took_ns is not None
+                )  # fmt: skip
+        message.expected.clear()
+        message.took_ns.clear()
+
+
+def _entries(swarm: Swarm, part: object, same: Callable[[Any], bool]) -> list[Any]:
+    """Entries of the workload that are the same in something, before this one."""
+    found: list[Any] = []
+    for entry in swarm.scenario.workload:
+        if entry is part:
+            return found
+        if type(entry) is type(part) and same(entry):
+            found.append(entry)
+    return []
 
 
 def _last_s(swarm: Swarm, to_s: float | None, within_s: float) -> float:
@@ -95,6 +144,7 @@ class Publish:
 
     def begin(self, swarm: Swarm) -> None:
         rng = swarm.rng("publish", self.topic, self.from_s)
+        entry = len(_entries(swarm, self, lambda other: other.topic == self.topic))
         deliveries = Deliveries(swarm, "delivery", round(self.within_s * SECOND))
         #: Node -> the life in which it subscribed.
         subscribed: dict[int, int] = {}
@@ -107,7 +157,7 @@ class Publish:
         swarm.every(_LOOK_S, lambda: self._subscribe(swarm, subscribed), begin_s=self.from_s)
         spread(
             swarm, self.count, self.from_s + self.settle_s, _last_s(swarm, self.to_s, self.within_s),
-            lambda number: self._one(swarm, rng, number, subscribed, deliveries),
+            lambda number: self._one(swarm, rng, entry, number, subscribed, deliveries),
         )  # fmt: skip
 
     def _subscribe(self, swarm: Swarm, subscribed: dict[int, int]) -> None:
@@ -120,13 +170,13 @@ class Publish:
             swarm.ask(node, "subscribe", {"topic": self.topic}, lambda _outcome, _took: None)
 
     def _one(
-        self, swarm: Swarm, rng: Rng, number: int, subscribed: dict[int, int], deliveries: Deliveries
+        self, swarm: Swarm, rng: Rng, entry: int, number: int, subscribed: dict[int, int], deliveries: Deliveries
     ) -> None:
         honest = swarm.honest()
         if not honest:
             return
         node, began_ns = rng.choice(honest), swarm.engine.now_ns
-        body = b"%016d" % number + bytes(self.size - 16)
+        body = b"%08d%08d" % (entry, number) + bytes(self.size - 16)
         life = swarm.engine.life
         deliveries.sent(body, [other for other in honest if other != node and subscribed.get(other) == life(other)])
 
@@ -138,7 +188,8 @@ class Publish:
 
 @attrs.frozen(slots=True, kw_only=True)
 class AppCommand:
-    """Random honest nodes get a command of an application; `{n}` in a text becomes the number of the message.
+    """Random honest nodes get a command of an application; `{n}` in a text becomes the number of the message, counted
+    through all entries for that application.
 
     With `heard`, every other honest node is expected to emit that event, with a `field` that equals the argument of
     that name. Measured: `APP.COMMAND_success`, `APP.HEARD_success` and its latencies, as for `publish`.
@@ -162,16 +213,22 @@ class AppCommand:
     def __attrs_post_init__(self) -> None:
         if self.heard and self.field not in self.args:
             raise ValueError(f"heard = {self.heard!r} is told by field {self.field!r}, which is not in args")
+        if self.heard and not (isinstance(text := self.args[self.field], str) and "{n}" in text):
+            raise ValueError(
+                f"args.{self.field} is the same in every message, so who heard which would not be known: "
+                'put {n} into it, as in "message {n}"'
+            )
 
     def begin(self, swarm: Swarm) -> None:
         rng = swarm.rng("app-command", self.app, self.command, self.from_s)
+        before = sum(entry.count for entry in _entries(swarm, self, lambda other: other.app == self.app))
         deliveries = None
         if self.heard:
             deliveries = Deliveries(swarm, f"{self.app}.{self.heard}", round(self.within_s * SECOND))
             swarm.watchers.append(partial(self._watch, deliveries))
         spread(
             swarm, self.count, self.from_s, _last_s(swarm, self.to_s, self.within_s),
-            lambda number: self._one(swarm, rng, number, deliveries),
+            lambda number: self._one(swarm, rng, before + number, deliveries),
         )  # fmt: skip
 
     def _watch(self, deliveries: Deliveries, node: int, at_ns: int, event: Event) -> None:

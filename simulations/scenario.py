@@ -176,7 +176,7 @@ class Population:
     bootstraps: int = attrs.field(default=3, validator=positive)
     #: Bits of the puzzle of this network; keys that solve it are looked for, so keep it small.
     puzzle_bits: int = attrs.field(default=0, validator=between(0, 12))
-    #: Applications that every honest node runs: `package.module:Class`, or names as of `p2pnode run --app`.
+    #: Applications that every node runs, adversaries too: `package.module:Class`, or names as of `p2pnode run --app`.
     apps: tuple[str, ...] = attrs.field(default=(), validator=loadable)
 
 

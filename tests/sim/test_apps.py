@@ -12,7 +12,7 @@ from overlay import App, AppContext
 from overlay.errors import LocalError
 from overlay.runtime.ports import SECOND, Ok
 from simulations.apps import factory
-from simulations.messages import AppCommand, Publish
+from simulations.messages import AppCommand, Deliveries, Publish
 from simulations.scenario import LinkSpec, Population, Scenario
 from simulations.spec import BadScenario, load, scenario_of
 from simulations.swarm import Swarm
@@ -85,6 +85,96 @@ def test_who_dies_is_not_expected_to_hear() -> None:
     end = Swarm(scenario(timeline=(killed,)), seed=1).run()
     assert end.measures["chat.said_success"] > 0.95
     assert end.measures["chat.said_count"] < 110
+
+
+def test_who_died_is_neither_a_success_nor_a_miss() -> None:
+    """Exactly those pairs count whose receiver lived through the time of the message."""
+    swarm = Swarm(scenario(timeline=(Kill(at_s=22.5, share=0.5),), link=LinkSpec(profile="lan")), seed=1)
+    sent: list[tuple[int, list[int]]] = []
+    swarm.ended.append(lambda asked: sent.append((asked.began_ns, [n for n in swarm.honest() if n != asked.node])))
+    figures = swarm.run().measures
+    lived = sum(len([n for n in nodes if swarm.engine.life(n) == 1]) for _, nodes in sent)
+    assert (figures["chat.said_count"], figures["chat.said_success"]) == (lived, 1)
+
+
+class TestDeliveries:
+    """Without a run: who hears what when."""
+
+    @pytest.fixture
+    def swarm(self) -> Swarm:
+        swarm = Swarm(scenario(population=Population(nodes=4, arrive_s=0), workload=()), seed=1)
+        swarm.run_until(SECOND)
+        return swarm
+
+    def test_a_repetition_is_told_to_the_end_of_the_run(self, swarm: Swarm) -> None:
+        deliveries = Deliveries(swarm, "x", SECOND)
+        deliveries.sent("one", [1, 2])
+        for node in (0, 1):
+            deliveries.heard(node, 2 * SECOND, "one")
+        assert swarm.measures.counts["x_again"] == 0
+        deliveries.heard(0, 2 * SECOND, "one")  # its author, of whom nothing was expected
+        swarm.run_until(30 * SECOND)
+        operations = swarm.measures.operation("x")
+        assert (list(operations.ok), list(operations.took_ns)) == ([True, False], [SECOND, SECOND])
+        deliveries.heard(1, 30 * SECOND, "one")
+        deliveries.heard(2, 30 * SECOND, "one")  # late, and the first time
+        assert swarm.measures.counts["x_again"] == 2
+        deliveries.heard(2, 30 * SECOND, "one")
+        assert swarm.measures.counts["x_again"] == 3
+        assert len(operations) == 2
+
+    def test_a_new_life_remembers_nothing(self, swarm: Swarm) -> None:
+        deliveries = Deliveries(swarm, "x", SECOND)
+        deliveries.sent("one", [1, 2])
+        deliveries.heard(1, SECOND, "one")
+        swarm.engine.restart(1)
+        deliveries.heard(1, SECOND, "one")
+        swarm.run_until(3 * SECOND)
+        assert list(swarm.measures.operation("x").ok) == [False], "node 1 did not live through it"
+        assert swarm.measures.counts["x_again"] == 0
+
+    def test_neither_adversaries_nor_foreign_words_count(self, swarm: Swarm) -> None:
+        deliveries = Deliveries(swarm, "x", SECOND)
+        deliveries.sent("one", [1])
+        swarm.adversaries[3] = "x"
+        tokens: tuple[object, ...] = ("two", 7, None, [], {})
+        for token in tokens:
+            deliveries.heard(1, SECOND, token)
+        for _ in range(2):
+            deliveries.heard(3, SECOND, "one")
+        assert swarm.measures.counts["x_again"] == 0
+
+    def test_what_is_remembered_is_bounded(self, swarm: Swarm, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("simulations.messages._MOST_HEARD", 12)
+        deliveries = Deliveries(swarm, "x", SECOND)
+        for n in range(10):
+            deliveries.sent(f"{n}", [1])
+            deliveries.heard(1, swarm.engine.now_ns, f"{n}")
+            swarm.run_until((3 + 2 * n) * SECOND)
+        assert len(deliveries._messages) == 3
+        assert list(swarm.measures.operation("x").ok) == [True] * 10
+
+
+def test_two_entries_on_one_topic_are_told_apart() -> None:
+    news = [Publish(count=5, from_s=5, settle_s=from_s, within_s=5) for from_s in (10, 10.5)]
+    end = Swarm(scenario(population=Population(nodes=6, arrive_s=2), workload=tuple(news)), seed=1).run()
+    figures = end.measures
+    assert (figures["publish_count"], figures["delivery_count"], figures["delivery_again"]) == (10, 50, 0)
+    assert figures["delivery_success"] == 1
+
+
+def test_two_entries_for_one_application_are_told_apart() -> None:
+    says = (attrs.evolve(SAY, count=5), attrs.evolve(SAY, count=4, from_s=20.5))
+    figures = Swarm(scenario(workload=says), seed=1).run().measures
+    assert (figures["chat.say_count"], figures["chat.said_count"], figures["chat.said_again"]) == (9, 99, 0)
+    assert figures["chat.said_success"] == 1
+
+
+@pytest.mark.parametrize("text", ["hello", 7])
+def test_messages_must_differ(text: object) -> None:
+    table = {"kind": "app-command", "app": "chat", "command": "say", "heard": "said", "args": {"text": text}}
+    with pytest.raises(BadScenario, match=r"workload\[0\]: args.text is the same in every message"):
+        scenario_of("test", {"workload": [table]})
 
 
 def test_messages_of_a_topic_are_measured_without_an_application() -> None:
