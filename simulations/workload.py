@@ -25,7 +25,8 @@ def spread(swarm: Swarm, count: int, from_s: float, to_s: float | None, fn: Call
 
 @attrs.frozen(slots=True, kw_only=True)
 class Lookups:
-    """Random honest nodes look for random keys. Success: the closest honest node that lives was found."""
+    """Random honest nodes look for random keys. Success: the closest honest node that lives was found. Where no node
+    but the one that looks can be reached by strangers, it asks nothing, and `lookup_nobody_to_find` counts that."""
 
     count: int = attrs.field(default=1000, validator=positive)
     paths: int = attrs.field(default=4, validator=between(1, 8))
@@ -43,7 +44,10 @@ class Lookups:
         node = rng.choice(honest)
         began_ns = swarm.engine.now_ns
         number = int.from_bytes(target, "big")
-        nearest = min((i for i in swarm.servers() if i != node), key=lambda i: swarm.number(i) ^ number)
+        nearest = min((i for i in swarm.servers() if i != node), key=lambda i: swarm.number(i) ^ number, default=None)
+        if nearest is None:
+            swarm.measures.count("lookup_nobody_to_find")
+            return
 
         def ended(outcome: Outcome, took_ns: int) -> None:
             operations = swarm.measures.operation("lookup")

@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 import pytest
 
-from overlay.runtime.ports import SECOND
+from overlay.runtime.ports import SECOND, Ok
 from simulations.spec import BadScenario, load, scenario_of, shipped
-from simulations.swarm import RunEnd, Swarm
+from simulations.swarm import Asked, RunEnd, Swarm
 
 GETS = {"kind": "put-get", "values": 10, "gets": 30, "from_s": 20}
 
@@ -112,6 +112,57 @@ def test_colluding_routers_do_not_lead_eight_paths_astray(names: str) -> None:
     measures = ran(liars, nodes=40, duration_s=20, workload=[lookups]).measures
     assert measures["named_astray"] > 50
     assert measures["lookup_success"] >= 0.9
+
+
+# --- what the headline figure says ---
+
+
+def _brute_force(swarm: Swarm, found: list[bool]) -> None:
+    """Appends of every lookup whether the nearest honest node, of those that run when it begins, is in its answer, or
+    has died since."""
+    begun: dict[str, int] = {}
+    ask = swarm.ask
+
+    def asked(node: int, name: str, args: dict[str, Any], on_end: Any) -> None:
+        others = [i for i in range(len(swarm)) if i != node and i not in swarm.adversaries and swarm.engine.awake(i)]
+        begun[args["key"]] = sorted(others, key=lambda i: swarm.number(i) ^ int(args["key"], 16))[0]
+        ask(node, name, args, on_end)
+
+    def ended(one: Asked) -> None:
+        nearest = begun[one.args["key"]]
+        answer = one.outcome.value["closest"] if isinstance(one.outcome, Ok) else []
+        found.append(swarm.id_text(nearest) in answer or (bool(answer) and not swarm.engine.alive(nearest)))
+
+    swarm.ask = asked  # type: ignore[method-assign]
+    swarm.ended.append(ended)
+
+
+@pytest.mark.parametrize(
+    ("world", "least", "most"),
+    [
+        ({"timeline": [{"action": "partition", "at_s": 10, "shares": [0.5]}]}, 0.3, 0.7),
+        ({"link": {"loss": 1.0}}, 0, 0),
+        ({}, 1, 1),
+    ],
+    ids=["cut in two", "nobody is heard", "well"],
+)
+def test_lookups_that_miss_are_counted_as_such(world: dict[str, Any], least: float, most: float) -> None:
+    lookups = {"kind": "lookup", "count": 50, "paths": 1, "from_s": 10.5}
+    swarm, found = swarm_of(nodes=24, duration_s=15, workload=[lookups], **world), list[bool]()
+    _brute_force(swarm, found)
+    measures = swarm.run().measures
+    assert measures["lookup_count"] == len(found)
+    assert measures["lookup_success"] == pytest.approx(sum(found) / len(found), abs=1e-6)
+    assert least <= measures["lookup_success"] <= most
+
+
+def test_a_node_that_can_find_nobody_asks_nothing() -> None:
+    """All but the one through which they join are behind NATs, and no lookup is to find those."""
+    population = {"nodes": 4, "arrive_s": 2, "bootstraps": 1, "nat": {"symmetric": 1.0}}
+    lookups = {"kind": "lookup", "count": 20, "from_s": 10}
+    measures = swarm_of(population=population, duration_s=20, workload=[lookups]).run().measures
+    assert measures["lookup_nobody_to_find"] > 0
+    assert measures["lookup_count"] + measures["lookup_nobody_to_find"] == 20
 
 
 def test_eclipse_owns_the_neighbours_of_its_victim_and_not_its_lookups() -> None:
