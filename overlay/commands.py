@@ -223,10 +223,9 @@ async def _subscribe(peer: Peer, args: Args) -> Any:
     topic = arg(args, "topic", str)
     if not optional(args, "hold", bool):
         if topic not in peer.held:
-            # Nobody reads it: the events tell.
-            peer.held[topic] = peer.gossip.subscribe(topic, buffer=1)
+            peer.held[topic] = peer.gossip.subscribe(topic, buffer=1, unread=True)
         return {"topic": topic}
-    subscription = peer.gossip.subscribe(topic, buffer=1)
+    subscription = peer.gossip.subscribe(topic, buffer=1, unread=True)
     try:
         await peer.loop.future()
     finally:

@@ -55,8 +55,9 @@ class Gossip:
         self._upkeep = MeshUpkeep(self.state, self._exchange)
         self.state.endpoint.serve(Kind.GOSSIP, self._on_gossip)
 
-    def subscribe(self, topic: str, *, buffer: int = SUBSCRIPTION_BUFFER) -> Subscription:
-        """Every message of a topic from now on, once each, those of this peer too. `buffer`: how many may wait.
+    def subscribe(self, topic: str, *, buffer: int = SUBSCRIPTION_BUFFER, unread: bool = False) -> Subscription:
+        """Every message of a topic from now on, once each, those of this peer too. `buffer`: how many may wait; none of
+        one that is `unread`, whose messages are reported as GossipDelivered and nothing more.
 
         Raises LocalError for a name that is none, LimitError at MAX_TOPICS or MAX_SUBSCRIPTIONS.
         """
@@ -65,7 +66,7 @@ class Gossip:
         if sum(len(one.subscriptions) for one in self.state.topics.values()) >= MAX_SUBSCRIPTIONS:
             raise LimitError(f"{MAX_SUBSCRIPTIONS} subscriptions are open already; close some")
         found = self._open(topic)
-        subscription = Subscription(topic, Queue(self.state.loop, buffer), self._closed)
+        subscription = Subscription(topic, Queue(self.state.loop, buffer), self._closed, unread=unread)
         found.subscriptions.append(subscription)
         if len(found.subscriptions) == 1:
             self._upkeep.start(found)

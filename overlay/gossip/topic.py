@@ -34,6 +34,8 @@ class Subscription:
     _on_close: Callable[[Subscription], object]
     dropped: int = 0
     closed: bool = False
+    #: Nobody iterates: the topic is subscribed, and whoever wants its messages has them from the events.
+    unread: bool = False
 
     def __aiter__(self) -> Subscription:
         return self
@@ -49,7 +51,7 @@ class Subscription:
         return len(self._queue)
 
     def deliver(self, message: Delivered) -> None:
-        if self.closed:
+        if self.closed or self.unread:
             return
         if len(self._queue) >= self._queue.capacity:
             self._queue.get_nowait()

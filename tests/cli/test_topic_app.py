@@ -60,6 +60,8 @@ def test_who_publishes_to_nobody_is_told(run: Run, node: FakeNode) -> None:
     node.receivers = 0
     ran = run("topic", "pub", "news", "x")
     assert (ran.code, "nobody is known who subscribes" in ran.err) == (0, True)
+    assert ran.err.endswith("p2pnode topic sub news\n")  # to be pasted
+    assert run("topic", "pub", "tea time", "x").err.endswith("p2pnode topic sub 'tea time'\n")
 
 
 @pytest.mark.parametrize(
@@ -141,3 +143,10 @@ def test_without_a_name_all_events_are_printed(
     publish = lambda: post(node, home, "/v1/topics/publish", {"topic": "news", "body": "hello"})  # noqa: E731
     ran = while_it_listens("app", "events", "--count", "1", then=publish)
     assert ran.out == f"gossip_delivered  topic=news author={OTHERS[0]} seq=7 body=hello\n"
+
+
+def test_events_of_an_application_that_does_not_run_are_not_waited_for(run: Run, node: FakeNode) -> None:
+    ran = run("app", "events", "nope")
+    assert ran.code == 4
+    assert "no application 'nope' runs here" in ran.err
+    assert "chat" in ran.err

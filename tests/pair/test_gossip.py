@@ -267,6 +267,19 @@ def test_a_held_subscription_ends_with_its_caller() -> None:
     assert link.fails("b", "unsubscribe", {"topic": "chat"}).code == "not_found"
 
 
+def test_a_subscription_that_nobody_reads_drops_nothing() -> None:
+    """Its messages are events, and `p2pnode topic sub` prints them all: "dropped" would be a lie."""
+    link = subscribed()
+    link.ask("b", "subscribe", {"topic": "chat", "hold": True})
+    for number in range(5):
+        link.command("a", "publish", {"topic": "chat", "body": b"message %d" % number})
+    link.settle(2)
+    assert len(bodies(link, "b")) == 5
+    for peer in ("a", "b"):
+        [topic] = link.command(peer, "topics")
+        assert (topic["seen"], topic["dropped"]) == (5, 0)
+
+
 def test_subscribe_and_unsubscribe_by_command() -> None:
     link = subscribed()
     link.command("b", "subscribe", {"topic": "chat"})  # again: as if once

@@ -63,6 +63,14 @@ def _pair(text: str) -> tuple[str, Any]:
         return key, value
 
 
+def _expect(session: Session, name: str) -> None:
+    """One that does not run, or has ended, emits nothing: whoever listens to it would wait for ever."""
+    running = [found["name"] for found in session.node().call("GET", "/v1/apps")["apps"]]
+    if name not in running:
+        fail(f"no application {name!r} runs here", code="not_found", there_are=", ".join(running) or "none",
+             look=session.command("app list"))  # fmt: skip
+
+
 @app.command(epilog=examples("p2pnode app events", "p2pnode app events chat --count 1 --json | jq -r .fields.text"))
 @click.argument("name", metavar="APPLICATION", required=False)
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after so many events.")
@@ -71,6 +79,8 @@ def _pair(text: str) -> tuple[str, Any]:
 def events(session: Session, name: str | None, count: int | None, as_json: bool) -> None:
     """Print what an application emits as it comes, until Ctrl-C; without a name, all events of the node."""
     query = {} if name is None else {"app": name}
+    if name is not None:
+        _expect(session, name)
     for event in listen(session, query, count, f"listening to {name or 'all events'}"):
         if as_json:
             print_json(event)

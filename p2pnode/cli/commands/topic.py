@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -39,7 +40,7 @@ def pub(session: Session, name: str, text: str, as_json: bool) -> None:
     elif answer["peers"]:
         say(f"sent to {counted(answer['peers'], 'peer')}, which pass it on")
     else:
-        say("nobody is known who subscribes this topic; on another node:   p2pnode topic sub TOPIC")
+        say(f"nobody is known who subscribes this topic; on another node:   p2pnode topic sub {shlex.quote(name)}")
 
 
 @topic.command(epilog=examples("p2pnode topic sub news", "p2pnode topic sub news --count 1 --json | jq -r .body"))
