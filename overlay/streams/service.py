@@ -26,6 +26,7 @@ from overlay.runtime.ports import (
     StreamClosed,
     StreamData,
     StreamEffect,
+    StreamEnd,
     StreamEvent,
     StreamOpen,
     StreamOpened,
@@ -300,6 +301,8 @@ def _explained(error: BaseException, address: Address) -> BaseException:
     match error:
         case StreamEnded(end=End.DONE | End.NO_SUCH_PROTOCOL | End.BUSY | End.REFUSED):
             return Refused(f"{address} does not take this stream: {error}")
+        case StreamEnded(end=StreamEnd.CLOSED):
+            return Refused(f"{address} closed the stream when it knew who we are: are both clocks right?")
         case StreamEnded():
             return RemoteError(f"the stream with {address} broke off: {error}")
         case TimedOut():

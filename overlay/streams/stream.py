@@ -29,11 +29,14 @@ from overlay.runtime.future import Future
 from overlay.runtime.loop import Loop, Timer
 from overlay.runtime.ports import SECOND, StreamEnd
 from overlay.secure.handshake import Secured
+from overlay.secure.noise import MAX_MESSAGE
 from overlay.streams.frames import HEAD_BYTES, Bytes, End, FrameReader, Kind, decode_end, encode_end, encode_frame
 from overlay.streams.pipe import Pipe
 
 _PING = encode_frame(Kind.PING, b"")
 _PONG = encode_frame(Kind.PONG, b"")
+#: A shell may hold back a whole record for which too little is granted.
+_RECORD = MAX_MESSAGE
 
 
 class StreamEnded(OverlayError):
@@ -139,8 +142,7 @@ class Stream:
         self._blocked = self._pipe.unsent >= UNSENT_HIGH
 
     async def receive(self) -> bytes:
-        """The next message. StreamEnded once all that came before the end was given, or at once if this side ended
-        it."""
+        """The next message. StreamEnded once all that came before the end was given; at once after `close`."""
         while not self._queue:
             if self._ended is not None:
                 raise self._ended
@@ -156,8 +158,9 @@ class Stream:
         return message
 
     def close(self, reason: str = "") -> None:
-        """This side has said all; what was sent still arrives. Any number of times."""
+        """This side has said all, and reads no more; what was sent still arrives. Any number of times."""
         self.finish(End.DONE, reason)
+        self._queue.clear()
 
     @property
     def ended(self) -> StreamEnded | None:
@@ -181,17 +184,17 @@ class Stream:
     # --- for Streams ------------------------------------------------------------------------
 
     def finish(self, end: End, text: str) -> None:
-        """End it from this side; what was not read is dropped."""
+        """End it from this side; what came before may still be received."""
         if self._ended is None:
             self._over(StreamEnded(text or "this side has closed the stream", end=end, here=True))
         if not self._pipe.over:
             self._pipe.send(encode_frame(Kind.END, encode_end(end, text)))
             self._pipe.close()
-        self._queue.clear()
 
     def agreed(self, protocol: str) -> None:
         """Both sides know what is spoken: now there may be more to read than a name."""
         self.protocol = protocol
+        self.sent = self.received = 0  # the name was none of the application's
         self._window = FIRST_WINDOW
         self._grant()
 
@@ -283,6 +286,8 @@ class Stream:
         if pipe.unsent and now_ns - pipe.taken_ns >= STALLED_S * SECOND:
             return self.finish(End.STALLED, f"nothing was taken for {STALLED_S} s")
         next_ns = now_ns + PROBE_S * SECOND
+        if self._unread and pipe.granted < _RECORD:
+            self._heard_ns = now_ns  # it cannot be heard: our application has not read what it said
         ask_ns = self._heard_ns + KEEP_ALIVE_S * SECOND
         if now_ns >= ask_ns:
             if self._probes == MAX_PROBES:

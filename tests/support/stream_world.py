@@ -47,6 +47,8 @@ class StreamsOnly:
     loop: Loop = attrs.Factory(Loop)
     taken: list[Stream] = attrs.Factory(list)
     counters: dict[str, int] = attrs.Factory(dict)
+    #: Its process stands still, while its machine goes on taking bytes.
+    frozen: bool = False
     streams: Streams = attrs.field(init=False)
     entropy: Entropy = attrs.field(init=False)
     _out: list[Effect] = attrs.Factory(list)
@@ -92,7 +94,7 @@ class StreamsOnly:
     def handle_network(self, now: Now, interfaces: tuple[Interface, ...]) -> None: ...
 
     def next_deadline(self) -> int | None:
-        return self.loop.next_deadline()
+        return None if self.frozen else self.loop.next_deadline()
 
     def outbox(self) -> list[Effect]:
         out = self._out[:]
@@ -100,6 +102,8 @@ class StreamsOnly:
         return out
 
     def _run(self, now: Now, what: Callable[[], object]) -> None:
+        if self.frozen:
+            return
         self.loop.run(now)
         what()
         self.loop.drain()
