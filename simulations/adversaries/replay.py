@@ -8,19 +8,24 @@ from collections.abc import Callable
 import attrs
 
 from overlay.runtime.address import Address
+from overlay.runtime.chance import Rng
 from simulations.adversaries.positions import chosen, from_then, near_key
 from simulations.adversaries.survey import survey_at_end
 from simulations.bounds import between, not_negative, one_of, positive, share
 from simulations.swarm import Swarm
 
-#: Datagrams of others that a replayer keeps, the newest.
+#: Datagrams of others that a replayer keeps: the newest, and as many of all that it ever heard.
 _KEPT = 500
+#: (sender, whom it was for, bytes).
+_Datagram = tuple[int, Address, bytes]
 
 
 @attrs.frozen(slots=True, kw_only=True)
 class Replayers:
     """They record datagrams of others and send them again (Syverson, A Taxonomy of Replay Attacks, CSFW 1994), to make
-    requests act twice, to bring old values back, and to move contacts to where the replayer is.
+    requests act twice, to bring old values back, and to move contacts to where the replayer is. Half of what they send
+    is seconds old, while all remember it; half was heard at any time since they began, so that in a long run most of
+    it is older than what a peer remembers of stamps, replies (30 s) and messages (120 s).
 
     `hears`: "own", what is sent to them, which they pass to others; "all", every datagram of the network, as somebody
     on its paths hears it, which they send to whom it was for. `source`: "own", by their own address; "spoofed", by that
@@ -39,12 +44,12 @@ class Replayers:
     def begin(self, swarm: Swarm) -> None:
         swarm.measures.count("replayed", 0)
         nodes = chosen(swarm, "replayers", self.fraction, self.count, self.near)
-        heard: deque[tuple[int, Address, bytes]] = deque(maxlen=_KEPT * max(1, len(nodes)))
+        heard = Heard(swarm.rng("replayers", "heard", *nodes), _KEPT * max(1, len(nodes)))
         own = {swarm.population.address(node) for node in nodes}
 
         def hear(sender: int, to: Address, data: bytes) -> None:
             if sender not in swarm.adversaries and (self.hears == "all" or to in own):
-                heard.append((sender, to, data))
+                heard.add((sender, to, data))
 
         for node in nodes:
             swarm.corrupt(node, "replayers", swarm.population.peer)
@@ -52,13 +57,13 @@ class Replayers:
         from_then(swarm, self.from_s, lambda: swarm.engine.taps.append(hear))
         survey_at_end(swarm)
 
-    def _replayer(self, swarm: Swarm, node: int, heard: deque[tuple[int, Address, bytes]]) -> Callable[[], None]:
+    def _replayer(self, swarm: Swarm, node: int, heard: Heard) -> Callable[[], None]:
         rng = swarm.rng("replayer", node)
 
         def again() -> None:
-            if not heard or not swarm.engine.alive(node):
+            if not heard.newest or not swarm.engine.alive(node):
                 return
-            sender, to, data = heard[rng.below(len(heard))]
+            sender, to, data = heard.one(rng)
             if self.hears == "own":
                 to = swarm.population.address(rng.choice(swarm.honest()))
             spoofed = self.source == "spoofed" or (self.source == "both" and rng.below(2) == 1)
@@ -67,3 +72,30 @@ class Replayers:
             swarm.measures.count("replayed")
 
         return again
+
+
+@attrs.define(slots=True, eq=False)
+class Heard:
+    """The newest, and of all so far each with the same chance (reservoir sampling: Vitter 1985, algorithm R)."""
+
+    _rng: Rng
+    _most: int
+    newest: deque[_Datagram] = attrs.field(init=False)
+    _sample: list[_Datagram] = attrs.field(init=False, factory=list)
+    _count: int = attrs.field(init=False, default=0)
+
+    def __attrs_post_init__(self) -> None:
+        self.newest = deque(maxlen=self._most)
+
+    def add(self, datagram: _Datagram) -> None:
+        self.newest.append(datagram)
+        self._count += 1
+        if len(self._sample) < self._most:
+            self._sample.append(datagram)
+        elif (at := self._rng.below(self._count)) < self._most:
+            self._sample[at] = datagram
+
+    def one(self, rng: Rng) -> _Datagram:
+        if rng.below(2):
+            return self._sample[rng.below(len(self._sample))]
+        return self.newest[rng.below(len(self.newest))]

@@ -10,7 +10,11 @@ from typing import Any
 import attrs
 import pytest
 
+from overlay.limits import REPLY_CACHE_S
+from overlay.runtime.address import Address
+from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Ok
+from simulations.adversaries.replay import Heard
 from simulations.spec import BadScenario, load, scenario_of, shipped
 from simulations.swarm import Asked, RunEnd, Swarm
 
@@ -210,6 +214,41 @@ def test_slow_peers_delay_nobody_but_who_waits_for_them() -> None:
     assert measures["delayed"] > 100
     assert measures["get_success"] == 1
     assert measures["get_p99_ms"] <= 1500
+
+
+def test_replayers_say_what_is_new_and_what_everybody_forgot() -> None:
+    swarm = swarm_of({"kind": "replayers", "count": 2, "rate": 20, "from_s": 5}, nodes=8, duration_s=70)
+    heard_s: dict[int, float] = {}
+    kept: list[bytes] = []
+    ages_s: list[float] = []
+    inject = swarm.engine.inject
+
+    def tap(sender: int, to: Address, data: bytes) -> None:
+        kept.append(data)  # else its id would be another's
+        heard_s.setdefault(id(data), swarm.now_s)
+
+    def injected(node: int, to: Address, data: bytes, *, source: Address | None = None) -> None:
+        ages_s.append(swarm.now_s - heard_s[id(data)])
+        inject(node, to, data, source=source)
+
+    swarm.engine.taps.append(tap)
+    swarm.engine.inject = injected  # type: ignore[method-assign]
+    assert swarm.run().measures["replayed"] == len(ages_s) > 2000
+    assert sum(age > REPLY_CACHE_S for age in ages_s) > len(ages_s) / 10
+    assert max(ages_s) > 55
+    assert sum(age < 15 for age in ages_s) > len(ages_s) / 4
+
+
+def test_of_all_that_was_heard_each_is_kept_with_the_same_chance() -> None:
+    heard = Heard(Rng(3), 100)
+    for n in range(20_000):
+        heard.add((n, Address(bytes(4), 1), b""))
+    assert [n for n, _, _ in heard.newest] == list(range(19_900, 20_000))
+    drawn = [heard.one(Rng(n))[0] for n in range(4000)]
+    old = [n for n in drawn if n < 19_900]
+    assert 0.45 < len(old) / len(drawn) < 0.55
+    assert 8_500 < sum(old) / len(old) < 11_500
+    assert min(old) < 1000
 
 
 @pytest.mark.parametrize("hears", ["own", "all"])
