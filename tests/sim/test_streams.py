@@ -1,0 +1,189 @@
+"""Streams of applications in a swarm: ctx.connect and ctx.accept, with lossy lines, failures and deaths."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from overlay import App, AppContext
+from overlay.errors import LocalError, Refused
+from overlay.runtime.ports import SECOND, Failed, Ok, Outcome
+from overlay.streams import End, Stream, StreamEnded
+from simulations.scenario import LinkSpec, Population, Scenario
+from simulations.swarm import Swarm
+
+MIB = 1 << 20
+PART = 256 * 1024
+
+
+def bytes_of(number: int, part: int) -> bytes:
+    return hashlib.shake_128(b"%d %d" % (number, part)).digest(PART)
+
+
+@attrs.define(eq=False)
+class Swap(App):
+    """Gives bytes of its own to whoever connects, as many as asked for; does what `failing` says instead."""
+
+    number: int = 0
+    failing: str = ""
+    ctx: AppContext | None = None
+    name = "swap"
+
+    async def run(self, ctx: AppContext) -> None:
+        self.ctx = ctx
+        ctx.accept(self.give)
+        ctx.accept(self.fail, protocol="fail")
+
+        async def fetch(args: dict[str, Any]) -> Any:
+            return await self.fetch(ctx, bytes.fromhex(args["from"]), args["number"], args["parts"])
+
+        async def connect(args: dict[str, Any]) -> Any:
+            stream = await ctx.connect(bytes.fromhex(args["to"]), protocol=args["protocol"])
+            try:
+                return await stream.receive()
+            except StreamEnded as error:
+                return [str(error), int(error.end.value) if isinstance(error.end, End) else error.end.value]
+
+        ctx.command("fetch", fetch)
+        ctx.command("connect", connect)
+
+    async def give(self, stream: Stream) -> None:
+        while True:
+            part = int.from_bytes(await stream.receive(), "big")
+            await stream.send(bytes_of(self.number, part))
+
+    async def fail(self, stream: Stream) -> None:
+        match self.failing:
+            case "refuse":
+                raise Refused("not today")
+            case "raise":
+                raise ZeroDivisionError("a bug")
+            case "hang":
+                await stream.receive()
+
+    async def fetch(self, ctx: AppContext, node_id: bytes, number: int, parts: int) -> int:
+        """All asked for at once, as pipelining does; what comes must be right."""
+        stream = await ctx.connect(node_id)
+        for part in range(parts):
+            await stream.send(part.to_bytes(4, "big"))
+        for part in range(parts):
+            if await stream.receive() != bytes_of(number, part):
+                raise LocalError("wrong bytes")
+        stream.close()
+        return stream.received
+
+
+def swarm_of(nodes: int, *, loss: float = 0.0, failing: str = "", seed: int = 1) -> Swarm:
+    scenario = Scenario(
+        name="test", duration_s=300, population=Population(nodes=nodes, arrive_s=2), link=LinkSpec(loss=loss)
+    )
+    swarm = Swarm(scenario, seed=seed, apps=lambda node: [Swap(node, failing)])
+    swarm.run_until(15 * SECOND)
+    return swarm
+
+
+def ask(swarm: Swarm, node: int, command: str, got: Callable[[Outcome], object], **args: Any) -> None:
+    swarm.ask(node, "app", {"app": "swap", "command": command, "args": args}, lambda outcome, _: got(outcome))
+
+
+def asked(swarm: Swarm, node: int, command: str, *, seconds: int = 30, **args: Any) -> Outcome:
+    got: list[Outcome] = []
+    ask(swarm, node, command, got.append, **args)
+    swarm.engine.run_while(lambda: not got, until_ns=swarm.engine.now_ns + seconds * SECOND)
+    assert got, "no answer"
+    return got[0]
+
+
+def peer(swarm: Swarm, node: int) -> Any:
+    return swarm.engine.hosts[node].peer
+
+
+def test_twenty_peers_exchange_five_mebibytes_each_under_loss() -> None:
+    swarm = swarm_of(20, loss=0.03)
+    got: dict[int, Outcome] = {}
+    for node in range(20):
+        there = (node * 7 + 3) % 20
+        ask(
+            swarm, node, "fetch", lambda outcome, node=node: got.update({node: outcome}),
+            **{"from": peer(swarm, there).id.hex(), "number": there, "parts": 5 * MIB // PART},
+        )  # fmt: skip
+    swarm.engine.run_while(lambda: len(got) < 20, until_ns=swarm.engine.now_ns + 200 * SECOND)
+    assert got == dict.fromkeys(range(20), Ok(5 * MIB))
+    swarm.run_until(swarm.engine.now_ns + 5 * SECOND)
+    for node in range(20):
+        assert set(peer(swarm, node).streams.figures().values()) == {0}
+        assert peer(swarm, node).loop.crashed == []
+
+
+def test_a_run_with_streams_is_the_same_at_every_run() -> None:
+    def run() -> tuple[int, Outcome]:
+        swarm = swarm_of(5, loss=0.02, seed=4)
+        there = peer(swarm, 3).id.hex()
+        outcome = asked(swarm, 1, "fetch", **{"from": there, "number": 3, "parts": 8})
+        return swarm.engine.now_ns, outcome
+
+    first = run()
+    assert first == run()
+    assert first[1] == Ok(8 * PART)
+
+
+@pytest.mark.parametrize(
+    ("failing", "told"),
+    [
+        ("refuse", ["not today", End.REFUSED]),
+        ("raise", ["the application failed", End.FAILED]),
+        ("", ["done", End.DONE]),
+    ],
+)
+def test_what_a_handler_does_ends_its_stream_alone(failing: str, told: list[Any]) -> None:
+    swarm = swarm_of(3, failing=failing)
+    events: list[Any] = []
+    swarm.watchers.append(lambda *heard: events.append(heard))
+    there = peer(swarm, 1).id.hex()
+    for _ in range(2):
+        assert asked(swarm, 0, "connect", to=there, protocol="fail") == Ok(told)
+    assert asked(swarm, 0, "fetch", **{"from": there, "number": 1, "parts": 2}) == Ok(2 * PART)
+    assert ("ZeroDivisionError: a bug" in repr(events)) == (failing == "raise")
+
+
+def test_a_protocol_that_the_application_does_not_take_is_refused() -> None:
+    swarm = swarm_of(3)
+    failed = asked(swarm, 0, "connect", to=peer(swarm, 1).id.hex(), protocol="other")
+    assert isinstance(failed, Failed)
+    assert "nothing here takes streams of that protocol" in failed.message
+    failed = asked(swarm, 0, "connect", to=peer(swarm, 1).id.hex(), protocol="a/b")
+    assert isinstance(failed, Failed)
+    assert "without /" in failed.message
+    failed = asked(swarm, 0, "connect", to=bytes(32).hex(), protocol="1")
+    assert isinstance(failed, Failed)
+    assert "nobody with that id" in failed.message
+
+
+def test_a_command_that_is_given_up_leaves_its_stream_to_the_application() -> None:
+    swarm = swarm_of(3, failing="hang")
+    opening = peer(swarm, 0)
+    ask(swarm, 0, "connect", lambda _: None, to=peer(swarm, 1).id.hex(), protocol="fail")
+    swarm.run_until(swarm.engine.now_ns + 5 * SECOND)
+    assert opening.streams.figures()["streams"] == 1
+    context = opening.apps._contexts["swap"]
+    context.tasks.cancel()  # the application ends, the peer lives on
+    swarm.run_until(swarm.engine.now_ns + 60 * SECOND)
+    for node in (0, 1):
+        assert set(peer(swarm, node).streams.figures().values()) == {0}
+
+
+def test_a_peer_that_dies_in_the_middle_is_told() -> None:
+    swarm = swarm_of(3, failing="hang")
+    got: list[Outcome] = []
+    ask(swarm, 0, "connect", got.append, to=peer(swarm, 1).id.hex(), protocol="fail")
+    swarm.run_until(swarm.engine.now_ns + 2 * SECOND)
+    swarm.kill(1)
+    swarm.run_until(swarm.engine.now_ns + 3 * SECOND)
+    assert got == [Ok(["the other side died", "reset"])]
+    swarm.start(1)
+    swarm.run_until(swarm.engine.now_ns + 10 * SECOND)
+    assert asked(swarm, 0, "fetch", **{"from": peer(swarm, 1).id.hex(), "number": 1, "parts": 1}) == Ok(PART)
