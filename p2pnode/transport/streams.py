@@ -111,6 +111,7 @@ class Streams:
     def start(self, nursery: trio.Nursery, tell: Tell | None) -> None:
         """Take and make connections in `nursery`, until that is cancelled. `tell` is never called within `perform`."""
         self._nursery, self._tell = nursery, tell
+        _keep_freed_memory()
         for listener in self._listeners.values():
             nursery.start_soon(self._accept, listener)
 
@@ -262,6 +263,16 @@ class Streams:
             log.exception("the handler of a foreign connection from %s raised", peer)
         finally:
             self._shared.shut(sock)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep up to 16 MiB of freed memory for the next messages.
+
+    It gives the end of its heap back whenever more than twice the largest block that was ever freed is unused there, and
+    takes larger blocks from the kernel one by one (mallopt(3): M_MMAP_THRESHOLD, M_TRIM_THRESHOLD); then every page of
+    every message is a page fault, a third of what it costs to receive it. Elsewhere this changes nothing.
+    """
+    bytearray(8 << 20)  # freed at once, and never touched: it costs no memory
 
 
 async def _some(sock: socket.socket, most: int, flags: int) -> bytes:

@@ -8,14 +8,27 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import trio
 import trio.testing
 
+from overlay.app import App, AppContext
+from overlay.identity.keys import KeyPair
+from overlay.identity.node_id import format_id, parse_id
+from overlay.peer import Peer
 from overlay.runtime.address import Address, parse_address
+from overlay.runtime.chance import Rng
+from overlay.runtime.ports import SECOND
+from overlay.secure.noise import Suite
+from overlay.streams.frames import HEAD_BYTES
+from overlay.streams.stream import Stream
 from p2pnode.driver import Driver
 from p2pnode.transport.sockets import open_sockets
+from tests.benchmarks import ours
 from tests.benchmarks.harness import Row, Run, cpu_s, main, median, ratio, rounded
 from tests.support.stream_core import StreamPump
 
@@ -25,6 +38,8 @@ MESSAGE = 256 * 1024 + 4
 ANYWHERE = parse_address("127.0.0.1:0")
 #: Side -> suite; 0 is in the clear, None a socket without a shell.
 SIDES: dict[str, int | None] = {"socket": None, "clear": 0, "aesgcm": 1, "chachapoly": 2}
+#: The same with whole peers and an application at either end.
+PEERS = {"peers aesgcm": 1, "peers chachapoly": 2}
 _READ = "--read"
 
 
@@ -77,18 +92,86 @@ async def _read(suite: int, total: int) -> tuple[float, float]:
     return figures
 
 
+class Flow(App):
+    """`pump` sends messages to a peer, the last of them empty, and waits for its answer."""
+
+    name = "flow"
+
+    def __init__(self, read: Callable[[], None]) -> None:
+        #: Called when all was read here.
+        self._read = read
+
+    async def run(self, ctx: AppContext) -> None:
+        async def take(stream: Stream) -> None:
+            while await stream.receive():
+                pass
+            await stream.send(b"read")
+            self._read()
+
+        async def pump(args: dict[str, Any]) -> None:
+            stream = await ctx.connect(parse_id(args["to"]))
+            message, left = os.urandom(MESSAGE - HEAD_BYTES), args["total"]
+            while left:
+                await stream.send(message[:left])
+                left -= min(left, len(message))
+            await stream.send(b"")
+            await stream.receive()
+
+        ctx.accept(take)
+        ctx.command("pump", pump)
+        await ctx.sleep(3_600 * SECOND)
+
+
+@asynccontextmanager
+async def _node(suite: int, read: Callable[[], None]) -> AsyncIterator[tuple[Peer, Driver, Address]]:
+    store, secret = ours.MemoryStore(), os.urandom(32)
+    peer = Peer(
+        network=ours.NETWORK, keys=KeyPair.from_seed(secret), storage=store, rng=Rng(1), entropy=os.urandom,
+        apps=[Flow(read)],
+    )  # fmt: skip
+    peer.streams.suite = Suite(suite)
+    with open_sockets([ANYWHERE]) as sockets:
+        driver = Driver(peer, sockets.udp, store, streams=sockets.streams)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(driver.run)
+            driver.network_changed((ours.LOOPBACK,))
+            await trio.testing.wait_all_tasks_blocked(0.05)  # the application is there
+            yield peer, driver, sockets.listen[0]
+            nursery.cancel_scope.cancel()
+
+
+async def _peer_pump(suite: int, to: Address, id: str, total: int) -> float:
+    async with _node(suite, bool) as (_, driver, _):
+        await driver.command("join", addresses=[{"address": str(to), "id": id}])
+        cpu = cpu_s()
+        await driver.command("app", app="flow", command="pump", args={"to": id, "total": total})
+        return cpu_s() - cpu
+
+
+async def _peer_read(suite: int, total: int) -> tuple[float, float]:
+    done = trio.Event()
+    async with _node(suite, done.set) as (peer, _, address):
+        print(address.port, format_id(peer.id), flush=True)
+        began, cpu = time.perf_counter(), cpu_s()
+        await done.wait()
+        figures = time.perf_counter() - began, cpu_s() - cpu
+        await trio.testing.wait_all_tasks_blocked(0.05)
+    return figures
+
+
 def _side(side: str, args: argparse.Namespace) -> Run:
-    total, suite = args.mib << 20, SIDES[side]
+    total, suite = args.mib << 20, SIDES.get(side)
     line = [sys.executable, "-m", MODULE, _READ, side, str(total)]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as reader:
         assert reader.stdout is not None
-        to = parse_address(f"127.0.0.1:{int(reader.stdout.readline())}")
+        port, *id = reader.stdout.readline().split()
+        to = parse_address(f"127.0.0.1:{port}")
         cpu = cpu_s()
-        if suite is None:
-            trio.run(_bare_pump, to, total)
+        if id:
+            cpu = trio.run(_peer_pump, PEERS[side], to, id[0], total)
         else:
-            trio.run(_pump, suite, to, total)
-        cpu = cpu_s() - cpu
+            trio.run(_bare_pump, to, total) if suite is None else trio.run(_pump, suite, to, total)
+            cpu = cpu_s() - cpu
         took, read_cpu = json.loads(reader.stdout.readline())
     gib = total / 2**30
     return {
@@ -101,7 +184,7 @@ def _side(side: str, args: argparse.Namespace) -> Run:
 def _rows(results: dict[str, list[Run]], args: argparse.Namespace) -> list[Row]:
     bare = median(results["socket"], "mib_s")
     rows = []
-    for side in SIDES:
+    for side in (*SIDES, *PEERS):
         figures = [median(results[side], name) for name in ("mib_s", "send_cpu_s_per_gib", "read_cpu_s_per_gib")]
         text = f"{figures[0]:,.0f} MiB/s, {figures[1]:.2f} and {figures[2]:.2f} CPU s/GiB to send and to read"
         of_bare = f"; {ratio(figures[0], bare):.2f} of the bare socket"
@@ -110,13 +193,18 @@ def _rows(results: dict[str, list[Run]], args: argparse.Namespace) -> list[Row]:
 
 
 def _read_side(side: str, total: int) -> None:
-    suite = SIDES[side]
-    print(json.dumps(trio.run(_bare_read, total) if suite is None else trio.run(_read, suite, total)), flush=True)
+    if side in PEERS:
+        figures = trio.run(_peer_read, PEERS[side], total)
+    elif (suite := SIDES[side]) is None:
+        figures = trio.run(_bare_read, total)
+    else:
+        figures = trio.run(_read, suite, total)
+    print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":
     if _READ in sys.argv:
         _read_side(sys.argv[2], int(sys.argv[3]))
     else:
-        sides = {side: partial(_side, side) for side in SIDES}
+        sides = {side: partial(_side, side) for side in (*SIDES, *PEERS)}
         main(MODULE, sides, _rows, [("mib", 1024, "MiB of one run")])
