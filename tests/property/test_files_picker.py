@@ -258,3 +258,26 @@ def test_first_units_are_random_ones() -> None:
         picker.add("b", 1 << 7)
         firsts.add(picker.pick("a", 1)[0])
     assert len(firsts) > 40
+
+
+def test_what_it_sent_wrong_is_never_asked_of_it_again_whatever_it_says() -> None:
+    picker: Picker[str] = Picker(1, Rng(1))
+    picker.add("liar", 1)
+    assert picker.pick("liar", 1) == [0]
+    picker.arrived("liar", 0)
+    picker.wrong("liar", 0)
+    picker.has("liar", 1)
+    assert picker.pick("liar", 1) == []
+    assert picker.copies(0) == 0
+    picker.add("honest", 1)
+    assert picker.pick("honest", 1) == [0]
+
+
+def test_nothing_is_asked_twice_while_something_is_left() -> None:
+    picker: Picker[str] = Picker(6, Rng(1), order=Order.SEQUENTIAL)
+    picker.add("a", bits.all_of(6))
+    picker.add("b", 1)
+    assert picker.pick("a", 5) == [0, 1, 2, 3, 4]
+    assert picker.pick("b", 1) == []
+    assert picker.pick("a", 1) == [5]
+    assert picker.pick("b", 1) == [0]
