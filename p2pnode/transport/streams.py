@@ -268,7 +268,7 @@ class Streams:
 def _keep_freed_memory() -> None:
     """Have glibc keep up to 16 MiB of freed memory for the next messages.
 
-    It gives the end of its heap back whenever more than twice the largest block that was ever freed is unused there, and
+    It gives the end of its heap back when more than twice the largest block that was ever freed is unused there, and
     takes larger blocks from the kernel one by one (mallopt(3): M_MMAP_THRESHOLD, M_TRIM_THRESHOLD); then every page of
     every message is a page fault, a third of what it costs to receive it. Elsewhere this changes nothing.
     """
