@@ -236,9 +236,9 @@ MAX_LOST_SUBSCRIBERS = 32
 #: Ids of messages seen; older ones are recognised by their author's stamps (gossip/memory.py).
 MAX_SEEN_MESSAGES = 16_384
 SEEN_S = 120
-#: Messages kept to be given again, of all topics: 4,096 x 1.1 kB.
+#: Messages kept to be given again, of all topics: 4,096 x 1.1 kB; less long than others remember that they saw them.
 MAX_KEPT_MESSAGES = 4_096
-KEPT_S = 30
+KEPT_S = 100
 #: Peers known to have one message: those of the mesh, those asked to take us in, and all other subscribers known.
 MAX_HAVERS = 2 * MESH_HIGH + MAX_KNOWN_SUBSCRIBERS
 #: Authors whose stamps and rate are remembered.

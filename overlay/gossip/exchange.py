@@ -179,6 +179,11 @@ class Exchange:
         settled = [kept for kept in topic.recent.values() if now_ns - kept.at_ns >= _SETTLED_NS]
         return [kept for kept in settled if key not in kept.have][:MAX_HAVE]
 
+    def missed(self, topic: Topic, key: bytes, since_ns: int) -> list[Kept]:
+        """As `missing`, of all that is kept and came after `since_ns`: for who was away."""
+        kept = (one for one in self.state.kept.values() if one.topic is topic and one.at_ns > since_ns)
+        return [one for one in kept if key not in one.have][:MAX_HAVE]
+
     def offer(self, topic: Topic, contact: Contact, offered: list[Kept]) -> None:
         """HAVE; without messages it asks whether the other is there and what we are to it."""
         state, key = self.state, contact.key
@@ -194,9 +199,7 @@ class Exchange:
 
         def failed() -> None:
             topic.asking.pop(key, None)
-            topic.mesh.drop(key, now_ns=state.now_ns)
-            topic.fanout.pop(key, None)
-            topic.roster.fell_silent(contact)
+            state.fell_silent(topic, contact)
 
         topic.asking[key] = None
         if not state.ask(contact, Have(topic.key, status, b"".join(kept.id for kept in offered)), answered, failed):

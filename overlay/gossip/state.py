@@ -88,7 +88,11 @@ class GossipState:
     def confirm(self, topic: Topic, contact: Contact) -> None:
         """It said itself that it subscribes."""
         if not self.client(contact):
-            topic.roster.confirm(contact)
+            topic.confirm(contact)
+
+    def fell_silent(self, topic: Topic, contact: Contact) -> None:
+        peer = self.endpoint.peers.get(contact)
+        topic.fell_silent(contact, peer.answered_ns if peer is not None else 0)
 
     def claim(self, topic: Topic, contact: Contact) -> None:
         """Somebody says that it subscribes."""

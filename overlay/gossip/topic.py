@@ -8,7 +8,7 @@ import attrs
 
 from overlay.gossip.mesh import Mesh
 from overlay.gossip.roster import Roster
-from overlay.limits import MAX_HAVERS, MAX_KNOWN_SUBSCRIBERS
+from overlay.limits import MAX_HAVERS, MAX_KNOWN_SUBSCRIBERS, MAX_LOST_SUBSCRIBERS
 from overlay.rpc.contact import Contact
 from overlay.runtime.queue import Queue, QueueClosed
 
@@ -106,6 +106,10 @@ class Topic:
     fanout_until_ns: int = 0
     #: Messages that only those outside our mesh brought us, by key.
     rescued_by: dict[bytes, int] = attrs.Factory(dict)
+    #: Of those in `roster.lost`, by key: when they last said something, monotonic ns.
+    silent_since: dict[bytes, int] = attrs.Factory(dict)
+    #: Those of them who are back, by key: they are offered what was said since.
+    back: dict[bytes, tuple[Contact, int]] = attrs.Factory(dict)
     #: Calls of `publish` that look for receivers still.
     publishing: int = 0
     seen: int = 0
@@ -134,6 +138,27 @@ class Topic:
             or key in mesh.asked
             or key in roster.claimed
         )
+
+    def fell_silent(self, contact: Contact, heard_ns: int) -> None:
+        """It does not answer, and did last at `heard_ns`."""
+        key = contact.key
+        member = self.mesh.members.pop(key, None)
+        self.fanout.pop(key, None)
+        self.back.pop(key, None)
+        self.roster.fell_silent(contact)
+        if key in self.roster.lost:
+            heard_ns = max(heard_ns, member.heard_ns if member is not None else 0)
+            self.silent_since = {one: at for one, at in self.silent_since.items() if one in self.roster.lost}
+            self.silent_since.setdefault(key, heard_ns)
+
+    def confirm(self, contact: Contact) -> None:
+        """It said itself that it subscribes."""
+        since_ns = self.silent_since.pop(contact.key, None)
+        if since_ns is not None and contact.key in self.roster.lost:
+            if len(self.back) >= MAX_LOST_SUBSCRIBERS:
+                del self.back[next(iter(self.back))]
+            self.back[contact.key] = contact, since_ns
+        self.roster.confirm(contact)
 
     def rescued(self, key: bytes) -> None:
         """It brought a message before any member of the mesh did."""

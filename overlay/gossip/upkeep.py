@@ -82,6 +82,7 @@ class MeshUpkeep:
         for member in tuple(topic.mesh.members.values()):
             self.prune(topic, member.contact, GossipStatus.STRANGER)
         topic.mesh.asked.clear()
+        topic.back.clear()
         self.drop_if_unused(topic)
 
     def drop_if_unused(self, topic: Topic) -> None:
@@ -113,7 +114,7 @@ class MeshUpkeep:
                 self.drop_if_unused(topic)
                 continue
             self._offer(topic)
-            busy = busy or bool(topic.recent) or (topic.subscribed and len(topic.mesh) < MESH_LOW)
+            busy = busy or bool(topic.recent or topic.back) or (topic.subscribed and len(topic.mesh) < MESH_LOW)
         if state.topics or state.kept:
             self.wake(BEAT_NS if busy else _IDLE_BEAT_NS)
 
@@ -192,7 +193,7 @@ class MeshUpkeep:
 
         def failed() -> None:
             topic.mesh.unanswered(key)
-            topic.roster.fell_silent(contact)
+            state.fell_silent(topic, contact)
 
         topic.mesh.ask(key)
         if not state.ask(contact, Graft(topic.key), answered, failed):
@@ -247,6 +248,12 @@ class MeshUpkeep:
             missing = exchange.missing(topic, member.contact.key)
             if missing or self._quiet(member):
                 exchange.offer(topic, member.contact, missing)
+        for key, (contact, since_ns) in tuple(topic.back.items()):
+            missing = exchange.missed(topic, key, since_ns)
+            if missing:
+                exchange.offer(topic, contact, missing)
+            else:
+                del topic.back[key]
         for contact in tuple(topic.fanout.values()):
             missing = exchange.missing(topic, contact.key)
             if missing:

@@ -93,6 +93,8 @@ def _of_gossip(gossip: Gossip) -> Iterator[tuple[str, int, int]]:
         yield f"subscribers known of {name}", len(roster.known), limits.MAX_KNOWN_SUBSCRIBERS
         yield f"subscribers claimed of {name}", len(roster.claimed), limits.MAX_KNOWN_SUBSCRIBERS
         yield f"subscribers lost of {name}", len(roster.lost), limits.MAX_LOST_SUBSCRIBERS
+        yield f"subscribers back in {name}", len(topic.back), limits.MAX_LOST_SUBSCRIBERS
+        yield f"times of subscribers lost of {name}", len(topic.silent_since), limits.MAX_LOST_SUBSCRIBERS + 1
         yield f"who left {name}", len(roster.left), limits.MAX_KNOWN_SUBSCRIBERS
         yield f"receivers beside the mesh of {name}", len(topic.fanout), limits.MESH
         yield f"helpers of {name}", len(topic.rescued_by), limits.MAX_KNOWN_SUBSCRIBERS

@@ -107,6 +107,23 @@ def test_two_halves_become_one_topic_again() -> None:
     assert {node for node, body in delivered(swarm) if body == b"again"} == set(range(30))
 
 
+@pytest.mark.parametrize("seed", [4, 5])
+def test_what_was_said_as_the_network_fell_apart_is_heard_when_it_is_whole(seed: int) -> None:
+    swarm = settled(20, seed=seed)
+    for number in range(6):
+        publish(swarm, 3 * number, b"%d" % number)
+    swarm.partition(range(10), range(10, 20))  # most of it is under way still
+    swarm.run_for(30)
+    publish(swarm, 1, b"left")
+    publish(swarm, 11, b"right")
+    swarm.run_for(5)
+    assert len(delivered(swarm)) < 6 * 20 + 2 * 10 + 1
+    swarm.heal()
+    swarm.run_for(50)
+    bodies = [b"%d" % number for number in range(6)] + [b"left", b"right"]
+    assert delivered(swarm) == Counter({(node, body): 1 for node in range(20) for body in bodies})
+
+
 def test_members_that_pass_nothing_on_are_replaced_and_nobody_misses_anything() -> None:
     """A quarter are freeloaders: they graft, answer and take."""
     n = 24

@@ -8,7 +8,7 @@ from overlay.errors import BadMessage, LocalError
 from overlay.gossip.conduct import Conducts
 from overlay.gossip.mesh import Member, Mesh
 from overlay.gossip.roster import Roster
-from overlay.gossip.topic import Delivered, Subscription
+from overlay.gossip.topic import Delivered, Subscription, Topic
 from overlay.identity.keys import verify
 from overlay.identity.node_id import node_id_of
 from overlay.limits import (
@@ -151,6 +151,23 @@ def test_silence_at_an_old_address_is_no_silence() -> None:
     assert not roster.lost
     roster.fell_silent(moved)
     assert roster.lost == {old.key: moved}
+
+
+def test_who_comes_back_is_known_since_when_it_was_away() -> None:
+    topic = Topic("chat", bytes(32))
+    for contact in CONTACTS[:50]:
+        topic.confirm(contact)
+        topic.mesh.members[contact.key] = Member(contact, True, 0, 7 * SECOND)
+        topic.fell_silent(contact, 5 * SECOND)
+    assert not topic.mesh.members
+    assert len(topic.silent_since) <= MAX_LOST_SUBSCRIBERS
+    topic.fell_silent(CONTACTS[49], 90 * SECOND)  # still: asked in vain
+    topic.confirm(CONTACTS[49])
+    topic.confirm(CONTACTS[0])  # away too long, and forgotten
+    topic.confirm(CONTACTS[100])  # never was away
+    assert topic.back == {CONTACTS[49].key: (CONTACTS[49], 7 * SECOND)}
+    topic.fell_silent(CONTACTS[49], 95 * SECOND)
+    assert not topic.back
 
 
 def test_a_silent_member_counts_for_nothing() -> None:
