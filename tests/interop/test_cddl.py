@@ -46,6 +46,7 @@ OBJECTS = {
     "object-record": "signed-record",
     "object-provider": "provider-record",
     "object-publication": "publication",
+    "object-binding": "binding",
     "object-ticket": "ticket",
     "network-public": "network-facts",
     "network-private": "network-facts",

@@ -22,8 +22,10 @@ from overlay.secure.handshake import (
     encode_binding,
     encode_preface,
 )
-from overlay.secure.noise import Suite
+from overlay.secure.noise import Suite, public_of
 from tests.support.pair import entropy_of, keys_of
+from tests.vectors import cases, streams
+from tests.vectors.text import read_vector
 
 NOW = Now(0, 1_800_000_000_000)
 REALM = Network("streams", puzzle_bits=0)
@@ -187,3 +189,19 @@ def test_lengths_of_messages_are_bounded() -> None:
         with pytest.raises(BadMessage, match="at most 512"):
             decode_length(bad)
     assert decode_length(b"\x02\x00") == 512
+
+
+@pytest.mark.parametrize("name", streams.CASES)
+def test_a_whole_handshake_is_what_its_vector_says(name: str) -> None:
+    network, suite = streams.CASES[name]
+    shaken = streams.shake(network, suite)
+    data = read_vector(name)
+    assert data == b"".join((shaken.first, shaken.second, shaken.third, *shaken.records))
+    assert decode_preface(data[:8]) is suite
+    assert (shaken.dialler.key, shaken.acceptor.key) == (cases.BOB.key, cases.ALICE.key)
+
+
+def test_the_binding_is_what_its_vector_says() -> None:
+    binding = decode_binding(read_vector("object-binding"), cases.PUBLIC, verify)
+    assert (binding.key, binding.static) == (cases.ALICE.key, public_of(streams.ALICE_STATIC))
+    assert binding.expires_ms == cases.TIME + BINDING_TTL_MS

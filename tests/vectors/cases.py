@@ -10,6 +10,8 @@ from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
 from overlay.runtime.address import parse_address
+from overlay.secure.handshake import encode_binding
+from overlay.secure.noise import public_of
 from overlay.wire import gossip as g
 from overlay.wire import messages as m
 from overlay.wire.publication import encode_publication, message_id, topic_key
@@ -43,6 +45,8 @@ PROVIDER = encode_provider(ALICE, PUBLIC, blob_key(BLOB), TIME, TIME + DAY)
 #: Of topic "chat".
 PUBLICATION = encode_publication(ALICE, PUBLIC, "chat", TIME, b"hello, all")
 TOPIC = topic_key("chat")
+#: Of the X25519 key whose private half is 32 times a1.
+BINDING = encode_binding(ALICE, PUBLIC, public_of(bytes([0xA1]) * 32), TIME + DAY)
 
 #: name -> (message, it goes without token and is padded to its size).
 MESSAGES: dict[str, tuple[m.Message, bool]] = {

@@ -19,6 +19,7 @@ from overlay.wire.records import blob_key, signed_key
 from overlay.wire.seal import seal
 from overlay.wire.ticket import make_ticket
 from tests.vectors import cases as c
+from tests.vectors import streams
 from tests.vectors.text import FOLDER, Piece, render
 
 _NETWORK = f"network {c.PUBLIC.name!r}, {c.PUBLIC.puzzle_bits} bits, no key: id {c.PUBLIC.network_id.hex()}"
@@ -110,6 +111,14 @@ def vectors() -> dict[str, str]:
             _items(cbor.decode(cose.parse1(c.PUBLICATION)[1]), ["topic 'chat'", "seq", "body 'hello, all'"]),
         ),
     )
+    out["object-binding"] = render(
+        f"The binding of a static key of streams\n{_NETWORK}\n{_ALICE}\ncontext noise",
+        _cose_pieces(
+            c.BINDING,
+            _items(cbor.decode(cose.parse1(c.BINDING)[1]), ["static X25519 key", "expires, ms"]),
+        ),
+    )
+    out.update({name: streams.text(name) for name in streams.CASES})
     out["object-ticket"] = _ticket()
     out["sealed-leave"] = _sealed()
     out["identity"] = _identity()
