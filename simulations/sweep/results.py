@@ -29,8 +29,8 @@ class Results:
 
     @property
     def finished(self) -> set[str]:
-        """Names of the cells that need not run again; those that crashed do."""
-        return {row["cell"] for row in self.rows if row["error"] is None}
+        """Names of the cells that need not run again; those that crashed or broke an invariant do."""
+        return {row["cell"] for row in self.rows if row["error"] is None and not row.get("broken")}
 
     def of(self, plan: Plan) -> list[Row]:
         """The latest row of every cell of the plan that has one, in the order of the plan."""

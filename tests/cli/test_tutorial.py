@@ -1,4 +1,4 @@
-"""docs/tutorial.md, run as it stands: what it says to write is written, what it says to type is typed.
+"""docs/tutorial.md, run: what it says to write is written, what it says to type is typed.
 
 Only the number of nodes of a swarm is made smaller; tests/soak/test_tutorial_thousand.py runs the thousand.
 """

@@ -55,6 +55,17 @@ def test_the_command_repeats_a_cell() -> None:
     )
 
 
+def test_what_crashed_or_broke_an_invariant_is_tried_again(tmp_path: Path) -> None:
+    a = plan()
+    results = open_results(tmp_path, a)
+    results.add(row(a, 0))
+    results.add(row(a, 1) | {"error": "RuntimeError: planted"})
+    results.add(row(a, 2) | {"broken": ["conserved at 3 s: x"]})
+    results.add(row(a, 3) | {"claims": [{"name": "a", "ok": False}], "broken": []})
+    names = [cell.name for cell in a.cells()]
+    assert open_results(tmp_path, a).finished == {names[0], names[3]}
+
+
 def test_commas_in_brackets_and_quotes_belong_to_a_value() -> None:
     assert vary_of("link.latency_ms=[1, 2],[3,4]") == Vary("link.latency_ms", ("[1, 2]", "[3,4]"))
     assert vary_of('name="a,b",c') == Vary("name", ('"a,b"', "c"))
