@@ -148,10 +148,6 @@ class Engine:
         if host.peer is not None:
             self.feed(host, host.peer.handle_network, host.interfaces)
 
-    def skew(self, node: int, ms: int) -> None:
-        """Set the wall clock of a node this much beside the common one."""
-        self.machines.clock(node).skew_ms = ms
-
     def alive(self, node: int) -> bool:
         return self.hosts[node].peer is not None
 

@@ -23,11 +23,6 @@ class Nearest:
         if at == len(self._numbers) or self._numbers[at] != number:
             self._numbers.insert(at, number)
 
-    def discard(self, number: int) -> None:
-        at = bisect_left(self._numbers, number)
-        if at < len(self._numbers) and self._numbers[at] == number:
-            del self._numbers[at]
-
     def __len__(self) -> int:
         return len(self._numbers)
 

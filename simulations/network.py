@@ -59,7 +59,6 @@ class Network:
     _nodes: dict[int, _Node] = attrs.field(factory=dict, init=False)
     #: (site or -1 for everywhere, ip, port) -> node.
     _owners: dict[tuple[int, bytes, int], int] = attrs.field(factory=dict, init=False)
-    _links: dict[tuple[int, int], Link] = attrs.field(factory=dict, init=False)
     #: By site, and by external address.
     _sites: dict[int, Gateway] = attrs.field(factory=dict, init=False)
     _gateways: dict[bytes, Gateway] = attrs.field(factory=dict, init=False)
@@ -115,10 +114,6 @@ class Network:
     def has_pipe(self, node: int) -> bool:
         return node in self.downs
 
-    def set_link(self, one: int, other: int, link: Link) -> None:
-        """An exception from the common link for this pair."""
-        self._links[min(one, other), max(one, other)] = link
-
     def filter_inbound(self, node: int) -> None:
         """From now on only those reach the node that it sent to: address and port-dependent filtering (RFC 4787,
         section 5) by a firewall that translates nothing and never forgets."""
@@ -163,7 +158,7 @@ class Network:
             return self.lose(barrier)
         if there.contacted is not None and source not in there.contacted:
             return self.lose("filtered")
-        link = self.link_between(sender, receiver)
+        link = self.link
         if size > link.mtu:
             return self.lose("mtu")
         wait_ns = 0
@@ -173,7 +168,7 @@ class Network:
                 return self.lose("queue")
             wait_ns = queued_ns
         if (link.loss_ppm or link.bursts is not None) and (
-            loss := self.lost_on_line(sender, receiver, rng)
+            loss := self.lost_on_line(sender, rng)
         ) is not None:
             return self.lose(loss)
         first = Arrival(wait_ns + link.delay(here.region, there.region, rng), receiver, source)
@@ -214,12 +209,9 @@ class Network:
             return "cut"
         return None
 
-    def link_between(self, one: int, other: int) -> Link:
-        return self._links.get((min(one, other), max(one, other)), self.link) if self._links else self.link
-
-    def lost_on_line(self, sender: int, receiver: int, rng: Rng) -> str | None:
-        """Whether the line loses one, and to what."""
-        link, here = self.link_between(sender, receiver), self._nodes[sender]
+    def lost_on_line(self, sender: int, rng: Rng) -> str | None:
+        """Whether the line loses one that it sends, and to what."""
+        link, here = self.link, self._nodes[sender]
         if link.loss_ppm and rng.below(MILLION) < link.loss_ppm:
             return "loss"
         bursts = link.bursts
@@ -232,7 +224,7 @@ class Network:
     def delay(self, sender: int, receiver: int, rng: Rng) -> int:
         """Of something that is not lost, in ns."""
         here, there = self._nodes[sender], self._nodes[receiver]
-        return self.link_between(sender, receiver).delay(here.region, there.region, rng)
+        return self.link.delay(here.region, there.region, rng)
 
     def up(self, node: int) -> Pipe | None:
         return self._nodes[node].up

@@ -178,7 +178,7 @@ class Streams:
         rng, network = end.host.rng, self._network
         delay_ns, again_ns = self._delay(end, other), _RESEND_NS
         for _ in range(_RESENDS):
-            if network.lost_on_line(end.host.index, other.host.index, rng) is None:
+            if network.lost_on_line(end.host.index, rng) is None:
                 break
             delay_ns, again_ns = delay_ns + again_ns, 2 * again_ns
         end.arrives_ns = max(gone_ns + delay_ns, end.arrives_ns)

@@ -11,6 +11,7 @@ import click
 
 from p2pnode.ui.fail import fail
 from p2pnode.ui.render import print_json, say, table
+from simulations.model import MAX_MODEL_NODES
 
 if TYPE_CHECKING:
     from simulations.model.run import ModelEnd
@@ -27,7 +28,7 @@ _IS_A_MODEL = (
 @click.command(
     epilog="\b\nExample:\n  p2pnode swarm model --nodes 100000 --adversaries 0.1,0.3 --paths 1,8\n" + _IS_A_MODEL
 )
-@click.option("--nodes", type=click.IntRange(2, 20_000_000), default=1_000_000, show_default=True)
+@click.option("--nodes", type=click.IntRange(2, MAX_MODEL_NODES), default=1_000_000, show_default=True)
 @click.option("--adversaries", default="0,0.1,0.2,0.3,0.5", show_default=True, metavar="SHARES")
 @click.option("--paths", default="1,4,8", show_default=True, metavar="NUMBERS", help="Disjoint paths, 1 to 8.")
 @click.option("--lookups", type=click.IntRange(1, 100_000_000), default=10_000, show_default=True, help="Per cell.")

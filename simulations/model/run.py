@@ -9,13 +9,12 @@ import attrs
 import numpy as np
 
 from overlay.limits import PATHS
+from simulations.model import MAX_MODEL_NODES
 from simulations.model.ids import start_index
 from simulations.model.lookup import many
 from simulations.model.tables import Net
 from simulations.wilson import wilson
 
-#: 64-bit ids of more would begin to collide.
-MAX_MODEL_NODES = 20_000_000
 #: Lookups that tell how many joins are captured, and how often that is asked.
 _PILOT, _PILOTS = 4_000, 2
 
@@ -42,6 +41,8 @@ class ModelEnd:
 def run(*, nodes: int, adversaries: float, paths: int, lookups: int, seed: int) -> ModelEnd:
     """The same result for the same arguments, whatever the number of cores. Success: as in `swarm run`, the nearest
     honest node is among the k closest that answered."""
+    if not 2 <= nodes <= MAX_MODEL_NODES:
+        raise ValueError(f"nodes: expected 2 to {MAX_MODEL_NODES:,}, found {nodes:,}")
     if not 1 <= paths <= PATHS:
         raise ValueError(f"paths: expected 1 to {PATHS}, found {paths}")
     if not 0 <= adversaries < 1:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
@@ -105,6 +105,3 @@ def _begin(stop: Event) -> None:
 def _look_up(_virtual_s: float) -> None:
     if _stop is not None and _stop.is_set():
         raise KeyboardInterrupt  # Swarm.run takes it for what it is
-
-
-Runner = Callable[[Plan, Sequence[Cell]], Iterator[Row]]

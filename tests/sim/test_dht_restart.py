@@ -51,7 +51,7 @@ def test_stamps_and_seqs_never_go_back(skew_ms: int) -> None:
     seqs = {one["key"]: one["seq"] for one in first if one["kind"] == "signed"}
     for node in range(N):
         swarm.engine.kill(node)
-        swarm.engine.skew(node, skew_ms)
+        swarm.engine.machines.clock(node).skew_ms = skew_ms
         swarm.engine.start(node)
     swarm.run_for(30)
     again = swarm.commands(
@@ -69,7 +69,7 @@ def test_one_clock_that_was_set_back_a_day_while_running() -> None:
     Watch(swarm)
     swarm.run_for(60)
     put = swarm.command(5, "put", value=b"one", name="x")
-    swarm.engine.skew(5, -DAY_MS)
+    swarm.engine.machines.clock(5).skew_ms = -DAY_MS
     swarm.run_for(120)
     assert swarm.command(5, "put", value=b"two", name="x")["seq"] > put["seq"]
     assert swarm.command(9, "get", key=put["key"])["value"] == b"two"

@@ -65,7 +65,7 @@ def _life(swarm: Swarm, seed: int, cuts: int, *, power_loss: bool, set_back: boo
         signed = {name: watch.highest_seq(_key(swarm, node, name)) for name in NAMES}
         swarm.kill(node, power_loss=power_loss)
         if set_back and cut % 2:
-            swarm.engine.skew(node, -DAY_MS)
+            swarm.engine.machines.clock(node).skew_ms = -DAY_MS
         swarm.engine.start(node)
         store = swarm.peer(node).dht.store
         if not power_loss:

@@ -152,7 +152,7 @@ class TestTime:
 
     def test_clocks(self) -> None:
         world = World(2)
-        world.engine.skew(1, -5000)
+        world.engine.machines.clock(1).skew_ms = -5000
         world.engine.run_until(3 * SECOND)
         assert world.engine.now_of(0) == Now(3 * SECOND, WALL_START_MS + 3000)
         assert world.engine.now_of(1) == Now(3 * SECOND, WALL_START_MS - 2000)

@@ -151,13 +151,6 @@ def test_partitions_separate_until_healed() -> None:
     assert [len(reached(node)) for node in range(5)] == [4] * 5
 
 
-def test_a_pair_may_have_a_link_of_its_own() -> None:
-    network = pair()
-    network.set_link(1, 0, Link(latency_ns=(77, 77)))
-    assert network.send(0, B, 1, Rng(0))[0].delay_ns == 77
-    assert network.send(1, A, 1, Rng(0))[0].delay_ns == 77
-
-
 def test_the_same_seed_gives_the_same_fate() -> None:
     def fates() -> list[object]:
         network, rng = pair(Link(loss_ppm=300_000, duplicate_ppm=300_000, reorder_ppm=300_000)), Rng(9)
