@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
 from collections.abc import Mapping, Sequence
 
 import attrs
 
 from simulations.scenario import Claim
+
+
+#: One letter wrong in a dozen is a slip; less alike than this is another name.
+_NEAR = 0.8
 
 
 class Missed(enum.Enum):
@@ -28,6 +33,8 @@ class Verdict:
     bound: str
     #: None: it held.
     missed: Missed | None = None
+    #: What was measured and has nearly the name of what was not; "" if nothing has.
+    meant: str = ""
 
     @property
     def ok(self) -> bool:
@@ -36,10 +43,11 @@ class Verdict:
 
 def judge(claims: Sequence[Claim], figures: Mapping[str, float]) -> tuple[Verdict, ...]:
     """Each claim against the figures; equal to a bound is within it."""
-    return tuple(_judged(claim, figures.get(claim.measure)) for claim in claims)
+    return tuple(_judged(claim, figures) for claim in claims)
 
 
-def _judged(claim: Claim, value: float | None) -> Verdict:
+def _judged(claim: Claim, figures: Mapping[str, float]) -> Verdict:
+    value = figures.get(claim.measure)
     bounds = []
     missed = Missed.UNMEASURED if value is None else None
     if claim.at_least is not None:
@@ -50,4 +58,5 @@ def _judged(claim: Claim, value: float | None) -> Verdict:
         bounds.append(f"<= {claim.at_most:g}")
         if value is not None and value > claim.at_most:
             missed = Missed.ABOVE
-    return Verdict(claim.name or claim.measure, value, " and ".join(bounds), missed)
+    meant = difflib.get_close_matches(claim.measure, figures, n=1, cutoff=_NEAR) if value is None else []
+    return Verdict(claim.name or claim.measure, value, " and ".join(bounds), missed, *meant)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ _REGISTRIES: dict[str, Registry[Part]] = {
     "workload": WORKLOADS,
     "adversaries": ADVERSARIES,
 }
+#: A whole part in the path of the time at which it begins.
+_PART = re.compile(r"(\w+)(?:\[(\d+)\])?\.(?:at_s|from_s)$")
 #: A scenario is text that a person wrote.
 MAX_FILE = 1 << 20
 
@@ -92,6 +95,18 @@ def refuse_late(scenario: Scenario) -> None:
     """BadScenario if a part begins when all is over: what is claimed of it would be worth nothing."""
     if found := [(part.path, part.why) for part in late(scenario, scenario.duration_s) if part.path]:
         raise BadScenario(*found[0], *found[1:])
+
+
+def without_late(table: dict[str, Any]) -> dict[str, Any]:
+    """The table without the parts that begin when all is over. BadScenario if it describes none."""
+    scenario = scenario_of(str(table.get("name", "")), table)
+    dead = [_PART.match(part.path) for part in late(scenario, scenario.duration_s) if part.path]
+    gone = {(found[1], found[2]) for found in dead if found is not None}
+    kept = {key: value for key, value in table.items() if (key, None) not in gone}
+    for key in ("timeline", "workload", "adversaries"):
+        if key in table:
+            kept[key] = [entry for i, entry in enumerate(table[key]) if (key, str(i)) not in gone]
+    return kept
 
 
 def load(name: str, settings: tuple[str, ...] = ()) -> Scenario:

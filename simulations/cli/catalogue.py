@@ -31,7 +31,10 @@ def list_scenarios(as_json: bool) -> None:
 @click.command(epilog="\b\nExample:\n  p2pnode swarm show churn\n  p2pnode swarm show churn > mine.toml")
 @click.argument("name")
 def show(name: str) -> None:
-    """The text of a scenario: a start for one of your own."""
+    """The text of a scenario: a start for one of your own.
+
+    Its claims are meant for the size it is shipped with: absolute bounds (ms, counts) hold for no other.
+    """
     from simulations import spec
 
     try:

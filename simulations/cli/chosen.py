@@ -60,15 +60,21 @@ class Chosen:
 
     def swarm(self) -> Swarm:
         """Ready to run."""
+        from simulations.cli.ending import telling
         from simulations.population import Codec
         from simulations.scenario import BadScenario
         from simulations.swarm import Swarm
 
         scenario = self.load()
-        try:
-            return Swarm(scenario, seed=self.seed, codec=Codec(self.codec))
-        except BadScenario as error:
-            self._refuse(error)
+        with telling(self.command("run")):
+            try:
+                return Swarm(scenario, seed=self.seed, codec=Codec(self.codec))
+            except BadScenario as error:
+                self._refuse(error)
+
+    def lasting(self, duration_s: float) -> Chosen:
+        """The same, but so long."""
+        return attrs.evolve(self, duration=duration_s)
 
     def _is_shorter(self, scenario: Scenario) -> bool:
         """Whoever cuts a scenario short knows that it does not come to its end, and is told what that leaves out."""

@@ -32,10 +32,10 @@ class Outputs:
             folder = path.parent
             if not folder.is_dir():
                 fail("there is no such folder", code="usage", folder=str(folder), make_it=f"mkdir -p {folder}")
-            if path.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-                fail("this file cannot be written", code="usage", file=str(path))
             if path in paths[:i]:
                 fail("two outputs of one run cannot go into the same file", code="usage", file=str(path))
+            if why := _unwritable(path):
+                fail("this file cannot be written", code="usage", file=str(path), reason=why)
         if self.png is not None:
             from simulations.report import picture
 
@@ -73,6 +73,19 @@ class Outputs:
 
             picture.write(data, self.png)
             say(f"picture     {self.png}")
+
+
+def _unwritable(path: Path) -> str:
+    """Why it cannot be written, "" if it can: tried, since rights are not all that may be in the way. What is in the
+    file stays, and where none was there is none."""
+    is_new = not path.exists()
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o666))
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 @attrs.frozen(slots=True)

@@ -12,6 +12,7 @@ from p2pnode.ui.fail import Exit, fail
 from p2pnode.ui.numbers import FiniteRange
 from p2pnode.ui.render import print_json, table
 from simulations.cli.chosen import Chosen, choosing
+from simulations.cli.ending import ending_at_once, telling
 
 if TYPE_CHECKING:
     from simulations.swarm import Swarm
@@ -37,7 +38,8 @@ def replay(chosen: Chosen, to_event: int | None, to_time: float | None, node: in
     if to_event is not None and to_time is not None:
         fail("--to-event and --to-time exclude each other", code="usage")
     swarm = chosen.swarm()
-    reached = _go(swarm, to_event, to_time)
+    with telling(chosen.command("run"), swarm), ending_at_once(as_json=as_json):
+        reached = _go(swarm, to_event, to_time)
     if node is None:
         node = next((broken.node for broken in swarm.broken if broken.node is not None), 0)
     if node >= len(swarm):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 
 from p2pnode.ui.fail import Exit
@@ -15,7 +13,7 @@ from p2pnode.ui.render import print_json, say
 from simulations.cli.chosen import Chosen, choosing
 
 if TYPE_CHECKING:
-    from simulations.swarm import RunEnd, Swarm
+    from simulations.swarm import RunEnd
 
 
 @click.command(
@@ -32,6 +30,7 @@ def run(chosen: Chosen, report: Path | None, png: Path | None, trace: Path | Non
 
     Ctrl-C ends a run early: what ran is shown and written all the same.
     """
+    from simulations.cli.ending import stopping, telling
     from simulations.cli.outputs import Outputs
     from simulations.cli.progress import progress
     from simulations.cli.summary import lines
@@ -46,12 +45,10 @@ def run(chosen: Chosen, report: Path | None, png: Path | None, trace: Path | Non
         "versions": versions(),
     }  # fmt: skip
     with outputs.recording(swarm, header) as recording:
-        with _stopping(swarm), progress(swarm) as moved:
-            try:
-                end = swarm.run(moved)
-            except Exception:  # of a peer, or of a part of the scenario
-                say(f"it broke off after {swarm.now_s:.6f} s; to see it again:\n  {again}")
-                raise
+        with telling(again, swarm), stopping(swarm, as_json=as_json), progress(swarm) as moved:
+            end = swarm.run(moved)
+        if end.interrupted and end.virtual_s:
+            again = chosen.lasting(min(end.virtual_s, swarm.scenario.duration_s)).command("run")
         result = as_object(end)
         recording.finish(result, again)
     if as_json:
@@ -65,26 +62,16 @@ def run(chosen: Chosen, report: Path | None, png: Path | None, trace: Path | Non
 
 def as_object(end: RunEnd) -> dict[str, object]:
     """The final line of --json."""
-    claims = [{"name": v.name, "ok": v.ok, "value": v.value, "bound": v.bound} for v in end.verdicts]
+    claims = [
+        {"name": v.name, "ok": v.ok, "value": v.value, "bound": v.bound, "early": end.interrupted,
+         "did_you_mean": v.meant}
+        for v in end.verdicts
+    ]  # fmt: skip
     broken = [{"invariant": b.invariant, "node": b.node, "at_s": b.at_s, "what": b.what} for b in end.broken]
     return {
         "v": 1, "scenario": end.scenario, "seed": end.seed, "nodes": end.nodes, "virtual_s": end.virtual_s,
         "wall_s": end.wall_s, "events": end.events, "rpcs": end.rpcs, "trace_hash": end.trace_hash,
         "claims": claims, "invariants": broken, "ok": end.ok, "interrupted": end.interrupted,
+        "not_run": list(end.not_run), "app_errors": [attrs.asdict(error) for error in end.app_errors],
         "measures": end.measures,
     }  # fmt: skip
-
-
-@contextmanager
-def _stopping(swarm: Swarm) -> Iterator[None]:
-    """Ctrl-C once: the run ends between two events, and what ran is shown and written. Twice: at once."""
-
-    def stop(_number: int, _frame: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        swarm.stop()
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -10,6 +10,7 @@ import click
 from p2pnode.ui.fail import Exit, fail
 from p2pnode.ui.render import print_json, say
 from simulations.cli.chosen import Chosen, choosing
+from simulations.cli.ending import ending_at_once
 
 
 @click.command(
@@ -31,11 +32,18 @@ def shrink(chosen: Chosen, budget: int, output: Path | None, as_json: bool) -> i
     Fewer nodes, less time, fewer parts, smaller counts. Give it the options of the run that failed. Exit 1 if that
     run does not fail.
     """
+    chosen.swarm()  # says what is wrong with it
+    with ending_at_once(as_json=as_json):
+        return _shrink(chosen, budget, output, as_json)
+
+
+def _shrink(chosen: Chosen, budget: int, output: Path | None, as_json: bool) -> int:
     from simulations.population import Codec
     from simulations.shrink import Shrinker, failure_of, settings_of, toml_of
+    from simulations.spec import without_late
 
-    chosen.load()  # says what is wrong with it
-    table, codec = chosen.table(), Codec(chosen.codec)
+    # What lies behind the end of a run that is made shorter would be refused in the file that comes of this.
+    table, codec = without_late(chosen.table()), Codec(chosen.codec)
     failure = failure_of(table, seed=chosen.seed, codec=codec)
     if failure is None:
         fail("that run does not fail: nothing to shrink", look=chosen.command("run"))

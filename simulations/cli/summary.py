@@ -41,7 +41,18 @@ def lines(run: Mapping[str, Any], adversaries: Mapping[str, int], command: str) 
         yield f"{label:<11} {first}"
         yield from (f"{'':<11} {line}" for line in more)
     yield ""
+    if not_run := run.get("not_run"):  # runs that were saved before have it not
+        first, *more = _wrapped(", ".join(not_run))
+        yield f"{'not run':<11} {first}"
+        yield from (f"{'':<11} {line}" for line in more)
     yield from _claims(run["claims"])
+    for error in _errors(run):
+        times = f", {error['count']:,} times" if error["count"] > 1 else ""
+        where = f" ({error['where']})" if error["where"] else ""
+        yield (
+            f"{'app error':<11} {error['app']} {error['event']}{times}, first at node {error['node']}, "
+            f"{error['at_s']:.1f} s: {error['error']}{where}"
+        )
     for broken in run["invariants"]:
         where = "" if broken["node"] is None else f" at node {broken['node']}"
         yield f"BROKEN      {broken['invariant']}{where}, {broken['at_s']:.1f} s: {broken['what']}"
@@ -102,7 +113,20 @@ def _claims(claims: list[Mapping[str, Any]]) -> Iterator[str]:
     width = max(len(claim["name"]) for claim in claims)
     for claim in claims:
         value = "not measured" if claim["value"] is None else figure(claim["value"])
-        yield f"{'ok' if claim['ok'] else 'FAILED':<11} {claim['name']:<{width}}  {value}  ({claim['bound']})"
+        if meant := claim.get("did_you_mean"):
+            value += f", did you mean {meant}?"
+        yield f"{verdict(claim):<11} {claim['name']:<{width}}  {value}  ({claim['bound']})"
+
+
+def verdict(claim: Mapping[str, Any]) -> str:
+    """A claim is one about the end: of a run that was stopped it is only told how it stood."""
+    return "early" if claim.get("early") else "ok" if claim["ok"] else "FAILED"
+
+
+def _errors(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Of applications, but for those that an invariant tells of."""
+    told = any(broken["invariant"] == "apps-run" for broken in run["invariants"])
+    return [error for error in run.get("app_errors", []) if error["event"] != "failed" or not told]
 
 
 def _wrapped(text: str) -> list[str]:

@@ -79,6 +79,8 @@ def _rates(rows: Sequence[Traffic]) -> dict[str, Any]:
     """Per virtual second between two rows; the most frequent kind first."""
     kept = rows[:-1][:: _every(len(rows))]
     rows = [row for row in kept if row.at_s < rows[-1].at_s] + [rows[-1]]
+    if len(rows) > 2 and 2 * (rows[-1].at_s - rows[-2].at_s) < rows[1].at_s - rows[0].at_s:
+        del rows[-2]  # the run went on for a moment after the last sample: what little was sent then is no rate
 
     def per_s(of: Callable[[Traffic], int]) -> list[float]:
         return [round((of(b) - of(a)) / (b.at_s - a.at_s), 2) for a, b in pairwise(rows)]

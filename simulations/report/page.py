@@ -82,13 +82,20 @@ def _header(data: Mapping[str, Any]) -> Iterator[str]:
         yield '<div class="wide"><table class="claims"><tr><th>claim</th><th class="n">value</th><th>bound</th></tr>'
         for claim in run["claims"]:
             value = "not measured" if claim["value"] is None else figure(float(claim["value"]))
-            sign, word = ("✓", "ok") if claim["ok"] else ("✗", "failed")
+            if meant := claim.get("did_you_mean"):
+                value += f", did you mean {escape(str(meant))}?"
+            sign, word = ("…", "early") if claim.get("early") else ("✓", "ok") if claim["ok"] else ("✗", "failed")
             yield (
                 f'<tr class="{word}"><td><b>{sign}</b> {escape(str(claim["name"]))}</td><td class="n">{value}</td>'
                 f"<td class=\"bound\">{escape(str(claim['bound']))}</td></tr>"
             )
         yield "</table></div>"
+        if run["interrupted"]:
+            yield "<p>The run was stopped: claims are about its end, and this is how they stood before.</p>"
+    if not_run := run.get("not_run"):  # runs that were saved before have it not
+        yield f'<p class="notrun">Not run: {escape(", ".join(map(str, not_run)))}.</p>'
     yield from _broken(run["invariants"])
+    yield from _app_errors(run.get("app_errors", []))
     yield f"<p>The same run again:</p><pre>{escape(str(data['command']))}</pre></header>"
 
 
@@ -100,6 +107,20 @@ def _broken(broken: list[Mapping[str, Any]]) -> Iterator[str]:
     for one in broken:
         where = "" if one["node"] is None else f" at node {int(one['node'])}"
         text = f"{one['invariant']}{where}, {float(one['at_s']):,.1f} s: {one['what']}"
+        yield f"<li>{escape(text)}</li>"
+    yield "</ul>"
+
+
+def _app_errors(errors: list[Mapping[str, Any]]) -> Iterator[str]:
+    if not errors:
+        return
+    yield '<p class="failed">The first errors of applications:</p><ul>'
+    for one in errors:
+        where = f" ({one['where']})" if one["where"] else ""
+        text = (
+            f"{one['app']} {one['event']}, {int(one['count']):,} times, first at node {int(one['node'])}, "
+            f"{float(one['at_s']):,.1f} s: {one['error']}{where}"
+        )
         yield f"<li>{escape(text)}</li>"
     yield "</ul>"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,25 @@ def test_a_file_without_a_run_says_so(tmp_path: Path, text: str, why: str) -> No
     file.write_text(text)
     with pytest.raises(saved.NoRun, match=why):
         saved.read(file)
+
+
+def test_the_moment_after_the_last_sample_draws_no_dip(data: dict[str, Any]) -> None:
+    """Answers are waited for a moment after the end, in which little is sent: no rate of its own."""
+    rows = [recorder.Traffic(at_s, round(1000 * at_s), {}) for at_s in (0.0, 5.0, 10.0, 15.0)]
+    after = recorder.Traffic(15.4, 15_000, {})
+    rates = report_data._rates([*rows, after])
+    assert rates["at_s"] == [5, 10, 15.4]
+    assert rates["bytes_per_s"] == pytest.approx([1000, 1000, 926], abs=1)
+    assert report_data._rates([*rows[:3], recorder.Traffic(14.0, 14_000, {})])["at_s"] == [5, 10, 14]
+    steps = [b - a for a, b in pairwise([0.0, *data["traffic"]["at_s"]])]
+    assert min(steps) >= steps[0] / 2
+
+
+def test_what_takes_no_time_has_no_plot_of_latency(data: dict[str, Any]) -> None:
+    bins: list[list[Any]] = [[0.0, 1.0, 4, 4, 0.0, 0.0], [1.0, 2.0, 4, 0, None, None]]
+    at_once = {"bins": bins, "hops": []}
+    keys = [plot.key for plot in plots_of({**data, "operations": {"chat.say": at_once}})]
+    assert "success" in keys
+    assert "latency-chat.say" not in keys
+    bins[0][-1] = 0.5
+    assert "latency-chat.say" in [plot.key for plot in plots_of({**data, "operations": {"chat.say": at_once}})]

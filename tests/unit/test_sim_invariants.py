@@ -92,7 +92,7 @@ def test_each_broken_one_is_told_once_and_not_without_end(swarm: Swarm) -> None:
 
 BIG: dict[str, Any] = {
     "name": "big", "duration_s": 100.0, "population": {"nodes": 64, "arrive_s": 5},
-    "workload": [{"kind": "lookup", "count": 40}, {"kind": "put-get", "values": 8}],
+    "workload": [{"kind": "lookup", "count": 40}, {"kind": "put-get", "values": 8, "from_s": 1}],
     "timeline": [{"action": "kill", "at_s": 3, "share": 0.5}],
     "claims": [{"measure": "a", "at_least": 1}, {"name": "b is \"b\"", "measure": "b", "at_most": 2.5}],
 }  # fmt: skip
@@ -105,7 +105,7 @@ def test_it_finds_what_the_failure_needs() -> None:
 
     smallest = Shrinker(judge, 500).run(BIG, Failure("claim", "a"))
     assert smallest["population"]["nodes"] in (10, 11)
-    assert smallest["workload"] == [{"kind": "put-get", "values": 1}]
+    assert smallest["workload"] == [{"kind": "put-get", "values": 1, "from_s": 1}]
     assert smallest["timeline"] == []
     assert smallest["duration_s"] < 3
     assert smallest["claims"] == [{"measure": "a", "at_least": 1}]

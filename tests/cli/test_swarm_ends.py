@@ -1,0 +1,296 @@
+"""How runs end that do not end well: stopped, spinning, made shorter, of parts that are the person's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulations.cli.chosen import Chosen
+from simulations.report import page, saved
+from tests.cli.conftest import Run
+
+P2PNODE = Path(sys.executable).with_name("p2pnode")
+
+QUICK = """
+duration_s = 20
+[population]
+nodes = 5
+arrive_s = 1
+[link]
+profile = "lan"
+[[timeline]]
+action = "partition"
+at_s = 12
+[[timeline]]
+action = "heal"
+at_s = 15
+[[workload]]
+kind = "lookup"
+count = 3
+from_s = 5
+to_s = 7
+[[workload]]
+kind = "lookup"
+count = 3
+from_s = 16
+[[claims]]
+measure = "lookup_success"
+at_least = 0.1
+[[claims]]
+name = "slip"
+measure = "lookup_sucess"
+at_least = 0.1
+"""
+
+APPS = """
+from overlay import App, AppContext
+
+class Hangs(App):
+    name = "hangs"
+    async def run(self, ctx: AppContext) -> None:
+        await ctx.sleep(3_000_000_000)
+        print("now", flush=True)
+        while True:
+            pass
+
+class Says(App):
+    name = "says"
+    async def run(self, ctx: AppContext) -> None:
+        await ctx.sleep(3_000_000_000)
+        print("now", flush=True)
+
+class Spins(App):
+    name = "spins"
+    async def run(self, ctx: AppContext) -> None:
+        while True:
+            await ctx.sleep(0)
+
+class Fails(App):
+    name = "fails"
+    async def run(self, ctx: AppContext) -> None:
+        await ctx.sleep(3_000_000_000)
+        raise KeyError("bread")
+"""
+
+PARTS = """
+import attrs
+from simulations.adversaries.positions import chosen
+
+@attrs.frozen(kw_only=True)
+class Mute:
+    fraction: float = 0.1
+    def begin(self, swarm):
+        for node in chosen(swarm, "mute", self.fraction, None, ""):
+            swarm.corrupt(node, "mute", swarm.population.peer)
+
+@attrs.frozen(kw_only=True)
+class Twice:
+    from_s: float = 5
+    def begin(self, swarm):
+        swarm.at(self.from_s, lambda: swarm.kill(4))
+        swarm.at(self.from_s + 2, lambda: swarm.start(4))
+        swarm.at(self.from_s + 2, lambda: swarm.measures.count("risen"))
+
+@attrs.frozen(kw_only=True)
+class Greet:
+    count: int = 3
+    def begin(self, swarm):
+        for i in range(self.count):
+            swarm.at(2 + i, lambda: swarm.measures.count("greetings"))
+
+@attrs.frozen(kw_only=True)
+class Broken:
+    late: bool = False
+    def begin(self, swarm):
+        swarm.at(3, self.fall) if self.late else self.fall()
+    def fall(self):
+        raise KeyError("bread")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """As a person has it: a folder with what was just written."""
+    made = tmp_path / "mine"
+    made.mkdir()
+    (made / "quick.toml").write_text(QUICK)
+    (made / "ownapps.py").write_text(APPS)
+    (made / "ownparts.py").write_text(PARTS)
+    return made
+
+
+def typed(folder: Path, *line: str) -> subprocess.CompletedProcess[str]:
+    """Through the installed script, whose sys.path has not the present folder."""
+    return subprocess.run(
+        [P2PNODE, "swarm", *line], cwd=folder, env=environ(folder), capture_output=True, text=True, check=False,
+        timeout=100,
+    )  # fmt: skip
+
+
+def environ(folder: Path) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HOME": str(folder)}
+
+
+def test_parts_of_ones_own_load_from_the_present_folder(folder: Path) -> None:
+    (folder / "own.toml").write_text(
+        'duration_s = 10\n[population]\nnodes = 10\narrive_s = 1\n[churn]\nmodel = "ownparts:Twice"\n'
+        '[[adversaries]]\nkind = "ownparts:Mute"\nfraction = 0.2\n[[workload]]\nkind = "ownparts:Greet"\ncount = 4\n'
+    )
+    ran = typed(folder, "run", "own.toml", "--json")
+    assert ran.returncode == 0, ran.stderr
+    measures = json.loads(ran.stdout)["measures"]
+    assert (measures["risen"], measures["greetings"], measures["alive_adversaries_max"]) == (1, 4, 2)
+    swept = typed(folder, "sweep", "own.toml", "--vary", "workload.count=1,2", "--duration", "8", "--measure",
+                  "greetings", "--json")  # fmt: skip
+    assert swept.returncode == 0, swept.stderr
+    rows = [json.loads(line) for line in swept.stdout.splitlines()][:-1]
+    assert sorted((row["measures"]["greetings"], row["virtual_s"]) for row in rows) == [(1, 8), (2, 8)]
+    assert typed(folder, *rows[0]["command"].split()[2:]).returncode == 0
+
+
+@pytest.mark.parametrize("late", ["false", "true"])
+def test_a_part_of_ones_own_that_raises_is_named_with_its_line(folder: Path, late: str) -> None:
+    (folder / "own.toml").write_text(
+        f'duration_s = 10\n[population]\nnodes = 2\n[[workload]]\nkind = "ownparts:Broken"\nlate = {late}\n'
+    )
+    ran = typed(folder, "run", "own.toml")
+    assert ran.returncode == 1
+    assert "error: the run broke off" in ran.stderr
+    assert "KeyError: 'bread'" in ran.stderr
+    assert "ownparts.py:33 in Broken.fall" in ran.stderr
+    assert "bug" not in ran.stderr
+
+
+def test_what_a_shorter_run_leaves_out_is_told(run: Run, folder: Path) -> None:
+    path, html = str(folder / "quick.toml"), folder / "run.html"
+    ran = run("swarm", "run", path, "--duration", "8", "--report", str(html))
+    assert "not run     partition at 12 s, heal at 15 s, workload 2\n" in ran.out
+    assert saved.read(html)["run"]["not_run"] == ["partition at 12 s", "heal at 15 s", "workload 2"]
+    assert "Not run: partition at 12 s, heal at 15 s, workload 2." in html.read_text()
+    whole = run("swarm", "run", path, "--json").json
+    assert whole["not_run"] == []
+
+
+def test_a_file_that_says_what_does_not_happen_is_refused(run: Run, folder: Path) -> None:
+    path = str(folder / "quick.toml")
+    ran = run("swarm", "run", path, "--set", "timeline.0.at_s=20", "--set", "workload.1.from_s=30")
+    assert ran.code == 2
+    assert f"scenario {path}: 2 things are wrong" in ran.err
+    assert "timeline[0].at_s    expected less than duration_s, 20, found 20\n" in ran.err
+    assert "workload[1].from_s  expected less than duration_s, 20, found 30\n" in ran.err
+    assert run("swarm", "sweep", path, "--vary", "timeline.0.at_s=20", "-o", str(folder / "x")).code == 2
+
+
+def test_a_slip_in_the_name_of_a_measure_is_guessed(run: Run, folder: Path) -> None:
+    ran = run("swarm", "run", str(folder / "quick.toml"))
+    assert ran.code == 1
+    assert "FAILED      slip            not measured, did you mean lookup_success?  (>= 0.1)" in ran.out
+
+
+@pytest.mark.parametrize("mistake", ["nan", "inf", "1e30", "0"])
+@pytest.mark.parametrize("line", [("run", "churn", "--duration"), ("sweep", "churn", "--vary", "seed=1", "--duration")])
+def test_a_duration_is_a_time(run: Run, line: tuple[str, ...], mistake: str) -> None:
+    ran = run("swarm", *line, mistake)
+    assert ran.code == 2
+    assert "bug" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [("replay", "x.rec", "--to", "nan"), ("swarm", "replay", "churn", "--to-time", "nan"),
+     ("swarm", "model", "--adversaries", "nan"), ("peers", "ping", "abcd", "--interval", "nan"),
+     ("swarm", "run", "churn", "--set", "churn.session_s=nan")],
+)  # fmt: skip
+def test_nan_is_no_number(run: Run, line: tuple[str, ...]) -> None:
+    ran = run(*line)
+    assert ran.code == 2
+    assert "bug" not in ran.err
+
+
+def test_hints_of_a_scenario_that_is_a_file_do_not_lead_in_a_circle(run: Run, folder: Path) -> None:
+    ran = run("swarm", "run", str(folder))
+    assert ran.code == 2
+    assert "this is a folder" in ran.err
+    ran = run("swarm", "run", str(folder / "none.toml"))
+    assert "swarm show" not in ran.err
+    assert "swarm show churn" in run("swarm", "run", "churn", "--set", "x=1").err
+
+
+@pytest.mark.parametrize("option", ["--report", "--png", "--trace"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_run(run: Run, folder: Path, option: str) -> None:
+    kept = folder / "kept"
+    kept.write_text("as it was")
+    told = run("swarm", "run", str(folder / "quick.toml"), option, str(folder / "ownapps.py" / "x"))
+    assert told.code == 2
+    missing = run("swarm", "run", str(folder / "quick.toml"), "--trace", str(kept), option, "/proc/nothing")
+    assert missing.code == 2
+    assert "this file cannot be written" in missing.err or "same file" in missing.err or option == "--trace"
+    assert kept.read_text() == "as it was"
+
+
+def test_an_application_that_fails_is_told_everywhere(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    html = folder / "run.html"
+    ran = run("swarm", "run", "quick.toml", "--app", "ownapps:Fails", "--json", "--report", str(html))
+    assert ran.code == 1
+    [error] = ran.json["app_errors"]
+    assert (error["app"], error["node"], error["count"], error["where"]) == (
+        "fails", 0, 5, "ownapps.py:28 in Fails.run"
+    )  # fmt: skip
+    assert ran.json["invariants"][0]["invariant"] == "apps-run"
+    assert "fails failed, 5 times, first at node 0, 3.0 s: KeyError: &#x27;bread&#x27;" in html.read_text()
+    line = ("swarm", "run", "quick.toml", "--app", "ownapps:Fails", "--set", 'without=["apps-run"]')
+    assert "app error   fails failed, 5 times, first at node 0, 3.0 s: KeyError: 'bread'" in run(*line).out
+
+
+def test_an_application_that_spins_is_a_failure_and_no_usage(folder: Path) -> None:
+    ran = typed(folder, "run", "quick.toml", "--app", "ownapps:Spins")
+    assert ran.returncode == 1
+    assert "error: the run broke off" in ran.stderr
+    assert "app spins" in ran.stderr
+
+
+def test_an_application_that_never_yields_is_ended_by_the_second_ctrl_c(folder: Path) -> None:
+    process = subprocess.Popen(
+        [P2PNODE, "swarm", "run", "quick.toml", "--app", "ownapps:Hangs"], cwd=folder, env=environ(folder),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.readline() == "stopping after this event; Ctrl-C again stops at once\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert "stopped by Ctrl-C at 3." in err
+    assert "ownapps.py:" in err
+    assert "in Hangs.run, node 0" in err
+
+
+def test_of_a_run_that_was_stopped_claims_are_early_and_the_command_lasts_as_long(folder: Path) -> None:
+    chosen = Chosen(scenario="churn", nodes=None, seed=1, duration=None, codec="objects", settings=(), app=None)
+    assert chosen.lasting(12.3).command("run") == "p2pnode swarm run churn --seed 1 --duration 12.3"
+    process = subprocess.Popen(
+        [P2PNODE, "swarm", "run", "quick.toml", "--app", "ownapps:Says", "--duration", "1000000", "--report",
+         "run.html"],
+        cwd=folder, env=environ(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "now\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=100)
+    assert process.returncode == 130
+    run = saved.read(folder / "run.html")["run"]
+    assert all(claim["early"] for claim in run["claims"])
+    assert "early       lookup_success" in out
+    assert f"--duration {run['virtual_s']:g}" in err
+    assert "early" in page.html(saved.read(folder / "run.html"))
