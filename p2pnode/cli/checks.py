@@ -206,6 +206,22 @@ def _bindable(endpoint: str) -> list[Row]:
     return [Row("port", "fail", text, "another port: p2pnode run --listen HOST:PORT (0 picks one)") for text in taken]
 
 
+def files(*, hard: int) -> Row:
+    """`hard`: how many files a process of this user may open; each stream is one."""
+    from overlay.limits import MAX_STREAM_SOCKETS
+    from p2pnode.transport.streams import DESCRIPTORS_KEPT
+
+    need = MAX_STREAM_SOCKETS + DESCRIPTORS_KEPT
+    if not 0 <= hard < need:  # RLIM_INFINITY is negative
+        return Row("files", "ok", f"a process may open {hard:,}" if hard >= 0 else "a process may open any number")
+    return Row(
+        "files",
+        "warn",
+        f"a process may open {hard:,}, and a node {need:,} with all its streams: it will have fewer of them",
+        "ulimit -Hn, and raise nofile in /etc/security/limits.conf (systemd: LimitNOFILE)",
+    )
+
+
 def key(*, solves: bool | None, bits: int) -> Row:
     """`solves` is None where there is no key."""
     if solves is None:

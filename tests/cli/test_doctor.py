@@ -52,6 +52,15 @@ def test_port_that_is_taken() -> None:
     assert checks.port(["127.0.0.1:0"])[0].state == "ok"
 
 
+@pytest.mark.parametrize(
+    ("hard", "state", "text"), [(1_048_576, "ok", "1,048,576"), (-1, "ok", "any number"), (1_024, "warn", "fewer")]
+)
+def test_files_that_may_be_open(hard: int, state: str, text: str) -> None:
+    row = checks.files(hard=hard)
+    assert (row.state, bool(row.next)) == (state, state == "warn")
+    assert text in row.text
+
+
 def test_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row.name for row in checks.disk(tmp_path)] == ["disk", "fsync"]
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import textwrap
 import time
 from pathlib import Path
@@ -68,6 +69,7 @@ def _rows(session: Session) -> list[Row]:
         *([] if status is not None else checks.port(config.listen, chosen="listen" in config.sources)),
         *checks.multicast(_own_addresses()),
         checks.firewall(listen_port),
+        checks.files(hard=resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
         checks.clock(now=time.time(), newest_write=_written(home.db)),
         *checks.disk(home.dir),
     ]
