@@ -12,8 +12,9 @@ from overlay.app import App
 from overlay.events import Event
 from overlay.identity.network import Network as Realm
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import MS, SECOND, Core, Entropy, Ok, Outcome, Storage
+from overlay.runtime.ports import MS, SECOND, Core, Entropy, Outcome, Storage
 from simulations.apps import AppError, AppErrors, SwarmApps, count_events, factory
+from simulations.arrivals import Arrivals
 from simulations.engine import Engine, OnReport
 from simulations.host import MakePeer, seed_of
 from simulations.invariants import MAX_BROKEN, Broken, Invariant, checked
@@ -27,8 +28,6 @@ from simulations.samples import SAMPLERS, Sampler
 from simulations.scenario import BadScenario, Scenario, TooMany
 from simulations.schedule import late
 
-#: Pauses before a node that reached nobody tries to join again, as a real one does.
-_JOIN_AGAIN_S = (2, 5, 10, 30)
 #: What is under way at the end may take this long to end: every lookup has a deadline far below it.
 _GRACE_S = 120
 
@@ -107,6 +106,7 @@ class Swarm:
         #: Called every `sample_s`: who adds one measures something over time (simulations.samples).
         self.samplers: list[Sampler] = list(SAMPLERS)
         self._stopped = False
+        self._arrivals = Arrivals(self)
         self._makers: dict[int, MakePeer] = {}
         #: Commands of the workload that have not ended.
         self.under_way = 0
@@ -123,7 +123,7 @@ class Swarm:
                 raise BadScenario(f"adversaries[{i}].{error.key}", str(error)) from None
         for part in (*([scenario.churn] if scenario.churn else ()), *scenario.timeline, *scenario.workload):
             part.begin(self)
-        self._arrive()
+        self._arrivals.begin()
         self.every(scenario.sample_s, self._sample)
 
     # --- for parts: nodes -------------------------------------------------------------------
@@ -174,7 +174,7 @@ class Swarm:
     def start(self, node: int) -> None:
         """Switch it on and have it join."""
         self.engine.start(node)
-        self._join(node, 0, self.engine.now_ns)
+        self._arrivals.join(node)
 
     def kill(self, node: int, *, power_loss: bool = False) -> None:
         self.engine.kill(node, power_loss=power_loss)
@@ -286,41 +286,6 @@ class Swarm:
 
     def _make_peer(self, index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Core:
         return self._makers.get(index, self.population.peer)(index, storage, rng, entropy)
-
-    def _arrive(self) -> None:
-        """The first ones at once, the others one after the other."""
-        spec = self.scenario.population
-        others = max(1, spec.nodes - spec.bootstraps)
-        for node in range(spec.nodes):
-            late = max(0, node - spec.bootstraps + 1)
-            self.at(spec.arrive_s * late / others, lambda node=node: self._arrived(node))  # type: ignore[misc]
-
-    def _arrived(self, node: int) -> None:
-        if not self.engine.alive(node):
-            self.start(node)
-
-    def _join(self, node: int, tries: int, began_ns: int) -> None:
-        """Through those who were there first; again if nobody answers, as p2pnode does with its seeds.
-        Measured as `join`, from the start of the node until it knows somebody."""
-        seeds = [seed for seed in range(self.scenario.population.bootstraps) if seed != node]
-        seeds += self.population.places.neighbours(node)
-        life = self.engine.life(node)
-        args = {"addresses": [{"address": str(self.population.address(seed)), "id": None} for seed in seeds]}
-
-        def ended(outcome: Outcome) -> None:
-            joined = isinstance(outcome, Ok) and outcome.value["joined"]
-            if joined and node not in self.adversaries:
-                self.measures.operation("join").add(began_ns, self.engine.now_ns - began_ns, True)
-            if joined or not self.engine.alive(node) or self.engine.life(node) != life:
-                return
-            pause = _JOIN_AGAIN_S[min(tries, len(_JOIN_AGAIN_S) - 1)]
-            self.after(pause * SECOND, lambda: self._rejoin(node, life, tries + 1, began_ns))
-
-        self.engine.command(node, "join", args, ended)
-
-    def _rejoin(self, node: int, life: int, tries: int, began_ns: int) -> None:
-        if self.engine.alive(node) and self.engine.life(node) == life:
-            self._join(node, tries, began_ns)
 
     def _on_report(self, node: int, at_ns: int, event: Event) -> None:
         for watcher in self.watchers:

@@ -69,6 +69,19 @@ def test_what_does_not_balance_is_told(swarm: Swarm, change: Callable[[Swarm], N
     assert _told(swarm) == {name}
 
 
+def test_the_records_that_a_peer_holds_are_counted(swarm: Swarm, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(3):
+        swarm.ask(1, "put", {"value": b"value", "name": f"{n}"}, lambda _outcome, _took: None)
+    swarm.run_until(9 * SECOND)
+    monkeypatch.setattr("overlay.limits.MAX_RECORDS", 3)
+    assert _told(swarm) == set()
+    monkeypatch.setattr("overlay.limits.MAX_RECORDS", 2)
+    swarm.run()
+    assert {(broken.invariant, broken.what) for broken in swarm.broken} == {
+        ("memory-bounded", "3 records, at most 2 are allowed")
+    }
+
+
 def test_an_address_of_two_nodes_is_told_at_the_end(swarm: Swarm) -> None:
     swarm.network._nodes[1].addresses = swarm.network.addresses(2)
     assert [(b.invariant, b.node) for b in swarm.run().broken] == [("conserved", 2)]

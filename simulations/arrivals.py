@@ -1,0 +1,60 @@
+"""How nodes come into a swarm: one after the other, through those who were there first, again if nobody answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from overlay.runtime.ports import SECOND, Ok, Outcome
+
+if TYPE_CHECKING:
+    from simulations.swarm import Swarm
+
+#: Pauses before a node that reached nobody tries to join again, as a real one does.
+_AGAIN_S = (2, 5, 10, 30)
+
+
+@attrs.frozen(slots=True, eq=False)
+class Arrivals:
+    """Those of one swarm."""
+
+    swarm: Swarm
+
+    def begin(self) -> None:
+        """Have the population start: the first ones at once, the others one after the other."""
+        spec = self.swarm.scenario.population
+        others = max(1, spec.nodes - spec.bootstraps)
+        for node in range(spec.nodes):
+            late = max(0, node - spec.bootstraps + 1)
+            self.swarm.at(spec.arrive_s * late / others, lambda node=node: self._arrived(node))  # type: ignore[misc]
+
+    def join(self, node: int) -> None:
+        """Of a node that starts now. Measured as `join`, from its start until it knows somebody."""
+        self._try(node, 0, self.swarm.engine.now_ns)
+
+    def _arrived(self, node: int) -> None:
+        if not self.swarm.engine.alive(node):
+            self.swarm.start(node)
+
+    def _try(self, node: int, tries: int, began_ns: int) -> None:
+        swarm, engine = self.swarm, self.swarm.engine
+        seeds = [seed for seed in range(swarm.scenario.population.bootstraps) if seed != node]
+        seeds += swarm.population.places.neighbours(node)
+        life = engine.life(node)
+        args = {"addresses": [{"address": str(swarm.population.address(seed)), "id": None} for seed in seeds]}
+
+        def ended(outcome: Outcome) -> None:
+            joined = isinstance(outcome, Ok) and outcome.value["joined"]
+            if joined and node not in swarm.adversaries:
+                swarm.measures.operation("join").add(began_ns, engine.now_ns - began_ns, True)
+            if joined or not engine.alive(node) or engine.life(node) != life:
+                return
+            pause = _AGAIN_S[min(tries, len(_AGAIN_S) - 1)]
+            swarm.after(pause * SECOND, lambda: self._again(node, life, tries + 1, began_ns))
+
+        engine.command(node, "join", args, ended)
+
+    def _again(self, node: int, life: int, tries: int, began_ns: int) -> None:
+        if self.swarm.engine.alive(node) and self.swarm.engine.life(node) == life:
+            self._try(node, tries, began_ns)
