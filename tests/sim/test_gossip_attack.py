@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from overlay.gossip import exchange, memory
+from overlay.identity.network import Network
 from overlay.limits import MESH_CLIENTS, MESH_LOW
 from simulations.spec import load, scenario_of
 from simulations.swarm import RunEnd, Swarm
-from tests.support.swarm import Realm
 from tests.support.swarm import Swarm as Peers
 from tests.support.topics import delivered, publish, subscribe
 
@@ -64,7 +64,7 @@ def test_the_shipped_scenario_has_them_all() -> None:
 
 def test_keys_without_puzzle_hear_what_is_said_and_take_no_mesh_over() -> None:
     honest, clients = range(14), range(14, 40)
-    swarm = Peers(40, seed=13, fake_keys=True, realm=Realm("swarm", puzzle_bits=2), clients=clients)
+    swarm = Peers(40, seed=13, fake_keys=True, realm=Network("swarm", puzzle_bits=2), clients=clients)
     swarm.run_for(5)
     subscribe(swarm, range(40))
     swarm.run_for(40)
