@@ -92,3 +92,83 @@ MIN_WINDOW_BYTES = 2 * UNIT_BYTES
 #: Bounds of the time that a request may take before it is asked of somebody else.
 MIN_DEADLINE_S = 5
 MAX_DEADLINE_S = SNUB_S
+
+# --- messages of "/files/1" ----------------------------------------------------------------
+#: Bytes of any message but PIECE, and items of its CBOR: what overlay.limits allows to one message of a stream.
+MAX_CONTROL_MESSAGE = UNIT_BYTES + KIB
+MAX_CONTROL_ITEMS = 1_200
+MAX_CHANNEL = 65_535
+MAX_REASON = 100
+#: An info dictionary of 16 MiB is 256 parts.
+INFO_PART_BYTES = 64 * KIB
+#: Parts asked for before the first has come: 512 KiB.
+INFO_PARTS_AHEAD = 8
+#: Bits of units in one message: 2,097,152 units.
+MAX_HOLD_BYTES = UNIT_BYTES
+#: Units in one HAVE, ranges in one request, peers in one PEERS: each far below what the items allow.
+MAX_HAVE_UNITS = 512
+MAX_RUNS = 256
+MAX_PEERS_TOLD = 50
+#: Hashes of one answer: 128 KiB, the units of 1 GiB.
+HASHES_PER_MESSAGE = 4_096
+#: Trees of one share that are kept in memory to answer from: 64 bytes for each unit, so of 128 GiB.
+MAX_TREE_BYTES = 32 * MIB
+
+# --- sessions ------------------------------------------------------------------------------
+#: Shares open between two peers.
+MAX_CHANNELS = 64
+#: Peers that exchange files with this one at once.
+MAX_SESSIONS = 512
+#: Units that one peer may have asked for and not got; further ones are rejected. Small files are units, too.
+MAX_ASKED_UNITS = 1_024
+#: Answers that wait for their turn; from here on the peer is not read until half of them are gone.
+MAX_QUEUED_ANSWERS = 256
+#: Peers that a share deals no more with: they sent corrupt units.
+MAX_BANNED = 1_024
+#: Units that are read from the disk, or verified and written, at once: a hop to a thread costs 90-150 us.
+BATCH_BYTES = MIB
+BATCH_UNITS = 64
+#: HAVE of units that were told before, until it is called a flood.
+MAX_IDLE_HAVES = 4_096
+#: Answers to withdrawn requests that are remembered as such, so that nobody is blamed for them.
+MAX_WITHDRAWN = 2 * MAX_ASKED_UNITS
+#: Units that came and wait to be verified and written; nothing more is asked until they are.
+MAX_UNWRITTEN_BYTES = 16 * MIB
+#: Corrupt units after which a peer is done with for a share: one may be a broken disk.
+MAX_CORRUPT = 2
+#: HAVE and CANCEL are told together this often.
+TELL_MS = 100
+
+#: Seconds of a peer's rate that are asked of it ahead: libtorrent request_queue_time is 3.
+AHEAD_S = 2
+#: What a limit lets pass at once after silence.
+BURST_BYTES = UNIT_BYTES
+#: Time for the first unit of a peer of which no rate is known.
+FIRST_DEADLINE_S = 20
+#: Questions for hashes of one share at once.
+MAX_HASH_QUESTIONS = 256
+#: A seed gives so much to one peer before another that had less takes its slot.
+ROTATE_BYTES = 16 * MIB
+#: Calls of the disk to verify and write at once, of one share.
+WRITERS = 2
+#: An answer with hashes, or with a part of the info dictionary, may take so long.
+ANSWER_S = 10
+
+# --- finding peers -------------------------------------------------------------------------
+#: Peers of one share that this node looks for; others may still come, up to MAX_SOURCES.
+WANTED_PEERS = 30
+#: Addresses of one share that are known and not tried yet; dials of one share at once.
+MAX_CANDIDATES = 256
+MAX_SHARE_DIALS = 4
+#: A peer that could not be reached, or had nothing, is tried again after this, doubled each time.
+RETRY_PEER_S = 30
+#: The first time: two that open streams to each other at once lose one of them.
+FIRST_RETRY_S = 2
+MAX_RETRY_PEER_S = 1_800
+#: The DHT is asked again after this while peers are missing, doubled each time, and after the second otherwise.
+LOOK_AGAIN_S = 15
+MAX_LOOK_AGAIN_S = 900
+#: Peer exchange: told at most this often to one peer, and believed as often (BEP 11: once a minute).
+PEX_S = 60
+#: Provider records are published for shares of which something is here.
+MAX_SHARES = 10_000

@@ -1,0 +1,90 @@
+"""One share with one peer: what both have told each other, and what is on its way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from apps.files.core.rates import Rate
+
+if TYPE_CHECKING:
+    from apps.files.core.session import Session
+    from apps.files.core.share import Share
+
+
+@attrs.define(slots=True, eq=False)
+class Asked:
+    """A unit that this side asked for."""
+
+    at_ns: int
+    length: int
+
+
+@attrs.define(slots=True, eq=False)
+class Channel:
+    """Sets of units are those of apps.files.core.bits."""
+
+    number: int
+    session: Session
+    share: Share
+    opened_ns: int
+    #: Both sides agreed; until then this side has only asked.
+    agreed: bool = False
+
+    # --- what the peer told -----------------------------------------------------------------
+    #: Bytes of its info dictionary; 0: it has none.
+    info_bytes: int = 0
+    #: It knows the info dictionary, and what it holds was told at least once.
+    told: bool = False
+    held: int = 0
+    #: What it told before the layout was known here: (first unit, all or bits).
+    early: list[tuple[int, bool | bytes]] = attrs.Factory(list)
+    idle_haves: int = 0
+    #: It answers no requests.
+    choked: bool = True
+    #: It would ask for something.
+    interested: bool = False
+
+    # --- what this side told ----------------------------------------------------------------
+    #: What the peer knows of what is here.
+    said: int = 0
+    #: It was told anything, and since it can make sense of it.
+    said_any: bool = False
+    said_once: bool = False
+    said_interested: bool = False
+    choking: bool = True
+
+    # --- on its way -------------------------------------------------------------------------
+    asked: dict[int, Asked] = attrs.Factory(dict)
+    asked_bytes: int = 0
+    #: Given up, in order; they may still come.
+    withdrawn: dict[int, None] = attrs.Factory(dict)
+    #: Asked by the peer, in order.
+    serving: dict[int, None] = attrs.Factory(dict)
+
+    # --- how it behaved ---------------------------------------------------------------------
+    #: Units that it sent corrupt, or could not give: it is not asked for them again.
+    unfit: int = 0
+    corrupt: int = 0
+    #: When a piece came, or was asked for while nothing else was.
+    heard_ns: int = 0
+    snubbed: bool = False
+    #: Bytes per second that come, and that are given.
+    down: Rate = attrs.field(init=False)
+    up: Rate = attrs.field(init=False)
+    #: As it was when the last unit came.
+    usual_rate: int = 0
+    #: Bytes that were good, and that were sent.
+    got: int = 0
+    sent: int = 0
+    pex_told_ns: int | None = None
+    pex_heard_ns: int | None = None
+    pex_told: set[bytes] = attrs.Factory(set)
+
+    def __attrs_post_init__(self) -> None:
+        self.down, self.up = Rate(self.opened_ns), Rate(self.opened_ns)
+
+    @property
+    def peer(self) -> bytes:
+        return self.session.peer

@@ -1,0 +1,392 @@
+"""What one share still needs: whom to ask for what, and what becomes of what comes.
+
+A unit is asked of one peer. It is asked of another one when the first takes longer than its rate promises, or when
+all that is left is on its way already and late (endgame); the slower one is told at once. Every unit is checked by
+itself against a hash that leads to the root before it counts: a corrupt one is the fault of who sent it, alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+import attrs
+
+from apps.files.core import disk, wire
+from apps.files.core.channel import Asked
+from apps.files.core.hashes import HashQuestions
+from apps.files.core.limits import (
+    AHEAD_S,
+    BATCH_BYTES,
+    BATCH_UNITS,
+    FIRST_DEADLINE_S,
+    MAX_ASKED_UNITS,
+    MAX_BANNED,
+    MAX_CORRUPT,
+    MAX_DEADLINE_S,
+    MAX_RUNS,
+    MAX_UNWRITTEN_BYTES,
+    MAX_WINDOW_BYTES,
+    MAX_WITHDRAWN,
+    MIN_DEADLINE_S,
+    MIN_WINDOW_BYTES,
+    WRITERS,
+)
+from apps.files.core.picker import Picker
+from apps.files.core.wire import Cancel, Choke, Hashes, Interest, Message, Piece, Reject, Request
+from overlay.errors import BadMessage, LocalError
+from overlay.runtime.loop import Future
+from overlay.runtime.ports import SECOND
+
+if TYPE_CHECKING:
+    from apps.files.core.channel import Channel
+    from apps.files.core.layout import Layout
+    from apps.files.core.rates import Bucket
+    from apps.files.core.share import Share
+
+#: Half of what a peer may be asked for: the answers to the other half may still be withdrawn ones.
+_MOST_ASKED = MAX_ASKED_UNITS // 2
+
+
+@attrs.frozen(slots=True, eq=False)
+class _Arrived:
+    peer: bytes
+    channel: Channel
+    unit: int
+    data: bytes | memoryview = attrs.field(repr=False)
+
+
+@attrs.define(slots=True, eq=False)
+class Download:
+    share: Share
+    layout: Layout
+    #: Limit of what this node asks for.
+    downloads: Bucket
+    picker: Picker[Channel] = attrs.field(init=False)
+    hashes: HashQuestions = attrs.field(init=False)
+    #: Units that are asked of somebody or came and are not written; and of how many they are asked.
+    _under_way: int = attrs.field(default=0, init=False)
+    _askers: dict[int, int] = attrs.field(factory=dict, init=False)
+    _queue: deque[_Arrived] = attrs.field(factory=deque, init=False)
+    #: Bytes of what came and is not written.
+    _unwritten: int = attrs.field(default=0, init=False)
+    #: Units that wait for their hashes.
+    _waiting: list[_Arrived] = attrs.field(factory=list, init=False)
+    _news: Future[None] | None = attrs.field(default=None, init=False)
+    _done: Future[None] = attrs.field(init=False)
+    _next_ask_ns: int = attrs.field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        share = self.share
+        self.picker = Picker(self.layout.units, share.around.rng, held=share.have, wanted=share.wanted)
+        self.hashes = HashQuestions(share, self._hashes_came)
+        self._done = share.around.loop.future()
+        for channel in share.channels.values():
+            self.joined(channel)
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until all that is wanted is here, or LocalError; `Full` if the disk is."""
+        loop = self.share.around.loop
+        try:
+            async with loop.group(name="download") as group:
+                for _ in range(WRITERS):
+                    group.spawn(self._write(), name="download: writer")
+                group.spawn(self._watch(), name="download: watch")
+                self._fill_all()
+                if not self.picker.finished:
+                    await self._done
+                group.cancel()
+        except* LocalError as failures:
+            raise failures.exceptions[0] from None
+        finally:
+            for channel in tuple(self.share.channels.values()):
+                self.withdraw(channel)
+                self._show_interest(channel, False)
+
+    # --- peers ------------------------------------------------------------------------------
+
+    def joined(self, channel: Channel) -> None:
+        self.picker.add(channel, channel.held & ~channel.unfit)
+
+    def holds(self, channel: Channel, new: int) -> None:
+        self.picker.has(channel, new & ~channel.unfit)
+        self.fill(channel)
+
+    def left(self, channel: Channel) -> None:
+        """What it was asked for is free for others."""
+        self._give_up(channel)
+        self.picker.remove(channel)
+        self.hashes.left(channel)
+        self._fill_all()
+
+    def on_message(self, channel: Channel, message: Message) -> None:
+        match message:
+            case Piece():
+                self._on_piece(channel, message)
+            case Choke(_, choked):
+                if choked:
+                    self._give_up(channel)
+                    self._fill_all()
+                self.fill(channel)
+            case Reject(_, runs):
+                self._on_reject(channel, runs)
+            case Hashes():
+                self.hashes.on_answer(channel, message)
+
+    def _on_reject(self, channel: Channel, runs: tuple[wire.Run, ...]) -> None:
+        if sum(n for _, n in runs) > MAX_ASKED_UNITS:
+            raise BadMessage("it rejects more than it was asked")
+        for unit in wire.units_in(runs):
+            if self._forget(channel, unit):
+                if channel.choked:
+                    self.picker.put_back(channel, unit)
+                else:
+                    self.picker.refused(channel, unit)
+                    channel.held &= ~(1 << unit)
+        self._fill_all()
+
+    # --- asking ----------------------------------------------------------------------------
+
+    def fill(self, channel: Channel) -> None:
+        """Ask for as much as the peer delivers in a while."""
+        if self.share.channels.get(channel.peer) is not channel:
+            return None
+        self._show_interest(channel, self.picker.interesting(channel))
+        if channel.choked or not channel.told or self._unwritten >= MAX_UNWRITTEN_BYTES:
+            return None
+        now_ns = self.share.now_ns
+        window = 1 if channel.snubbed else self.window(channel)
+        if channel.asked_bytes >= window or now_ns < self._next_ask_ns or len(channel.asked) >= _MOST_ASKED:
+            return None
+        if wait_ns := self.downloads.wait(now_ns):
+            return self._ask_later(wait_ns)
+        if not channel.asked:
+            channel.heard_ns = now_ns
+        units: list[int] = []
+        size = 0
+        while channel.asked_bytes < window and len(channel.asked) < _MOST_ASKED:
+            most = -(-(window - channel.asked_bytes) // self.layout.unit_bytes)
+            picked = self.picker.pick(channel, min(most, self._most_now(channel)))
+            if not picked:
+                break
+            for unit in picked:
+                length = self.layout.unit(unit).length
+                channel.asked[unit] = Asked(now_ns, length)
+                channel.asked_bytes += length
+                channel.withdrawn.pop(unit, None)
+                self._askers[unit] = self._askers.get(unit, 0) + 1
+                self._under_way |= 1 << unit
+                size += length
+            units += picked
+        if units:
+            self.downloads.take(now_ns, size)
+            self.hashes.ask_for(channel, units)
+            self._tell(channel, units, Request)
+        return None
+
+    def _most_now(self, channel: Channel) -> int:
+        """At the end, when all is asked of somebody, only as many copies as there are units that come late there."""
+        if self.picker.wanted & ~self.picker.held & ~self._under_way & channel.held & ~channel.unfit:
+            return _MOST_ASKED - len(channel.asked)
+        if channel.snubbed:
+            return 0
+        now_ns = self.share.now_ns
+        return sum(
+            self._is_late(other, asked, now_ns)
+            for other in self.share.channels.values()
+            for unit, asked in other.asked.items()
+            if other is not channel and channel.held >> unit & 1
+        )
+
+    def _is_late(self, channel: Channel, asked: Asked, now_ns: int) -> bool:
+        rate = channel.down.at(now_ns)
+        expected_ns = channel.asked_bytes * SECOND // rate if rate else FIRST_DEADLINE_S * SECOND // 2
+        return now_ns - asked.at_ns > 2 * expected_ns + SECOND
+
+    def window(self, channel: Channel) -> int:
+        """Bytes to have asked for: what comes in AHEAD_S at the rate measured."""
+        rate = channel.down.at(self.share.now_ns)
+        return max(MIN_WINDOW_BYTES, min(MAX_WINDOW_BYTES, rate * AHEAD_S))
+
+    def _ask_later(self, wait_ns: int) -> None:
+        loop = self.share.around.loop
+        self._next_ask_ns = loop.now.mono_ns + wait_ns
+        loop.call_at(self._next_ask_ns, self._fill_all)
+
+    def _fill_all(self) -> None:
+        for channel in tuple(self.share.channels.values()):
+            self.fill(channel)
+
+    @staticmethod
+    def _tell(channel: Channel, units: list[int], kind: type[Request] | type[Cancel]) -> None:
+        runs = wire.runs_of(units)
+        for at in range(0, len(runs), MAX_RUNS):
+            channel.session.say(kind(channel.number, runs[at : at + MAX_RUNS]))
+
+    def _show_interest(self, channel: Channel, interested: bool) -> None:
+        if channel.said_interested is not interested and channel.agreed and not channel.session.over:
+            channel.said_interested = interested
+            channel.session.say(Interest(channel.number, interested))
+
+    # --- giving up --------------------------------------------------------------------------
+
+    def _forget(self, channel: Channel, unit: int) -> bool:
+        asked = channel.asked.pop(unit, None)
+        if asked is None:
+            return False
+        channel.asked_bytes -= asked.length
+        self._askers[unit] -= 1
+        if not self._askers[unit]:
+            del self._askers[unit]
+            self._under_way &= ~(1 << unit)
+        return True
+
+    def _give_up(self, channel: Channel) -> list[int]:
+        """Nothing is awaited from it; what still comes is welcome, and nobody is blamed for it."""
+        units = list(channel.asked)
+        self.picker.release(channel)
+        for unit in units:
+            self._late(channel, unit)
+        return units
+
+    def _late(self, channel: Channel, unit: int) -> None:
+        self._forget(channel, unit)
+        channel.withdrawn[unit] = None
+        if len(channel.withdrawn) > MAX_WITHDRAWN:
+            del channel.withdrawn[next(iter(channel.withdrawn))]
+
+    def withdraw(self, channel: Channel) -> None:
+        """As `_give_up`, and the peer is told."""
+        if units := self._give_up(channel):
+            self._tell(channel, units, Cancel)
+
+    async def _watch(self) -> None:
+        """Once a second: who was asked and says nothing?"""
+        loop = self.share.around.loop
+        while True:
+            await loop.sleep(SECOND)
+            now_ns = loop.now.mono_ns
+            self.hashes.watch(now_ns)
+            for channel in tuple(self.share.channels.values()):
+                if channel.asked and now_ns - channel.heard_ns > self.deadline_ns(channel):
+                    if not channel.snubbed:
+                        self.share.around.emit("snubbed", share=self.share.id, peer=channel.peer)
+                    channel.snubbed = True
+                    channel.heard_ns = now_ns
+                    self.withdraw(channel)
+            self._fill_all()
+
+    def deadline_ns(self, channel: Channel) -> int:
+        """How long a peer may be silent: three times as long as what it was asked for takes at its rate."""
+        rate = channel.down.at(self.share.now_ns) or channel.usual_rate
+        if not rate:
+            return FIRST_DEADLINE_S * SECOND
+        length = max(asked.length for asked in channel.asked.values())
+        return max(MIN_DEADLINE_S * SECOND, min(MAX_DEADLINE_S * SECOND, 3 * length * SECOND // rate))
+
+    # --- what came --------------------------------------------------------------------------
+
+    def _on_piece(self, channel: Channel, piece: Piece) -> None:
+        unit, size, now_ns = piece.unit, len(piece.data), self.share.now_ns
+        if unit >= self.layout.units or piece.offset or size != self.layout.unit(unit).length:
+            raise BadMessage("a piece that is no unit of the share")
+        if not self._forget(channel, unit):
+            if unit not in channel.withdrawn:
+                raise BadMessage("a unit that nobody asked for")
+            del channel.withdrawn[unit]
+        channel.heard_ns, channel.snubbed = now_ns, False
+        channel.down.add(now_ns, size)
+        channel.usual_rate = channel.down.at(now_ns)
+        others = self.picker.arrived(channel, unit)
+        if others is None:
+            self.share.wasted += size
+        else:
+            self._unwritten += size
+            for other in others:
+                self._late(other, unit)
+                self._tell(other, [unit], Cancel)
+            self._under_way |= 1 << unit
+            self._enqueue(_Arrived(channel.peer, channel, unit, piece.data))
+        self.fill(channel)
+
+    def _enqueue(self, arrived: _Arrived) -> None:
+        place = self.layout.unit(arrived.unit)
+        assert self.share.layers is not None
+        if self.share.layers.node(place.file, place.index) is None:
+            self._waiting.append(arrived)
+            self.hashes.ask_for(arrived.channel, [arrived.unit])
+        else:
+            self._queue.append(arrived)
+            if self._news is not None:
+                self._news.set()
+
+    def _hashes_came(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for arrived in waiting:
+            self._enqueue(arrived)
+
+    async def _write(self) -> None:
+        loop = self.share.around.loop
+        while True:
+            while not self._queue:
+                if self._news is None or self._news.done:
+                    self._news = loop.future()
+                await self._news
+            batch: list[_Arrived] = []
+            size = 0
+            while self._queue and len(batch) < BATCH_UNITS and (not batch or size < BATCH_BYTES):
+                if batch and size + len(self._queue[0].data) > BATCH_BYTES:
+                    break
+                batch.append(self._queue.popleft())
+                size += len(batch[-1].data)
+            codes = await self.share.around.operate("write", self.share.id, tuple(map(self._place, batch)))
+            self._unwritten -= size
+            self._written(batch, codes)
+
+    def _place(self, arrived: _Arrived) -> disk.Unit:
+        place = self.layout.unit(arrived.unit)
+        assert self.share.layers is not None
+        node = self.share.layers.node(place.file, place.index)
+        assert node is not None
+        return place.file, place.offset, place.height, node, arrived.data
+
+    def _written(self, batch: list[_Arrived], codes: tuple[int, ...]) -> None:
+        good = 0
+        for arrived, code in zip(batch, codes, strict=True):
+            self._under_way &= ~(1 << arrived.unit)
+            if code == disk.GOOD:
+                self.picker.verified(arrived.unit)
+                good |= 1 << arrived.unit
+                self.share.downloaded += len(arrived.data)
+                arrived.channel.got += len(arrived.data)
+            elif code == disk.CORRUPT:
+                self.picker.wrong(arrived.channel, arrived.unit)
+                self.share.wasted += len(arrived.data)
+                self._strike(arrived)
+            else:
+                self.picker.lost(arrived.unit)
+        self.share.got(good)
+        if disk.FULL in codes:
+            raise Full("the disk is full")
+        if self.picker.finished:
+            self._done.set()
+        self._fill_all()
+
+    def _strike(self, arrived: _Arrived) -> None:
+        share, place = self.share, self.layout.unit(arrived.unit)
+        count, units = share.strikes.pop(arrived.peer, (0, 0))
+        count, units = share.strikes[arrived.peer] = count + 1, units | 1 << arrived.unit
+        if len(share.strikes) > MAX_BANNED:
+            del share.strikes[next(iter(share.strikes))]
+        share.around.emit("corrupt", share=share.id, peer=arrived.peer, file=place.file, unit=place.index)
+        channel = share.channels.get(arrived.peer)
+        if channel is not None:
+            channel.corrupt, channel.unfit = count, channel.unfit | units
+            if count >= MAX_CORRUPT:
+                share.drop(channel, f"it sent {count} corrupt units")
+
+
+class Full(LocalError):
+    """There is no room left on the disk."""

@@ -1,0 +1,266 @@
+"""One stream with one peer: the shares that are open on it, what waits to be said, and units on their way out.
+
+What a peer asks for is answered in order, by a task that waits when the stream is full; while too much waits, the peer
+is not read. So what a peer can make this node remember is bounded by MAX_QUEUED_ANSWERS and MAX_ASKED_UNITS.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import attrs
+
+from apps.files.core import wire
+from apps.files.core.channel import Channel
+from apps.files.core.limits import (
+    BATCH_BYTES,
+    BATCH_UNITS,
+    MAX_CHANNEL,
+    MAX_CHANNELS,
+    MAX_QUEUED_ANSWERS,
+)
+from apps.files.core.rates import Bucket
+from apps.files.core.share import Share
+from apps.files.core.wire import CloseShare, Message, Open, Opened, Piece, Refused, Reject
+from overlay.errors import BadMessage, OverlayError
+from overlay.runtime.address import Address
+from overlay.runtime.loop import Future, Loop
+
+
+class MessageStream(Protocol):
+    """What a session needs of overlay.streams.Stream."""
+
+    peer: bytes
+    address: Address
+    #: The other side opened it.
+    incoming: bool
+
+    async def send(self, message: bytes, /) -> None: ...
+    async def receive(self) -> bytes: ...
+    def close(self, reason: str = "") -> None: ...
+
+
+#: A message, or what makes one when its turn comes; None: there is nothing to say.
+Answer = Message | Callable[[], Awaitable[Message | None]]
+
+
+@attrs.define(slots=True, eq=False)
+class Session:
+    loop: Loop
+    stream: MessageStream
+    #: The share of this id, if it may be exchanged.
+    find: Callable[[bytes], Share | None]
+    #: Of all that this node gives.
+    uploads: Bucket
+    #: What the peer did that no correct one does; the stream then ends.
+    blame: Callable[[bytes, str], object]
+    over: bool = attrs.field(default=False, init=False)
+    _channels: dict[int, Channel] = attrs.field(factory=dict, init=False)
+    _by_share: dict[bytes, Channel] = attrs.field(factory=dict, init=False)
+    _next: int = attrs.field(init=False)
+    _answers: deque[Answer] = attrs.field(factory=deque, init=False)
+    _news: Future[None] | None = attrs.field(default=None, init=False)
+    _room: Future[None] | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._next = 1 if self.stream.incoming else 0
+
+    @property
+    def peer(self) -> bytes:
+        return self.stream.peer
+
+    def channels(self) -> tuple[Channel, ...]:
+        return tuple(self._channels.values())
+
+    def channel_of(self, share: bytes) -> Channel | None:
+        return self._by_share.get(share)
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Until the stream ends, or this side closes it."""
+        reason = ""
+        try:
+            async with self.loop.group(name="session") as group:
+                writer = group.spawn(self._write(), name="session: writer")
+                writer.add_callback(group.cancel)
+                reason = await self._read()
+                group.cancel()
+        finally:
+            self.over = True
+            for channel in self.channels():
+                self._drop(channel)
+            self.stream.close(reason)
+
+    async def _read(self) -> str:
+        while True:
+            try:
+                data = await self.stream.receive()
+            except OverlayError:
+                return ""
+            try:
+                message = wire.decode(data)
+                if message is not None:
+                    self._on_message(message)
+            except BadMessage as error:
+                self.blame(self.peer, error.reason)
+                return error.reason
+            while len(self._answers) >= MAX_QUEUED_ANSWERS:
+                self._room = self.loop.future()
+                await self._room
+
+    def open_share(self, share: Share) -> None:
+        """Ask the peer to exchange it, unless that is open."""
+        if share.id in self._by_share or self.over or len(self._channels) >= MAX_CHANNELS:
+            return
+        if self._next > MAX_CHANNEL:
+            self.stream.close("all channels are used up")
+            return
+        channel = Channel(self._next, self, share, self.loop.now.mono_ns)
+        self._next += 2
+        self._enter(channel)
+        held = share.held_to_tell()
+        self.say(Open(channel.number, share.id, share.info_bytes, held))
+        share.told_held(channel, held)
+
+    def close_share(self, channel: Channel) -> None:
+        if self._drop(channel):
+            self.say(CloseShare(channel.number))
+
+    # --- saying -----------------------------------------------------------------------------
+
+    def say(self, answer: Answer) -> None:
+        self._answers.append(answer)
+        self.wake()
+
+    def wake(self) -> None:
+        """There is something to say, or to give."""
+        if self._news is not None:
+            self._news.set()
+
+    @property
+    def backlog(self) -> int:
+        """Messages that wait."""
+        return len(self._answers)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._say_all()
+                channel = next((one for one in self._channels.values() if one.serving), None)
+                if channel is not None:
+                    await self._give(channel)
+                elif not self._answers:
+                    self._news = self.loop.future()
+                    await self._news
+        except OverlayError:
+            return  # the reader sees the end, too
+
+    async def _say_all(self) -> None:
+        while self._answers:
+            answer = self._answers.popleft()
+            message = await answer() if callable(answer) else answer
+            if self._room is not None and len(self._answers) < MAX_QUEUED_ANSWERS // 2:
+                self._room.set()
+            if message is not None:
+                await self.stream.send(wire.encode(message))
+
+    async def _give(self, channel: Channel) -> None:
+        """Some of the units that were asked for on this channel; then it is another one's turn."""
+        self._channels[channel.number] = self._channels.pop(channel.number)
+        share, size = channel.share, 0
+        units: list[int] = []
+        for unit in channel.serving:
+            size += share.length_of(unit)
+            if units and (size > BATCH_BYTES or len(units) == BATCH_UNITS):
+                break
+            units.append(unit)
+        for unit, data in zip(units, await share.read(units), strict=True):
+            if data is not None:
+                await self._wait_for_rate(len(data))
+            await self._say_all()
+            if unit not in channel.serving:  # cancelled, choked or closed meanwhile
+                continue
+            del channel.serving[unit]
+            if data is None:
+                await self.stream.send(wire.encode(Reject(channel.number, ((unit, 1),))))
+                continue
+            await self.stream.send(wire.encode(Piece(channel.number, unit, 0, data)))
+            channel.sent += len(data)
+            share.on_sent(channel, len(data))
+
+    async def _wait_for_rate(self, n: int) -> None:
+        while not self.uploads.take(self.loop.now.mono_ns, n):
+            self._news = self.loop.future()
+            with self.loop.move_on_after(self.uploads.wait(self.loop.now.mono_ns)):
+                await self._news
+            await self._say_all()
+
+    # --- hearing ----------------------------------------------------------------------------
+
+    def _on_message(self, message: Message) -> None:
+        match message:
+            case Open():
+                self._on_open(message)
+            case Opened() | Refused():
+                channel = self._channels.get(message.channel)
+                if channel is None or channel.agreed or message.channel % 2 != self._own_parity:
+                    return  # given up meanwhile
+                if isinstance(message, Refused):
+                    self._drop(channel)
+                    channel.share.on_refused(self.peer, message.reason)
+                else:
+                    self._agree(channel, message.info_bytes, message.held)
+            case CloseShare(number):
+                if (channel := self._channels.get(number)) is not None:
+                    self._drop(channel)
+            case _:
+                channel = self._channels.get(message.channel)
+                if channel is not None and channel.agreed:
+                    channel.share.on_message(channel, message)
+
+    @property
+    def _own_parity(self) -> int:
+        return 1 if self.stream.incoming else 0
+
+    def _on_open(self, message: Open) -> None:
+        if message.channel % 2 == self._own_parity or message.channel in self._channels:
+            raise BadMessage("a channel that is not the peer's to open")
+        share = self.find(message.share)
+        own = self._by_share.get(message.share)
+        if own is not None and not own.agreed and self.stream.incoming:
+            self._drop(own)  # both asked at once: that of who dialled the stream counts
+            own = None
+        if share is None or own is not None or len(self._channels) >= MAX_CHANNELS or not share.takes(self.peer):
+            reason = "not here" if share is None else "open already" if own is not None else "no room"
+            return self.say(Refused(message.channel, reason))
+        channel = Channel(message.channel, self, share, self.loop.now.mono_ns)
+        self._enter(channel)
+        held = share.held_to_tell()
+        self.say(Opened(message.channel, share.info_bytes, held))
+        self._agree(channel, message.info_bytes, message.held)
+        share.told_held(channel, held)
+        return None
+
+    def _agree(self, channel: Channel, info_bytes: int, held: wire.Held) -> None:
+        channel.agreed = True
+        channel.info_bytes = info_bytes
+        channel.share.join(channel)
+        if held is not None:
+            channel.share.on_held(channel, held, 0)
+
+    def _enter(self, channel: Channel) -> None:
+        self._channels[channel.number] = channel
+        self._by_share[channel.share.id] = channel
+
+    def _drop(self, channel: Channel) -> bool:
+        """False if it was dropped before."""
+        if self._channels.pop(channel.number, None) is None:
+            return False
+        del self._by_share[channel.share.id]
+        channel.serving.clear()
+        if channel.agreed:
+            channel.share.leave(channel)
+        return True

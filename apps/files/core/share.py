@@ -1,0 +1,430 @@
+"""One share and all its peers: what is here, who may have it, and what the others tell."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+from apps.files.core import bits, merkle, wire
+from apps.files.core.download import Download
+from apps.files.core.info import Info
+from apps.files.core.info_quest import InfoQuest
+from apps.files.core.layers import Layers
+from apps.files.core.layout import Layout, layout_of
+from apps.files.core.limits import (
+    INFO_PART_BYTES,
+    MAX_ASKED_UNITS,
+    MAX_BANNED,
+    MAX_HAVE_UNITS,
+    MAX_HOLD_BYTES,
+    MAX_IDLE_HAVES,
+    MAX_QUEUED_ANSWERS,
+    MAX_RUNS,
+    MAX_SOURCES,
+    TELL_MS,
+)
+from apps.files.core.slots import Slots
+from apps.files.core.wire import (
+    Cancel,
+    Choke,
+    GetHashes,
+    GetInfo,
+    Have,
+    Hold,
+    InfoPart,
+    Interest,
+    Message,
+    Peers,
+    Reject,
+    Request,
+)
+from overlay.errors import BadMessage, LocalError
+from overlay.runtime.chance import Rng
+from overlay.runtime.loop import Loop, Timer
+from overlay.runtime.ports import MS
+
+if TYPE_CHECKING:
+    from apps.files.core.channel import Channel
+
+
+class Surroundings(Protocol):
+    """What a share needs of its application."""
+
+    @property
+    def loop(self) -> Loop: ...
+    @property
+    def rng(self) -> Rng: ...
+    def spawn(self, coro: Coroutine[Any, Any, Any], *, name: str = "") -> None: ...
+    async def operate(self, operation: str, /, *args: Any) -> Any: ...
+    async def compute(self, function: str, /, *args: Any) -> Any: ...
+    def emit(self, event: str, /, **fields: object) -> None: ...
+
+
+class State(enum.Enum):
+    #: The info dictionary is being looked for.
+    FINDING = "finding"
+    #: The disk is looking what is there already.
+    CHECKING = "checking"
+    DOWNLOADING = "downloading"
+    #: All that is wanted is here.
+    COMPLETE = "complete"
+    #: By a person, until resumed by one.
+    PAUSED = "paused"
+    #: No room on the disk; resumed by a person.
+    FULL = "full"
+    #: Something else went wrong; `Share.trouble` says what.
+    FAILED = "failed"
+
+
+@attrs.define(slots=True, eq=False)
+class Share:
+    id: bytes
+    around: Surroundings
+    #: (channel, peers told): where others are said to be.
+    on_peers: Callable[[Channel, Peers], object]
+    #: A peer is gone, or would not deal with this share.
+    on_left: Callable[[bytes], object]
+    state: State = State.FINDING
+    trouble: str = ""
+    info: Info | None = None
+    layout: Layout | None = None
+    layers: Layers | None = None
+    #: Where it is on this machine; "" until it is known.
+    path: str = ""
+    #: Units that are here, verified.
+    have: int = 0
+    wanted: int = 0
+    download: Download | None = None
+    #: While the info dictionary is asked for.
+    quest: InfoQuest | None = None
+    slots: Slots = attrs.field(init=False)
+    #: By peer.
+    channels: dict[bytes, Channel] = attrs.Factory(dict)
+    banned: dict[bytes, None] = attrs.Factory(dict)
+    #: By peer: how many corrupt units it sent, and which; it cannot shake that off by coming back.
+    strikes: dict[bytes, tuple[int, int]] = attrs.Factory(dict)
+    uploaded: int = 0
+    downloaded: int = 0
+    #: Bytes that came and were of no use: twice, corrupt, late.
+    wasted: int = 0
+    _tell_timer: Timer | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.slots = Slots(self)
+
+    @property
+    def now_ns(self) -> int:
+        return self.around.loop.now.mono_ns
+
+    @property
+    def running(self) -> bool:
+        return self.state in (State.FINDING, State.CHECKING, State.DOWNLOADING, State.COMPLETE)
+
+    @property
+    def info_bytes(self) -> int:
+        return len(self.info.raw) if self.info is not None else 0
+
+    @property
+    def all(self) -> int:
+        return bits.all_of(self.layout.units) if self.layout is not None else 0
+
+    # --- becoming known ---------------------------------------------------------------------
+
+    def know(self, info: Info) -> None:
+        """The info dictionary is there and has the right id. LimitError if the share is too large."""
+        layout = layout_of(info)
+        self.info, self.layout, self.layers = info, layout, Layers(info, layout.unit_bytes)
+
+    def start(self, path: str, held: int, wanted: int) -> None:
+        """The disk is ready: tell everybody what is here."""
+        self.path, self.have, self.wanted = path, held, wanted
+        self.state = State.DOWNLOADING if wanted & ~held else State.COMPLETE
+        for channel in tuple(self.channels.values()):
+            early, channel.early = channel.early, []
+            try:
+                for first, part in early:
+                    self.on_held(channel, part, first)
+            except BadMessage as error:
+                self.drop(channel, error.reason)
+                continue
+            self._say_held(channel)
+
+    def held_to_tell(self) -> wire.Held:
+        if self.layout is None or self.state in (State.FINDING, State.CHECKING):
+            return None
+        if self.have == self.all:
+            return True
+        field = bits.to_bitfield(self.have, self.layout.units)
+        return field if self.have and len(field) <= MAX_HOLD_BYTES else False
+
+    def told_held(self, channel: Channel, held: wire.Held) -> None:
+        channel.said = self.have if held else 0
+        channel.said_any = held is not None
+        channel.said_once = held is not None and channel.told
+
+    def _say_held(self, channel: Channel) -> None:
+        """All of it, once the peer knows how many units there are."""
+        if self.layout is None or not channel.agreed or channel.session.over:
+            return
+        number, size = channel.number, self.info_bytes
+        if self.have == self.all or not self.have:
+            channel.session.say(Hold(number, size, self.have == self.all, 0))
+        else:
+            field = bits.to_bitfield(self.have, self.layout.units)
+            for at in range(0, len(field), MAX_HOLD_BYTES):
+                channel.session.say(Hold(number, size, field[at : at + MAX_HOLD_BYTES], at * 8))
+        channel.said, channel.said_any, channel.said_once = self.have, True, channel.told
+
+    # --- peers ------------------------------------------------------------------------------
+
+    def takes(self, peer: bytes) -> bool:
+        return self.running and peer not in self.banned and len(self.channels) < MAX_SOURCES
+
+    def join(self, channel: Channel) -> None:
+        before = self.channels.get(channel.peer)
+        if before is not None:
+            before.session.close_share(before)
+        self.channels[channel.peer] = channel
+        channel.heard_ns = self.now_ns
+        if self.quest is not None:
+            self.quest.on_news()
+        channel.corrupt, channel.unfit = self.strikes.get(channel.peer, (0, 0))
+        if self.download is not None:
+            self.download.joined(channel)
+
+    def leave(self, channel: Channel) -> None:
+        if self.channels.get(channel.peer) is not channel:
+            return
+        del self.channels[channel.peer]
+        if self.download is not None:
+            self.download.left(channel)
+        if self.quest is not None:
+            self.quest.on_news()
+        self.on_left(channel.peer)
+
+    def on_refused(self, peer: bytes, reason: str) -> None:
+        self.on_left(peer)
+
+    def drop(self, channel: Channel, reason: str) -> None:
+        """Deal no more with this peer for this share."""
+        self.banned.pop(channel.peer, None)
+        self.banned[channel.peer] = None
+        if len(self.banned) > MAX_BANNED:
+            del self.banned[next(iter(self.banned))]
+        self.around.emit("peer dropped", share=self.id, peer=channel.peer, reason=reason)
+        channel.session.close_share(channel)
+
+    def close_all(self) -> None:
+        for channel in tuple(self.channels.values()):
+            channel.session.close_share(channel)
+
+    # --- hearing ----------------------------------------------------------------------------
+
+    def on_message(self, channel: Channel, message: Message) -> None:
+        """BadMessage for what no correct peer says."""
+        match message:
+            case Hold(_, info_bytes, held, first):
+                channel.info_bytes = channel.info_bytes or info_bytes
+                if self.quest is not None:
+                    self.quest.on_news()
+                self.on_held(channel, held, first)
+            case Have(_, units):
+                self._on_have(channel, units)
+            case Interest(_, interested):
+                channel.interested = interested
+                if not interested:
+                    channel.serving.clear()
+                self.slots.offer(channel)
+            case Request(_, runs):
+                self._on_request(channel, runs)
+            case Cancel(_, runs):
+                for unit in self._known(runs):
+                    channel.serving.pop(unit, None)
+            case GetInfo(_, index):
+                self._answer(channel, self._info_part(channel, index))
+            case GetHashes():
+                self._answer(channel, lambda: self._hashes(channel, message))
+            case Peers():
+                self.on_peers(channel, message)
+            case InfoPart():
+                if self.quest is not None:
+                    self.quest.on_part(channel, message)
+            case _:
+                if isinstance(message, Choke):
+                    channel.choked = message.choked
+                if self.download is not None:
+                    self.download.on_message(channel, message)
+
+    def _answer(self, channel: Channel, answer: Message | Callable[[], Awaitable[Message]]) -> None:
+        channel.session.say(answer)
+
+    def on_held(self, channel: Channel, held: bool | bytes, first: int) -> None:
+        if self.layout is None or self.state in (State.FINDING, State.CHECKING):
+            if len(channel.early) <= 1:  # two parts have the bits of the largest share
+                channel.early.append((first, held))
+            channel.told = True
+            return
+        count = self.layout.units
+        if held is True:
+            units = self.all
+        elif held is False:
+            units = 0
+        elif first % 8 or first >= count:
+            raise BadMessage("bits of units that the share has not")
+        else:
+            units = bits.decode_bitfield(held, min(count - first, MAX_HOLD_BYTES * 8)) << first
+        if channel.told and units & channel.held == units:
+            self._count_idle(channel, 64)
+        news, channel.told = not channel.told, True
+        self._holds(channel, units)
+        if news or not channel.said_once:
+            if not channel.said_any or channel.said != self.have or count > 8 * MAX_HOLD_BYTES:
+                self._say_held(channel)
+            channel.said_once = True
+
+    def _on_have(self, channel: Channel, units: tuple[int, ...]) -> None:
+        if self.layout is None or not channel.told:
+            return
+        if max(units) >= self.layout.units:
+            raise BadMessage("a unit that the share has not")
+        told = 0
+        for unit in units:
+            told |= 1 << unit
+        if idle := len(units) - (told & ~channel.held).bit_count():
+            self._count_idle(channel, idle)
+        self._holds(channel, told)
+
+    def _count_idle(self, channel: Channel, n: int) -> None:
+        channel.idle_haves += n
+        if channel.idle_haves > MAX_IDLE_HAVES:
+            raise BadMessage("a flood of HAVE")
+
+    def _holds(self, channel: Channel, units: int) -> None:
+        new = units & ~channel.held
+        channel.held |= units
+        if self.download is not None and new:
+            self.download.holds(channel, new)
+        if self.state is State.COMPLETE and self.have == self.all == channel.held:  # two seeds have nothing to say
+            channel.session.close_share(channel)
+
+    # --- giving -----------------------------------------------------------------------------
+
+    def _known(self, runs: tuple[wire.Run, ...]) -> list[int]:
+        """Their units; those of a peer that knows more units than there are, or more than it may, end it."""
+        count = self.layout.units if self.layout is not None else 0
+        if sum(n for _, n in runs) > count or any(first + n > count for first, n in runs):
+            raise BadMessage("units that the share has not")
+        return list(wire.units_in(runs))
+
+    def _on_request(self, channel: Channel, runs: tuple[wire.Run, ...]) -> None:
+        if self.layout is None:
+            return self._answer(channel, Reject(channel.number, runs))
+        rejected = []
+        for unit in self._known(runs):
+            if channel.choking or not self.have >> unit & 1 or len(channel.serving) >= MAX_ASKED_UNITS:
+                rejected.append(unit)
+            else:
+                channel.serving[unit] = None
+        if rejected:
+            self._reject(channel, rejected)
+        channel.session.wake()
+        return None
+
+    def _reject(self, channel: Channel, units: list[int]) -> None:
+        runs = wire.runs_of(units)
+        for at in range(0, len(runs), MAX_RUNS):
+            channel.session.say(Reject(channel.number, runs[at : at + MAX_RUNS]))
+
+    def choke(self, channel: Channel, choked: bool) -> None:
+        if channel.choking is not choked:
+            channel.choking = choked
+            if choked:
+                channel.serving.clear()
+            channel.session.say(Choke(channel.number, choked))
+
+    def length_of(self, unit: int) -> int:
+        return self.layout.unit(unit).length if self.layout is not None else 0
+
+    async def read(self, units: list[int]) -> list[bytes | None]:
+        """What is on the disk; what cannot be read is no longer here, and others hear no lie."""
+        assert self.layout is not None
+        places = [self.layout.unit(unit) for unit in units]
+        try:
+            ranges = tuple((place.file, place.offset, place.length) for place in places)
+            found: list[bytes | None] = list(await self.around.operate("read", self.id, ranges))
+        except LocalError as error:
+            self.around.emit("cannot read", share=self.id, error=str(error))
+            found = [None] * len(units)
+        for place, unit, data in zip(places, units, found, strict=True):
+            if data is None or len(data) != place.length:
+                self.have &= ~(1 << unit)
+                if self.download is not None:
+                    self.download.picker.lost(unit)
+                self.around.emit("withdrawn", share=self.id, file=place.file, unit=place.index)
+        return [data if data and len(data) == place.length else None for place, data in zip(places, found, strict=True)]
+
+    def on_sent(self, channel: Channel, n: int) -> None:
+        self.uploaded += n
+        channel.up.add(self.now_ns, n)
+
+    def _info_part(self, channel: Channel, index: int) -> InfoPart:
+        raw = self.info.raw if self.info is not None else b""
+        return InfoPart(channel.number, index, raw[index * INFO_PART_BYTES : (index + 1) * INFO_PART_BYTES])
+
+    async def _hashes(self, channel: Channel, message: GetHashes) -> Message:
+        if self.layers is None or self.info is None:
+            return wire.Hashes(channel.number, message.root, message.base, message.index, message.count, b"")
+        file = self.layers.file_of(message.root)
+        if file is not None and not self.layers.has_tree(file):
+            try:
+                layer = await self.around.operate("layer", self.id, file)
+                if layer:
+                    length, height = self.info.files[file].length, self.layers.height(file)
+                    tree = await self.around.compute("tree", layer, length, height)
+                    if tree is not None and tree.root == message.root:
+                        self.layers.keep(file, tree)
+                        self.layers.trim(())
+            except LocalError as error:
+                self.around.emit("cannot read", share=self.id, error=str(error))
+        return self.layers.answer(message)
+
+    # --- telling ----------------------------------------------------------------------------
+
+    def got(self, units: int) -> None:
+        """These were verified and written."""
+        self.have |= units
+        if self._tell_timer is None:
+            self._tell_timer = self.around.loop.call_at(self.now_ns + TELL_MS * MS, self._tell)
+
+    def _tell(self) -> None:
+        self._tell_timer = None
+        late = False
+        for channel in tuple(self.channels.values()):
+            new = self.have & ~channel.said
+            if not channel.told or not new:
+                continue
+            if channel.session.backlog > MAX_QUEUED_ANSWERS // 2:
+                late = True
+                continue
+            if self.have == self.all:
+                self._say_held(channel)
+                if channel.held == self.all:
+                    channel.session.close_share(channel)
+                continue
+            units = list(bits.first_from(new & ~channel.held, 0))
+            for at in range(0, len(units), MAX_HAVE_UNITS):
+                channel.session.say(Have(channel.number, tuple(units[at : at + MAX_HAVE_UNITS])))
+            channel.said |= new
+        if late:
+            self.got(0)
+
+
+def make_tree(layer: bytes, length: int, height: int) -> merkle.Tree | None:
+    """For `ctx.compute`; None if a file of this length has no such layer."""
+    try:
+        return merkle.make_tree(layer, length, height)
+    except BadMessage:
+        return None

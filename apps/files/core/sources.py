@@ -1,0 +1,168 @@
+"""Where others are who have a share: hints of the link, provider records of the DHT, and what peers tell of peers.
+
+Nothing of that is believed beyond "it may be worth a try": a peer proves who it is when the stream opens, and what it
+has by units that verify. Who could not be reached, or has nothing, is tried again later and later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from apps.files.core.limits import (
+    FIRST_RETRY_S,
+    LOOK_AGAIN_S,
+    MAX_CANDIDATES,
+    MAX_LOOK_AGAIN_S,
+    MAX_PEERS_TOLD,
+    MAX_RETRY_PEER_S,
+    MAX_SHARE_DIALS,
+    PEX_S,
+    RETRY_PEER_S,
+    WANTED_PEERS,
+)
+from apps.files.core.share import Share, State
+from apps.files.core.wire import Peers
+from overlay.errors import OverlayError
+from overlay.runtime.ports import SECOND
+
+if TYPE_CHECKING:
+    from apps.files.core.channel import Channel
+    from apps.files.core.session import Session
+
+_CONTEXT = b"p2pnode/files/1"
+
+
+def provider_key(share_id: bytes) -> bytes:
+    """Under which providers of a share are found in the DHT."""
+    return hashlib.sha256(_CONTEXT + share_id).digest()
+
+
+@attrs.define(slots=True, eq=False)
+class _Candidate:
+    tries: int = 0
+    next_ns: int = 0
+    #: A stream is being opened.
+    dialling: bool = False
+
+
+@attrs.define(slots=True, eq=False)
+class Sources:
+    """Of one share."""
+
+    share: Share
+    own_id: bytes
+    #: A session with a peer: the one that is there, or a new one. OverlayError.
+    reach: Callable[[bytes], Awaitable[Session]]
+    #: Ids of those whom the DHT names for a key. OverlayError.
+    look_up: Callable[[bytes], Awaitable[list[bytes]]]
+    _candidates: dict[bytes, _Candidate] = attrs.field(factory=dict, init=False)
+    _dials: int = attrs.field(default=0, init=False)
+
+    def add(self, peers: list[bytes]) -> None:
+        """Worth a try. Beyond MAX_CANDIDATES those give way that failed most often."""
+        for peer in peers:
+            if peer == self.own_id or peer in self._candidates:
+                continue
+            if len(self._candidates) >= MAX_CANDIDATES:
+                worst = max(self._candidates, key=lambda one: self._candidates[one].tries)
+                if not self._candidates[worst].tries or self._candidates[worst].dialling:
+                    return
+                del self._candidates[worst]
+            self._candidates[peer] = _Candidate()
+
+    def left(self, peer: bytes) -> None:
+        """It went, or refused: not at once again."""
+        candidate = self._candidates.get(peer)
+        if candidate is not None:
+            self._later(candidate)
+
+    def on_peers(self, channel: Channel, message: Peers) -> None:
+        now_ns = self.share.now_ns
+        if channel.pex_heard_ns is None or now_ns - channel.pex_heard_ns >= PEX_S * SECOND // 2:
+            channel.pex_heard_ns = now_ns
+            self.add([peer for peer, _ in message.peers])
+
+    async def run(self) -> None:
+        """As long as the share is exchanged."""
+        loop = self.share.around.loop
+        pause_s, look_ns = LOOK_AGAIN_S, 0
+        while True:
+            now_ns = loop.now.mono_ns
+            if self._hungry:
+                self._try_some(now_ns)
+                if now_ns >= look_ns and not self._promising(now_ns):
+                    await self._look()
+                    look_ns = loop.now.mono_ns + pause_s * SECOND
+                    pause_s = min(2 * pause_s, MAX_LOOK_AGAIN_S)
+                    self._try_some(loop.now.mono_ns)
+            else:
+                pause_s = LOOK_AGAIN_S
+            self._tell(now_ns)
+            await loop.sleep(SECOND)
+
+    @property
+    def _hungry(self) -> bool:
+        needy = self.share.state in (State.FINDING, State.DOWNLOADING)
+        return needy and len(self.share.channels) < WANTED_PEERS
+
+    def _promising(self, now_ns: int) -> bool:
+        """There is somebody to try who did not fail yet."""
+        return any(
+            not candidate.tries and peer not in self.share.channels and peer not in self.share.banned
+            for peer, candidate in self._candidates.items()
+        )
+
+    async def _look(self) -> None:
+        try:
+            self.add(await self.look_up(provider_key(self.share.id)))
+        except OverlayError as error:
+            self.share.around.emit("no sources", share=self.share.id, error=str(error))
+
+    def _try_some(self, now_ns: int) -> None:
+        for peer, candidate in tuple(self._candidates.items()):
+            if self._dials >= MAX_SHARE_DIALS:
+                return
+            if candidate.dialling or candidate.next_ns > now_ns or not self.share.takes(peer):
+                continue
+            if peer not in self.share.channels:
+                candidate.dialling = True
+                self._dials += 1
+                self.share.around.spawn(self._try(peer, candidate), name="files: dial")
+
+    async def _try(self, peer: bytes, candidate: _Candidate) -> None:
+        try:
+            session = await self.reach(peer)
+            candidate.tries = 0
+            self._later(candidate)
+            if self.share.takes(peer):
+                session.open_share(self.share)
+        except OverlayError:
+            self._later(candidate)
+        finally:
+            candidate.dialling = False
+            self._dials -= 1
+
+    def _later(self, candidate: _Candidate) -> None:
+        wait_s = min(RETRY_PEER_S << min(candidate.tries, 16), MAX_RETRY_PEER_S) if candidate.tries else FIRST_RETRY_S
+        candidate.tries += 1
+        candidate.next_ns = self.share.now_ns + wait_s * SECOND
+
+    def _tell(self, now_ns: int) -> None:
+        """Peer exchange: each peer hears of those who came since it was told last."""
+        for channel in tuple(self.share.channels.values()):
+            if channel.pex_told_ns is not None and now_ns - channel.pex_told_ns < PEX_S * SECOND:
+                continue
+            others = [
+                (other.peer, other.session.stream.address)
+                for other in self.share.channels.values()
+                if other is not channel and other.peer not in channel.pex_told
+            ][:MAX_PEERS_TOLD]
+            if others:
+                channel.pex_told_ns = now_ns
+                channel.pex_told = {other.peer for other in self.share.channels.values()} & channel.pex_told
+                channel.pex_told.update(peer for peer, _ in others)
+                channel.session.say(Peers(channel.number, tuple(others)))
