@@ -23,6 +23,7 @@ BEGIN, END = "<!-- table: begin, written by make bench -->", "<!-- table: end --
 BENCHES: dict[str, list[str]] = {
     "rpc": [],
     "network": [],
+    "streams": [],
     "join": [],
     "churn": [],
     "idle": [],

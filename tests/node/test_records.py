@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from noise.state import CipherState
 
 from p2pnode.transport import records
 from p2pnode.transport.records import MAX_PLAIN, OVERHEAD, Opener, Sealer
+from tests.vectors.text import FOLDER, parse
 
 KEY = bytes(range(32))
 NAMES = {1: b"Noise_XX_25519_AESGCM_SHA256", 2: b"Noise_XX_25519_ChaChaPoly_SHA256"}
@@ -115,3 +118,17 @@ def test_a_record_is_good_once_and_in_its_place(suite: int) -> None:
     assert opened(Opener(KEY, suite), second)[2]
     assert opened(opener, first) == (b"one", len(first), False)
     assert opened(opener, first)[2]
+
+
+@pytest.mark.parametrize(("name", "suite"), [("stream-public", 1), ("stream-private", 2)])
+def test_the_first_records_of_the_golden_handshakes_are_ours(name: str, suite: int) -> None:
+    text = (FOLDER / f"{name}.txt").read_text()
+    (one,) = re.findall(r"keys: from Alice ([0-9a-f]{64})", text)
+    (two,) = re.findall(r"from Bob   ([0-9a-f]{64})", text)
+    wire = parse(text)
+    for key, frame in ((two, b"ok"), (one, b"/files/1")):  # the last bytes of the file, backwards
+        plain = b"\0" + len(frame).to_bytes(3, "big") + frame
+        record = sealed(Sealer(bytes.fromhex(key), suite), plain)
+        assert wire.endswith(record)
+        wire = wire.removesuffix(record)
+        assert opened(Opener(bytes.fromhex(key), suite), record) == (plain, len(record), False)
