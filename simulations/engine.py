@@ -23,6 +23,7 @@ from simulations.machines import Machines
 from simulations.network import Network
 from simulations.storage import MemoryStorage
 from simulations.streams import Streams
+from simulations.timers import Timers
 from simulations.tracing import Trace
 from simulations.work import Delays, Work
 
@@ -30,8 +31,6 @@ __all__ = ["WALL_START_MS", "Delays", "Engine", "MakePeer", "OnReport"]
 
 #: Source of events that no node caused; comes first at every instant.
 _OUTSIDE: Final = -1
-#: Calls of handle_timer for one peer at one instant before the engine says that it spins.
-_MAX_TIMERS_AT_ONCE: Final = 1000
 #: (index of the sender, address it is for, bytes).
 OnDatagram = Callable[[int, Address, bytes], object]
 
@@ -78,11 +77,13 @@ class Engine:
         self.undelivered = 0
         self.machines = Machines(self)
         self._streams = Streams(self.network, self.hosts, lambda: self.now_ns, self.push, self.feed)
+        self.timers = Timers(self)
         work = Work(  # not `or`: an empty registry may be filled later
             delays or Delays(), {} if functions is None else functions, {} if operations is None else operations
         )
         self.effects = Effects(self, work, self._streams, on_report)
         self._perform = self.effects.perform
+        self._arm = self.timers.arm
 
     # --- nodes ---
 
@@ -282,18 +283,7 @@ class Engine:
             self._perform(host, effect)
             if host.peer is not peer:  # killed by who heard of a result or an event
                 return
-        self.arm(host, peer.next_deadline())
-
-    def arm(self, host: Host, deadline: int | None) -> None:
-        """Have an event at `deadline` (of the clock of the node) or before. A timer that is cancelled leaves its event,
-        which finds nothing due; as only an earlier one than all in the heap is added, they stay few."""
-        if deadline is not None:
-            if host.clock is not None:
-                deadline = host.clock.time_of(deadline)
-            at_ns = max(deadline, self.now_ns)
-            if not host.armed_ns or at_ns < host.armed_ns[-1]:
-                host.armed_ns.append(at_ns)
-                self.push(host, at_ns, self._timer, host, None)
+        self._arm(host, peer.next_deadline())
 
     def push(
         self, source: Host, time_ns: int, handler: Callable[..., None], target: Host, a: Any, b: Any = None,
@@ -302,22 +292,6 @@ class Engine:
         source.counter += 1
         life = 0 if any_life else target.life
         heappush(self._heap, (time_ns, source.index, source.counter, handler, target, life, a, b))
-
-    def _timer(self, host: Host, _a: None, _b: None) -> None:
-        host.armed_ns.pop()
-        if host.pause is not None:
-            return  # `resume` looks when it is wanted
-        assert host.peer is not None
-        deadline = host.peer.next_deadline()
-        mono_ns = self.now_ns if host.clock is None else self.now_ns - host.clock.slept_ns
-        if deadline is None or deadline > mono_ns:
-            self.arm(host, deadline)
-            return
-        host.timers_at_once = host.timers_at_once + 1 if host.last_timer_ns == self.now_ns else 1
-        host.last_timer_ns = self.now_ns
-        if host.timers_at_once > _MAX_TIMERS_AT_ONCE:
-            raise LocalError(f"node {host.index} wants its timer again and again at {self.now_ns} ns")
-        self.feed(host, host.peer.handle_timer)
 
 
 def _call(fn: Callable[[], object]) -> None:

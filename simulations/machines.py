@@ -56,7 +56,7 @@ class Machines:
             engine.feed(host, handle, *args)
             if host.peer is not peer:
                 return
-        engine.arm(host, peer.next_deadline())
+        engine.timers.arm(host, peer.next_deadline())
 
     def set_disk(self, node: int, disk: Disk | None) -> None:
         """Let its commits and syncs fail; None: they work again."""
