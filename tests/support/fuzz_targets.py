@@ -28,11 +28,35 @@ from overlay.identity.node_id import format_id, parse_id
 from overlay.peer import Peer
 from overlay.runtime.address import parse_address, unpack_address
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import MS, SECOND, Commit, Interface, Now, Ok, Sync
-from overlay.secure.handshake import decode_binding, decode_length, decode_preface, encode_binding, encode_preface
+from overlay.runtime.loop import Loop
+from overlay.runtime.ports import (
+    MS,
+    SECOND,
+    Commit,
+    Interface,
+    Now,
+    Ok,
+    StreamClose,
+    StreamClosed,
+    StreamData,
+    StreamEnd,
+    StreamGrant,
+    StreamOpened,
+    Sync,
+)
+from overlay.secure.handshake import (
+    Secured,
+    decode_binding,
+    decode_length,
+    decode_preface,
+    encode_binding,
+    encode_preface,
+)
 from overlay.secure.noise import Suite
 from overlay.streams.frames import End, FrameReader, decode_end, encode_end, encode_frame
 from overlay.streams.frames import Kind as Frame
+from overlay.streams.pipe import Pipe
+from overlay.streams.stream import Stream, StreamEnded
 from overlay.typed import decode_message, encode_message, message
 from overlay.wire import cbor, cose
 from overlay.wire import messages as m
@@ -200,6 +224,63 @@ def _peer(data: bytes) -> None:
     _settle(peer, now)
 
 
+def _stream_peer(data: bytes) -> None:
+    """A peer to which somebody opens a stream and says what the input says, as fast as it is let. It must not raise."""
+    peer = Peer(
+        network=_NETWORK, keys=_PEER_ID, storage=MemoryStorage(), rng=Rng(1), entropy=Rng(2).bytes, verifier=accept_all
+    )
+    now = Now(SECOND, cases.TIME)
+    peer.start(now)
+    _settle(peer, now)
+    peer.handle_stream(now, StreamOpened(1, cases.V4, True))
+    granted, over = 0, False
+    for _ in range(len(data) + 1):
+        for effect in peer.outbox():
+            granted += effect.n if isinstance(effect, StreamGrant) else 0
+            over = over or isinstance(effect, StreamClose)
+        if over or not granted or not data:
+            break
+        piece, data = data[:granted], data[granted:]
+        granted -= len(piece)
+        peer.handle_stream(now, StreamData(1, piece))
+    if not over:
+        peer.handle_stream(now, StreamClosed(1, StreamEnd.RESET))
+    assert peer.loop.crashed == []
+    assert set(peer.streams.figures().values()) == {0}
+
+
+def _stream(data: bytes) -> None:
+    """A stream after its handshake, given these bytes as plaintext and read to its end. It must not raise."""
+    loop = Loop()
+    granted = []
+
+    def emit(effect: object) -> None:
+        if isinstance(effect, StreamGrant):
+            granted.append(effect.n)
+
+    pipe = Pipe(1, cases.V4, loop, emit, lambda _: None)
+    secured = Secured(cases.BOB.key, Suite.AESGCM, bytes(32), bytes(32))
+    stream = Stream(loop, pipe, secured, incoming=True, window=100, enlarge=lambda _: True, on_over=lambda _: None)
+    stream.agreed("/test/1")
+
+    async def read() -> None:
+        with contextlib.suppress(StreamEnded):
+            while True:
+                await stream.receive()
+
+    loop.spawn_root(read(), name="read")
+    while data and stream.ended is None:
+        piece, data = data[: sum(granted)], data[sum(granted) :]
+        granted[:] = [sum(granted) - len(piece)]
+        pipe.on_data(piece)
+        loop.drain()
+    if not pipe.over:
+        pipe.on_closed(StreamEnd.RESET)
+    loop.drain()
+    assert loop.crashed == []
+    assert loop.tasks() == ()
+
+
 def _parts(data: bytes) -> Iterator[bytes]:
     """Pieces with a length of two bytes before each; the last one may be shorter."""
     at = 0
@@ -339,6 +420,17 @@ TARGETS: dict[str, Target] = {
             encode_frame(Frame.DATA, b"/files/1") + encode_frame(Frame.PING, b""),
             encode_frame(Frame.PONG, b"12345678") + encode_frame(Frame.END, encode_end(End.DONE, "bye")),
             b"\x09\x00\x00\x03abc" + encode_frame(Frame.END, encode_end(End.FAILED, "")),
+        ),
+    ),
+    "stream-peer": Target(
+        _stream_peer, ("overlay.peer.Peer.handle_stream",),
+        (read_vector("stream-public")[:42], read_vector("stream-public")[:42] + read_vector("stream-public")[295:]),
+    ),
+    "stream": Target(
+        _stream, (),
+        (
+            encode_frame(Frame.DATA, b"hello") + encode_frame(Frame.PING, b"") + encode_frame(Frame.DATA, bytes(3000)),
+            encode_frame(Frame.PONG, b"") + b"\x09\x00\x00\x03abc" + encode_frame(Frame.END, encode_end(End.DONE, "a")),
         ),
     ),
     "publication-items": Target(

@@ -96,6 +96,16 @@ PLANTS = {
         {"overlay/trust/planted.py": "import overlay.rpc"},
         "overlay.trust is not allowed to import overlay.rpc",
     ),
+    "streams know rpc, their equal": Plant(
+        "overlay-layers",
+        {"overlay/streams/planted.py": "import overlay.rpc"},
+        "overlay.streams is not allowed to import overlay.rpc",
+    ),
+    "secure knows streams": Plant(
+        "overlay-layers",
+        {"overlay/secure/planted.py": "import overlay.streams"},
+        "overlay.secure is not allowed to import overlay.streams",
+    ),
     "gossip knows dht, its equal": Plant(
         "overlay-layers",
         {"overlay/gossip/__init__.py": "import overlay.dht"},
