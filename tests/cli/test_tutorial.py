@@ -99,10 +99,10 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path, terminals: list[Terminal
                 assert ran.returncode == code, (line, ran.stdout, ran.stderr)
                 if shown and "swarm" not in line:
                     assert ran.stdout + ran.stderr == shown
-    ada, bob, listener = terminals
+    ada, bob, listener, *keepers = terminals
     heard, _ = listener.process.communicate(timeout=_PATIENCE_S)
     assert re.fullmatch(r"chat\.said  author=([a-z0-9]{4}-){13}[a-z0-9]{4} text=the kettle is on\n", heard)
-    assert (ada.process.wait(_PATIENCE_S), bob.process.wait(_PATIENCE_S)) == (0, 0)
+    assert [node.process.wait(_PATIENCE_S) for node in (ada, bob, *keepers)] == [0] * 4
     assert "<svg" in (tmp_path / "storm.html").read_text()
 
 
