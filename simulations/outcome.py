@@ -10,7 +10,6 @@ import attrs
 
 from simulations.scenario import Claim
 
-
 #: One letter wrong in a dozen is a slip; less alike than this is another name.
 _NEAR = 0.8
 
