@@ -213,7 +213,8 @@ class Stream:
                 if await self._is_over_ungranted():
                     return self._why(StreamEnd.CLOSED)
                 continue
-            if not ((self._wire or self._opened) and self._give(memoryview(self._wire))):
+            gave = (self._wire or self._opened) and self._give(memoryview(self._wire))
+            if not gave and not self._damaged:
                 try:
                     n = self._receive()
                 except BlockingIOError:

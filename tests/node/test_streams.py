@@ -341,6 +341,18 @@ async def test_a_damaged_record_ends_the_stream_after_the_good_ones() -> None:
         await other.aclose()
 
 
+async def test_damage_behind_what_was_granted_is_found_with_the_next_grant() -> None:
+    async with nodes() as (node,):
+        other, sealer, _ = await sealed_stream(node, 4)
+        await other.send_all(sealed(sealer, b"good") + sealed(sealer, b"bad")[:-1] + b"?")
+        assert await node.data(1, 4) == b"good"
+        await trio.testing.wait_all_tasks_blocked()
+        assert 1 not in node.core.ended
+        await node.do(StreamGrant(1, 1))
+        assert await node.end(1) is StreamEnd.DAMAGED
+        await other.aclose()
+
+
 @pytest.mark.parametrize("length", [0, 16])
 async def test_a_record_of_a_length_that_none_has_is_damage(length: int) -> None:
     async with nodes() as (node,):
