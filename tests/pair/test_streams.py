@@ -29,7 +29,7 @@ from overlay.runtime.ports import Now, StreamEnd, StreamGrant, StreamOpen, Strea
 from overlay.secure.handshake import StaticKey, encode_preface
 from overlay.secure.noise import Suite
 from overlay.streams import End, Stream, StreamEnded
-from overlay.trust.policy import NeutralPolicy, Verdict
+from overlay.trust.policy import NeutralPolicy, Observation, Verdict
 from tests.support.pair import keys_of
 from tests.support.stream_world import REALM, StreamsOnly, World, address
 from tests.support.toy_streams import ToyStreams
@@ -410,8 +410,17 @@ def test_two_who_have_nothing_to_say_stay_together() -> None:
     assert world.await_(1, b.receive()) == b"still there?"
 
 
+class Remembers(NeutralPolicy):
+    def __init__(self) -> None:
+        self.seen: list[tuple[bytes, Observation]] = []
+
+    def observe(self, key: bytes, what: Observation, now_ns: int) -> None:
+        self.seen.append((key, what))
+
+
 def test_a_frame_that_nobody_sends_ends_it_and_is_told() -> None:
-    world = World()
+    policy = Remembers()
+    world = World(make=other(1, StreamsOnly(1, policy=policy)))
     a, b = world.pair()
     world.do(0, lambda: a._pipe.send(b"\x01\xff\xff\xff"))
     world.run(1)
@@ -419,6 +428,7 @@ def test_a_frame_that_nobody_sends_ends_it_and_is_told() -> None:
     assert (b.ended.end, b.ended.here) == (End.BAD_FRAME, True)
     assert a.ended is not None
     assert (a.ended.end, a.ended.here) == (End.BAD_FRAME, False)
+    assert policy.seen == [(world.peers[0].keys.key, Observation.BAD_MESSAGE)]
 
 
 def test_text_of_a_stranger_is_printable() -> None:

@@ -191,6 +191,18 @@ def test_lengths_of_messages_are_bounded() -> None:
     assert decode_length(b"\x02\x00") == 512
 
 
+@pytest.mark.parametrize("network", [REALM, PRIVATE], ids=["public", "private"])
+def test_every_byte_counts(network: Network) -> None:
+    """One bit of each byte of each message; any other change is for tests/property/test_handshake.py."""
+    good = Meeting(network)
+    good.run()
+    for number, data in enumerate(good.sent):
+        for at in range(len(data)):
+            changed = data[:at] + bytes((data[at] ^ 1 << at % 8,)) + data[at + 1 :]
+            with pytest.raises(BadMessage):
+                Meeting(network).run(change={number: changed})
+
+
 @pytest.mark.parametrize("name", streams.CASES)
 def test_a_whole_handshake_is_what_its_vector_says(name: str) -> None:
     network, suite = streams.CASES[name]
