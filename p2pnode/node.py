@@ -44,6 +44,7 @@ from p2pnode.transport.lan import Lan
 from p2pnode.transport.listing import Found, Listings, reachable
 from p2pnode.transport.seeds import Seed, listen_at, parse_place
 from p2pnode.transport.sockets import Sockets
+from p2pnode.transport.streams import Streams
 
 if TYPE_CHECKING:
     from p2pnode.bridge import Bridge
@@ -91,6 +92,11 @@ class Node:
             *(f"udp {address}" for address in sockets.udp.listen),
             *(f"tcp {address}" for address in sockets.streams.listen),
         ]
+
+    @property
+    def streams(self) -> Streams:
+        """For who registers a first byte of their own."""
+        return self._sockets.streams
 
     @property
     def network(self) -> str:
