@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -95,7 +97,7 @@ def sweep(
     rows = by_dask(plan, todo, jobs=workers, scheduler=scheduler) if over_dask else here(plan, todo, jobs=workers)
     interrupted = False
     try:
-        with closing(rows), _progress(len(todo)) as moved:  # type: ignore[type-var]
+        with _stopping(), closing(rows), _progress(len(todo)) as moved:  # type: ignore[type-var]
             for row in rows if todo else ():
                 if row.get("interrupted"):
                     continue
@@ -185,6 +187,10 @@ def _name_failures(rows: list[dict[str, Any]]) -> int:
         say(f"FAILED  {row['cell']}: {row['error'] or row['broken'][0]}\n  {row['command']}")
     if len(worse) > _SHOWN:
         say(f"... and {len(worse) - _SHOWN} more: see results.csv")
+    short = [row for row in rows if row.get("not_run")]
+    if short:
+        say(f"{len(short)} of {len(rows)} cells end before all of the scenario happened (not_run), as in")
+        say(f"  {short[0]['cell']}: not run: {', '.join(short[0]['not_run'])}")
     if missed:
         say(f"claims did not hold in {len(missed)} of {len(rows)} cells (column claims_held), as in")
         say(f"  {missed[0]['command']}")
@@ -214,6 +220,22 @@ def _progress(total: int) -> Iterator[Callable[[dict[str, Any]], None]]:
         say(f"{done} of {total}  {row['cell']}: {what}" + (f"; {left_s:.0f} s left" if done < total else ""))
 
     yield moved
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Ctrl-C says what it does: the cells that run end at their next step, which one of them may never come to."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        say("stopping the cells that run; Ctrl-C again stops at once")
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _again() -> str:

@@ -47,7 +47,7 @@ def run_cell(plan: Plan, cell: Cell) -> Row:
     return row | {
         "error": None, "interrupted": end.interrupted, "nodes": end.nodes, "virtual_s": end.virtual_s,
         "wall_s": end.wall_s, "events": end.events, "trace_hash": end.trace_hash, "claims": claims, "broken": broken,
-        "measures": end.measures,
+        "not_run": list(end.not_run), "measures": end.measures,
     }  # fmt: skip
 
 

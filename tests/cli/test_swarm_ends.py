@@ -294,3 +294,11 @@ def test_of_a_run_that_was_stopped_claims_are_early_and_the_command_lasts_as_lon
     assert "early       lookup_success" in out
     assert f"--duration {run['virtual_s']:g}" in err
     assert "early" in page.html(saved.read(folder / "run.html"))
+
+
+def test_cells_that_leave_something_out_are_told(run: Run, folder: Path) -> None:
+    line = ("swarm", "sweep", str(folder / "quick.toml"), "--vary", "duration_s=20,13", "-o", str(folder / "out"))
+    ran = run(*line, "--jobs", "1")
+    assert ran.code == 0, ran.err
+    assert "1 of 2 cells end before all of the scenario happened (not_run), as in\n" in ran.err
+    assert "  duration_s=13 seed=1: not run: heal at 15 s, workload 2\n" in ran.err
