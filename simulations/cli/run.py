@@ -35,11 +35,14 @@ def run(chosen: Chosen, report: Path | None, png: Path | None, trace: Path | Non
     from simulations.cli.progress import progress
     from simulations.cli.summary import lines
     from simulations.report.data import counted, versions
+    from simulations.slips import slips
 
     again = chosen.command("run")
     outputs = Outputs(report, png, trace)
     outputs.check()
     swarm = chosen.swarm()
+    for slip in slips(swarm.scenario):
+        say(f"warning: {slip}")
     header = {
         "scenario": swarm.scenario.name, "seed": swarm.seed, "nodes": len(swarm), "command": again,
         "versions": versions(),

@@ -11,6 +11,7 @@ import pytest
 from simulations import spec
 from simulations.scenario import BadScenario
 from simulations.schedule import late
+from simulations.slips import slips
 from simulations.swarm import Swarm
 from simulations.workload import spread
 
@@ -91,8 +92,9 @@ def test_what_lies_behind_the_end_is_named(table: dict[str, Any], paths: list[st
 
 
 @pytest.mark.parametrize("name", spec.shipped())
-def test_all_of_a_shipped_scenario_happens(name: str) -> None:
+def test_all_of_a_shipped_scenario_happens_and_is_measured(name: str) -> None:
     scenario = spec.load(name)
+    assert list(slips(scenario)) == []
     assert late(scenario, scenario.duration_s) == []
 
 
@@ -151,3 +153,18 @@ def test_a_part_of_ones_own_that_cannot_be_had_is_no_bug_of_ours(
     monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path)])
     with pytest.raises(BadScenario, match=what):
         spec.scenario_of("test", {"churn": {"model": f"{module}:Mine"}})
+
+
+@pytest.mark.parametrize(
+    ("measure", "said"),
+    [
+        ("lookup_sucess", "claims[0].measure: nothing known is called lookup_sucess; did you mean lookup_success?"),
+        ("get_success", "claims[0].measure: get_success is measured by 'put-get', which is not here"),
+        ("table_mean_last", None),
+        ("greetings", None),
+    ],
+)
+def test_a_measure_that_looks_like_a_slip_is_told_before_the_run(measure: str, said: str | None) -> None:
+    claims = [{"measure": measure, "at_least": 0}]
+    scenario = spec.scenario_of("test", {"workload": [LOOKUP], "claims": claims})
+    assert list(slips(scenario)) == ([] if said is None else [said])
