@@ -15,8 +15,8 @@ from simulations.scenario import ADVERSARIES, WORKLOADS, Scenario
 #: Name of a part -> operations that it measures.
 _OPERATIONS: Final = {
     "lookup": ("lookup",), "put-get": ("put", "get"), "updates": ("update", "fresh"),
-    "publish": ("publish", "delivery"), "eclipse": ("eclipsed_put", "eclipsed_get", "victim_lookup"), "flooders": ("victim_lookup",),
-    "equivocators": ("equivocated_get",),
+    "publish": ("publish", "delivery"), "eclipse": ("eclipsed_put", "eclipsed_get", "victim_lookup"),
+    "flooders": ("victim_lookup",), "equivocators": ("equivocated_get",),
 }  # fmt: skip
 #: Figures of an operation (simulations.measures).
 _FIGURES: Final = ("count", "success", "p50_ms", "p99_ms", "rpcs", "hops")
