@@ -2,19 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from apps.files.core.app import Files
 from apps.files.core.memory_disk import make_share
+from overlay.runtime.ports import SECOND
 from tests.support.files_swarm import FilesSwarm
 
 MIB = 1 << 20
 FILM = make_share(b"film", {(b"film",): 10 * MIB + 12345})
-LIBRARY = {made.info.id: made for made in (FILM,)}
+FOLDER = make_share(
+    b"folder",
+    {(b"part%d" % (i % 7), b"file%04d" % i): (i * 7919) % 3000 for i in range(2000)} | {(b"big",): 3 * MIB + 1},
+)
+LONG = make_share(b"long", {(b"long",): 24 * MIB})
+LIBRARY = {made.info.id: made for made in (FILM, FOLDER, LONG)}
 
 
-def begun(swarm: FilesSwarm, leechers: list[int], *, seeds: tuple[int, ...] = (0,)) -> str:
-    """The film is shared by the seeds and wanted by the leechers; its link."""
+class Corrupter(Files):
+    """Claims to have all, and gives bytes of its own."""
+
+    def __init__(self, operations: Mapping[str, Callable[..., Any]]) -> None:
+        read = operations["read"]
+        super().__init__({**operations, "read": lambda *args: tuple(data and b"?" + data[1:] for data in read(*args))})
+
+
+class Liar(Files):
+    """Claims to have all, and gives nothing when it is asked."""
+
+    def __init__(self, operations: Mapping[str, Callable[..., Any]]) -> None:
+        super().__init__({**operations, "read": lambda share, ranges: (None,) * len(ranges)})
+
+
+class FreeRider(Files):
+    """Takes, and has no slot for anybody."""
+
+    def _add(self, *args: Any, **more: Any) -> Any:
+        running = super()._add(*args, **more)
+        running.share.slots.choker.slots = 0
+        return running
+
+
+def status(swarm: FilesSwarm, node: int, share: bytes = FILM.info.id) -> dict[str, Any]:
+    return dict(swarm.ask(node, "status", share=share.hex()))
+
+
+def run_until(swarm: FilesSwarm, done: Callable[[], bool], *, within_s: float) -> None:
+    until_ns = swarm.engine.now_ns + round(within_s * SECOND)
+    assert swarm.engine.run_while(lambda: not done(), until_ns=until_ns), f"not within {within_s} s"
+
+
+def begun(swarm: FilesSwarm, leechers: list[int], *, seeds: tuple[int, ...] = (0,), path: str = "film") -> str:
+    """It is shared by the seeds and wanted by the leechers; its link."""
     swarm.run_for(5)
     for seed in seeds:
-        link = swarm.ask(seed, "share", path="film")["link"]
+        link = swarm.ask(seed, "share", path=path)["link"]
     swarm.run_for(5)
     for leecher in leechers:
         swarm.ask(leecher, "get", link=link, folder="/downloads")
@@ -27,8 +72,153 @@ def test_one_seed_and_four_leechers() -> None:
     took = swarm.until_all([1, 2, 3, 4], FILM.info.id, within_s=60)
     assert took < 30
     for node in (1, 2, 3, 4):
-        status = swarm.ask(node, "status", share=FILM.info.id.hex())
-        assert status["state"] == "complete"
-        assert status["done"] == status["size"] == FILM.info.length
-        assert status["wasted"] <= 0.05 * FILM.info.length
+        told = status(swarm, node)
+        assert told["state"] == "complete"
+        assert told["done"] == told["size"] == FILM.info.length
+        assert told["wasted"] <= 0.05 * FILM.info.length
     assert swarm.events("bad peer") == swarm.events("corrupt") == swarm.events("failed") == []
+
+
+def test_a_folder_of_small_files_takes_few_messages() -> None:
+    swarm = FilesSwarm(2, LIBRARY, seed=1)
+    swarm.run_for(5)
+    link = swarm.ask(0, "share", path="folder")["link"]
+    swarm.ask(1, "get", link=link, folder="/downloads")
+    assert swarm.until_all([1], FOLDER.info.id, within_s=60) < 20
+    told = status(swarm, 1, FOLDER.info.id)
+    assert told["done"] == FOLDER.info.length == told["downloaded"]
+    assert told["wasted"] == 0
+
+
+def test_only_what_is_wanted_is_fetched() -> None:
+    swarm = FilesSwarm(2, LIBRARY, seed=2)
+    swarm.run_for(5)
+    link = swarm.ask(0, "share", path="folder")["link"]
+    swarm.ask(1, "get", link=link, folder="/downloads", only=["part3"])
+    swarm.until_all([1], FOLDER.info.id, within_s=60)
+    told = status(swarm, 1, FOLDER.info.id)
+    expected = sum(file.length for file in FOLDER.info.files if file.path[0] == b"part3")
+    assert told["wanted"] == told["done"] == told["downloaded"] == expected
+
+
+def test_the_seed_dies_after_giving_one_copy() -> None:
+    swarm = FilesSwarm(5, LIBRARY, seed=3)
+    swarm.run_for(5)
+    swarm.ask(0, "limit", up=2 * MIB)
+    begun(swarm, [1, 2, 3, 4])
+    share, total = FILM.info.id, len(FILM.trees[0].levels[0]) // 32  # type: ignore[union-attr]
+
+    def one_copy() -> bool:
+        there = [swarm.disks[node].held.get(share, set()) for node in (1, 2, 3, 4)]
+        return len(set().union(*there)) == total
+
+    run_until(swarm, one_copy, within_s=60)
+    assert any(share not in swarm.disks[node].finished for node in (1, 2, 3, 4))
+    swarm.kill(0)
+    swarm.until_all([1, 2, 3, 4], share, within_s=120)
+
+
+def test_who_corrupts_is_named_and_dropped_and_others_finish() -> None:
+    swarm = FilesSwarm(5, LIBRARY, seed=4, kinds={2: Corrupter})
+    begun(swarm, [1, 3, 4], seeds=(0, 2))
+    swarm.until_all([1, 3, 4], FILM.info.id, within_s=60)
+    named = {fields["peer"] for _, fields in swarm.events("corrupt")}
+    assert named == {swarm.id(2)}
+    assert {fields["peer"] for _, fields in swarm.events("peer dropped")} <= named
+    for node in (1, 3, 4):
+        assert status(swarm, node)["wasted"] <= 2 * 4 * MIB  # a window of it, before its first unit was checked
+        blamed = [fields["unit"] for at, fields in swarm.events("corrupt") if at == node]
+        assert len(blamed) == len(set(blamed))  # never asked for the same again
+
+
+def test_who_lies_about_what_it_has_delays_nobody() -> None:
+    swarm = FilesSwarm(4, LIBRARY, seed=5, kinds={1: Liar})
+    begun(swarm, [2, 3], seeds=(0, 1))
+    assert swarm.until_all([2, 3], FILM.info.id, within_s=60) < 20
+    assert swarm.events("corrupt") == []
+
+
+def test_who_stalls_is_snubbed_and_others_give_instead() -> None:
+    swarm = FilesSwarm(4, LIBRARY, seed=6)
+    swarm.run_for(5)
+    swarm.ask(1, "limit", up=1)
+    swarm.ask(0, "limit", up=80_000)
+    begun(swarm, [2, 3], seeds=(0, 1))
+    swarm.until_all([2, 3], FILM.info.id, within_s=480)
+    assert {fields["peer"] for _, fields in swarm.events("snubbed")} >= {swarm.id(1)}
+    assert status(swarm, 2)["wasted"] <= 0.05 * FILM.info.length
+
+
+def test_a_free_rider_is_slower_than_those_who_share() -> None:
+    """While slots are scarce and the seed is not: what only the seed has comes to nobody faster than it gives."""
+    rider, sharers, share = 14, range(1, 14), LONG.info.id
+    swarm = FilesSwarm(15, LIBRARY, seed=7, kinds={rider: FreeRider})
+    swarm.run_for(5)
+    for node in range(rider):
+        swarm.ask(node, "limit", up=1_200_000 if node == 0 else 300_000)
+    begun(swarm, [*sharers, rider], path="long")
+    for node in range(rider):
+        swarm.files[node].shares[share].share.slots.choker.slots = 4
+    start_ns, ended = swarm.engine.now_ns, dict[int, float]()
+    while len(ended) < rider:
+        assert swarm.engine.now_ns - start_ns < 300 * SECOND
+        swarm.run_for(1)
+        for node in (*sharers, rider):
+            if share in swarm.disks[node].finished:
+                ended.setdefault(node, (swarm.engine.now_ns - start_ns) / SECOND)
+    assert ended[rider] > 1.05 * sum(ended[node] for node in sharers) / len(sharers)
+    wasted = sum(status(swarm, node, share)["wasted"] for node in sharers)
+    assert wasted <= 0.05 * LONG.info.length * len(sharers)
+
+
+def test_pause_and_resume_lose_nothing() -> None:
+    swarm = FilesSwarm(3, LIBRARY, seed=8)
+    swarm.run_for(5)
+    swarm.ask(0, "limit", up=2 * MIB)
+    begun(swarm, [1])
+    run_until(swarm, lambda: swarm.disks[1].written > 3 * MIB, within_s=60)
+    assert swarm.ask(1, "pause", share=FILM.info.id.hex()[:8])["state"] == "paused"
+    swarm.run_for(2)
+    before = swarm.disks[1].written
+    swarm.run_for(20)
+    assert swarm.disks[1].written == before
+    swarm.ask(1, "resume", share=FILM.info.id.hex())
+    swarm.until_all([1], FILM.info.id, within_s=60)
+    assert swarm.disks[1].written == FILM.info.length
+
+
+@pytest.mark.parametrize("power_loss", [False, True])
+def test_a_leecher_that_dies_goes_on_where_it_was(power_loss: bool) -> None:
+    swarm = FilesSwarm(3, LIBRARY, seed=9)
+    swarm.run_for(5)
+    swarm.ask(0, "limit", up=2 * MIB)
+    begun(swarm, [1])
+    run_until(swarm, lambda: swarm.disks[1].written > 3 * MIB, within_s=60)
+    swarm.restart(1, power_loss=power_loss)
+    swarm.join(nodes=[1])
+    swarm.until_all([1], FILM.info.id, within_s=120)
+    assert swarm.disks[1].written == FILM.info.length
+
+
+def test_a_full_disk_stops_and_a_person_resumes() -> None:
+    swarm = FilesSwarm(2, LIBRARY, seed=10)
+    swarm.run_for(5)
+    swarm.ask(1, "list")
+    swarm.disks[1].room = 4 * MIB
+    begun(swarm, [1])
+    run_until(swarm, lambda: bool(swarm.events("full")), within_s=30)
+    told = status(swarm, 1)
+    assert (told["state"], told["trouble"]) == ("full", "the disk is full")
+    swarm.disks[1].room = None
+    swarm.ask(1, "resume", share=FILM.info.id.hex())
+    swarm.until_all([1], FILM.info.id, within_s=60)
+    assert swarm.disks[1].written == FILM.info.length
+
+
+def test_a_limit_holds() -> None:
+    swarm = FilesSwarm(2, LIBRARY, seed=11)
+    swarm.run_for(5)
+    assert swarm.ask(1, "limit", down=MIB) == {"up": 0, "down": MIB}
+    begun(swarm, [1])
+    took = swarm.until_all([1], FILM.info.id, within_s=60)
+    assert 8 < took < 15

@@ -22,6 +22,7 @@ from typing import Any
 import attrs
 
 from apps.files.core import disk
+from apps.files.core.choker import slots_for
 from apps.files.core.info import Info
 from apps.files.core.info_quest import read_info
 from apps.files.core.layers import proved
@@ -131,6 +132,7 @@ class Files(App):
             if running is not None:
                 self._stop(running)
             self._add(share_id, "", ())
+            await self.ctx.storage.synced()
         return {
             "id": share_id.hex(), "link": self._link(share_id, info), "name": info.name.decode(errors="replace"),
             "size": info.length, "files": len(info.files),
@@ -143,6 +145,7 @@ class Files(App):
         running = self.shares.get(link.id)
         if running is None:
             running = self._add(link.id, _text(args, "folder"), tuple(only))
+            await self.ctx.storage.synced()
         running.sources.add([hint.peer for hint in link.hints])
         return {"id": link.id.hex(), "state": running.share.state.value}
 
@@ -157,6 +160,7 @@ class Files(App):
         self._stop(running)
         running.share.state = State.PAUSED
         self._save(running, paused=True)
+        await self.ctx.storage.synced()
         return self.describe(running.share)
 
     async def _do_resume(self, args: dict[str, Any]) -> Any:
@@ -164,6 +168,7 @@ class Files(App):
         if not running.share.running:
             self._stop(running)
             running = self._add(running.share.id, running.life.folder, running.life.only)
+            await self.ctx.storage.synced()
         return self.describe(running.share)
 
     async def _do_remove(self, args: dict[str, Any]) -> Any:
@@ -172,6 +177,7 @@ class Files(App):
         share_id = running.share.id
         self.shares.pop(share_id, None)
         self.ctx.storage.delete(_SHARE + share_id)
+        await self.ctx.storage.synced()
         await self.ctx.operate("forget", share_id, bool(args.get("erase", False)))
         return {"id": share_id.hex()}
 
@@ -183,7 +189,10 @@ class Files(App):
                     raise LocalError(f"a limit is a number of bytes per second, 0 for none, not {rate!r}")
                 bucket.limit(self.ctx.now.mono_ns, rate or None)
         limits = [self.uploads.rate or 0, self.downloads.rate or 0]
+        for running in self.shares.values():
+            running.share.slots.choker.slots = slots_for(self.uploads.rate)
         self.ctx.storage.put(_LIMITS, cbor.encode(limits))
+        await self.ctx.storage.synced()
         return dict(zip(("up", "down"), limits, strict=True))
 
     def describe(self, share: Share) -> dict[str, Any]:
@@ -200,7 +209,7 @@ class Files(App):
             "done": None if layout is None else layout.bytes_of(share.wanted & share.have),
             "peers": len(share.channels),
             "seeds": sum(layout is not None and channel.held == share.all for channel in channels),
-            "down_per_s": sum(channel.down.at(now_ns) for channel in channels),
+            "down_per_s": sum(channel.pipeline.rate.at(now_ns) for channel in channels),
             "up_per_s": sum(channel.up.at(now_ns) for channel in channels),
             "downloaded": share.downloaded, "uploaded": share.uploaded, "wasted": share.wasted,
         }  # fmt: skip
@@ -226,6 +235,7 @@ class Files(App):
             share_id, Around(self.ctx), lambda *told: sources.on_peers(*told), lambda peer: sources.left(peer)
         )
         sources = Sources(share, self.ctx.id, self._reach, self._look_up)
+        share.slots.choker.slots = slots_for(self.uploads.rate)
         running = _Running(share, Life(share, self.downloads, folder, only, self._announce), sources)
         self.shares[share_id] = running
         self._save(running, paused=paused)

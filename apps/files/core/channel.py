@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from apps.files.core.pipeline import Pipeline
 from apps.files.core.rates import Rate
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ class Asked:
 
     at_ns: int
     length: int
+    #: Nothing else was under way when it was asked for: its time is a round trip.
+    alone: bool
 
 
 @attrs.define(slots=True, eq=False)
@@ -57,7 +60,7 @@ class Channel:
 
     # --- on its way -------------------------------------------------------------------------
     asked: dict[int, Asked] = attrs.Factory(dict)
-    asked_bytes: int = 0
+    pipeline: Pipeline = attrs.field(init=False)
     #: Given up, in order; they may still come.
     withdrawn: dict[int, None] = attrs.Factory(dict)
     #: Asked by the peer, in order.
@@ -67,14 +70,12 @@ class Channel:
     #: Units that it sent corrupt, or could not give: it is not asked for them again.
     unfit: int = 0
     corrupt: int = 0
-    #: When a piece came, or was asked for while nothing else was.
+    #: When a unit came, or was asked for first after nothing was under way.
     heard_ns: int = 0
+    #: It was too late, and nothing came since: it is asked for one unit at a time.
     snubbed: bool = False
-    #: Bytes per second that come, and that are given.
-    down: Rate = attrs.field(init=False)
+    #: Bytes that are given.
     up: Rate = attrs.field(init=False)
-    #: As it was when the last unit came.
-    usual_rate: int = 0
     #: Bytes that were good, and that were sent.
     got: int = 0
     sent: int = 0
@@ -83,7 +84,7 @@ class Channel:
     pex_told: set[bytes] = attrs.Factory(set)
 
     def __attrs_post_init__(self) -> None:
-        self.down, self.up = Rate(self.opened_ns), Rate(self.opened_ns)
+        self.pipeline, self.up = Pipeline(self.opened_ns), Rate(self.opened_ns)
 
     @property
     def peer(self) -> bytes:

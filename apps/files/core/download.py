@@ -16,20 +16,16 @@ from apps.files.core import disk, wire
 from apps.files.core.channel import Asked
 from apps.files.core.hashes import HashQuestions
 from apps.files.core.limits import (
-    AHEAD_S,
     BATCH_BYTES,
     BATCH_UNITS,
-    FIRST_DEADLINE_S,
+    LATE_AT_FIRST_S,
+    LATE_S,
     MAX_ASKED_UNITS,
     MAX_BANNED,
     MAX_CORRUPT,
-    MAX_DEADLINE_S,
     MAX_RUNS,
     MAX_UNWRITTEN_BYTES,
-    MAX_WINDOW_BYTES,
     MAX_WITHDRAWN,
-    MIN_DEADLINE_S,
-    MIN_WINDOW_BYTES,
     WRITERS,
 )
 from apps.files.core.picker import Picker
@@ -157,30 +153,31 @@ class Download:
         if channel.choked or not channel.told or self._unwritten >= MAX_UNWRITTEN_BYTES:
             return None
         now_ns = self.share.now_ns
-        window = 1 if channel.snubbed else self.window(channel)
-        if channel.asked_bytes >= window or now_ns < self._next_ask_ns or len(channel.asked) >= _MOST_ASKED:
+        pipeline = channel.pipeline
+        room = int(not pipeline.asked) if channel.snubbed else pipeline.room(now_ns)
+        if room <= 0 or now_ns < self._next_ask_ns:
             return None
         if wait_ns := self.downloads.wait(now_ns):
             return self._ask_later(wait_ns)
-        if not channel.asked:
-            channel.heard_ns = now_ns
+        alone = not pipeline.asked
+        channel.heard_ns = now_ns if alone else channel.heard_ns
         units: list[int] = []
         size = 0
-        while channel.asked_bytes < window and len(channel.asked) < _MOST_ASKED:
-            most = -(-(window - channel.asked_bytes) // self.layout.unit_bytes)
+        while size < room and len(channel.asked) < _MOST_ASKED:
+            most = -(-(room - size) // self.layout.unit_bytes)
             picked = self.picker.pick(channel, min(most, self._most_now(channel)))
             if not picked:
                 break
             for unit in picked:
                 length = self.layout.unit(unit).length
-                channel.asked[unit] = Asked(now_ns, length)
-                channel.asked_bytes += length
-                channel.withdrawn.pop(unit, None)
+                channel.asked[unit] = Asked(now_ns, length, alone)
+                alone = False
                 self._askers[unit] = self._askers.get(unit, 0) + 1
                 self._under_way |= 1 << unit
                 size += length
             units += picked
         if units:
+            pipeline.on_asked(now_ns, size)
             self.downloads.take(now_ns, size)
             self.hashes.ask_for(channel, units)
             self._tell(channel, units, Request)
@@ -188,27 +185,25 @@ class Download:
 
     def _most_now(self, channel: Channel) -> int:
         """At the end, when all is asked of somebody, only as many copies as there are units that come late there."""
-        if self.picker.wanted & ~self.picker.held & ~self._under_way & channel.held & ~channel.unfit:
-            return _MOST_ASKED - len(channel.asked)
+        fresh = self.picker.wanted & ~self.picker.held & ~self._under_way & channel.held & ~channel.unfit
+        if fresh:
+            return min(fresh.bit_count(), _MOST_ASKED - len(channel.asked))
         if channel.snubbed:
             return 0
         now_ns = self.share.now_ns
-        return sum(
-            self._is_late(other, asked, now_ns)
-            for other in self.share.channels.values()
-            for unit, asked in other.asked.items()
-            if other is not channel and channel.held >> unit & 1
-        )
+        slow = [other for other in self.share.channels.values() if other is not channel and other.asked]
+        slow = [other for other in slow if self._is_slow(other, channel, now_ns)]
+        return sum(channel.held >> unit & 1 for other in slow for unit in other.asked)
 
-    def _is_late(self, channel: Channel, asked: Asked, now_ns: int) -> bool:
-        rate = channel.down.at(now_ns)
-        expected_ns = channel.asked_bytes * SECOND // rate if rate else FIRST_DEADLINE_S * SECOND // 2
-        return now_ns - asked.at_ns > 2 * expected_ns + SECOND
-
-    def window(self, channel: Channel) -> int:
-        """Bytes to have asked for: what comes in AHEAD_S at the rate measured."""
-        rate = channel.down.at(self.share.now_ns)
-        return max(MIN_WINDOW_BYTES, min(MAX_WINDOW_BYTES, rate * AHEAD_S))
+    def _is_slow(self, other: Channel, channel: Channel, now_ns: int) -> bool:
+        """What is under way from the other takes much longer than a unit from this one would, or nothing comes."""
+        rate, own = other.pipeline.rate.at(now_ns), channel.pipeline.rate.at(now_ns)
+        silent_ns = now_ns - other.heard_ns
+        if not rate or not own:
+            return silent_ns > LATE_AT_FIRST_S * SECOND
+        unit_ns = self.layout.unit_bytes * SECOND // rate
+        left_ns = other.pipeline.asked * SECOND // rate - 4 * self.layout.unit_bytes * SECOND // own
+        return silent_ns > 4 * unit_ns + LATE_S * SECOND or left_ns > LATE_S * SECOND
 
     def _ask_later(self, wait_ns: int) -> None:
         loop = self.share.around.loop
@@ -232,11 +227,16 @@ class Download:
 
     # --- giving up --------------------------------------------------------------------------
 
-    def _forget(self, channel: Channel, unit: int) -> bool:
+    def _forget(self, channel: Channel, unit: int, *, came: bool = False) -> bool:
         asked = channel.asked.pop(unit, None)
         if asked is None:
             return False
-        channel.asked_bytes -= asked.length
+        if came:
+            now_ns = self.share.now_ns
+            rtt = now_ns - asked.at_ns if asked.alone else None
+            channel.pipeline.on_came(now_ns, asked.length, rtt=rtt)
+        else:
+            channel.pipeline.on_dropped(asked.length)
         self._askers[unit] -= 1
         if not self._askers[unit]:
             del self._askers[unit]
@@ -270,35 +270,26 @@ class Download:
             now_ns = loop.now.mono_ns
             self.hashes.watch(now_ns)
             for channel in tuple(self.share.channels.values()):
-                if channel.asked and now_ns - channel.heard_ns > self.deadline_ns(channel):
+                deadline_ns = channel.pipeline.deadline(now_ns)
+                if deadline_ns is not None and now_ns > deadline_ns:
                     if not channel.snubbed:
                         self.share.around.emit("snubbed", share=self.share.id, peer=channel.peer)
                     channel.snubbed = True
-                    channel.heard_ns = now_ns
                     self.withdraw(channel)
             self._fill_all()
-
-    def deadline_ns(self, channel: Channel) -> int:
-        """How long a peer may be silent: three times as long as what it was asked for takes at its rate."""
-        rate = channel.down.at(self.share.now_ns) or channel.usual_rate
-        if not rate:
-            return FIRST_DEADLINE_S * SECOND
-        length = max(asked.length for asked in channel.asked.values())
-        return max(MIN_DEADLINE_S * SECOND, min(MAX_DEADLINE_S * SECOND, 3 * length * SECOND // rate))
 
     # --- what came --------------------------------------------------------------------------
 
     def _on_piece(self, channel: Channel, piece: Piece) -> None:
-        unit, size, now_ns = piece.unit, len(piece.data), self.share.now_ns
+        unit, size = piece.unit, len(piece.data)
         if unit >= self.layout.units or piece.offset or size != self.layout.unit(unit).length:
             raise BadMessage("a piece that is no unit of the share")
-        if not self._forget(channel, unit):
+        if not self._forget(channel, unit, came=True):
             if unit not in channel.withdrawn:
                 raise BadMessage("a unit that nobody asked for")
             del channel.withdrawn[unit]
-        channel.heard_ns, channel.snubbed = now_ns, False
-        channel.down.add(now_ns, size)
-        channel.usual_rate = channel.down.at(now_ns)
+            channel.pipeline.rate.add(self.share.now_ns, size)
+        channel.snubbed, channel.heard_ns = False, self.share.now_ns
         others = self.picker.arrived(channel, unit)
         if others is None:
             self.share.wasted += size

@@ -139,16 +139,14 @@ MAX_CORRUPT = 2
 #: HAVE and CANCEL are told together this often.
 TELL_MS = 100
 
-#: Seconds of a peer's rate that are asked of it ahead: libtorrent request_queue_time is 3.
-AHEAD_S = 2
 #: What a limit lets pass at once after silence.
 BURST_BYTES = UNIT_BYTES
-#: Time for the first unit of a peer of which no rate is known.
-FIRST_DEADLINE_S = 20
+#: At the end a unit is asked of another peer, too, if that saves so much; and if a peer of which no rate is known is
+#: silent for so long.
+LATE_S = 2
+LATE_AT_FIRST_S = 10
 #: Questions for hashes of one share at once.
 MAX_HASH_QUESTIONS = 256
-#: A seed gives so much to one peer before another that had less takes its slot.
-ROTATE_BYTES = 16 * MIB
 #: Calls of the disk to verify and write at once, of one share.
 WRITERS = 2
 #: An answer with hashes, or with a part of the info dictionary, may take so long.

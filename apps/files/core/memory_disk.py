@@ -13,8 +13,8 @@ from typing import Any
 import attrs
 
 from apps.files.core import bits, disk, merkle
-from apps.files.core.info import File, Info, decode_info, make_info
-from apps.files.core.layout import layout_of
+from apps.files.core.info import File, Info, make_info
+from apps.files.core.layout import Layout, layout_of
 from apps.files.core.limits import LEAF_BYTES, UNIT_BYTES
 from overlay.errors import LocalError
 
@@ -34,6 +34,7 @@ class Made:
     """A share of made-up files; the seed of each is its root's."""
 
     info: Info
+    layout: Layout
     seeds: tuple[bytes, ...]
     trees: tuple[merkle.Tree | None, ...] = attrs.field(repr=False)
 
@@ -58,7 +59,7 @@ def make_share(name: bytes, lengths: Mapping[tuple[bytes, ...], int]) -> Made:
         seeds[path] = seed, tree
         files.append(File(path, length, tree.root if tree else None))
     info = make_info(name, files, piece_length=UNIT_BYTES)
-    return Made(info, *zip(*(seeds[file.path] for file in info.files), strict=True))
+    return Made(info, layout_of(info), *zip(*(seeds[file.path] for file in info.files), strict=True))
 
 
 @attrs.define(slots=True, eq=False)
@@ -83,7 +84,7 @@ class MemoryDisk:
     def scan(self, path: str, name: str | None, piece_length: int | None) -> tuple[bytes, bytes]:
         for share, made in self.library.items():
             if made.info.name.decode() == path:
-                self.held[share] = set(range(layout_of(made.info).units))
+                self.held[share] = set(range(made.layout.units))
                 for index, tree in enumerate(made.trees):
                     if tree is not None:
                         self.layers[share, index] = tree.levels[0]
@@ -91,9 +92,11 @@ class MemoryDisk:
         raise LocalError(f"{path}: there is no such file or folder")
 
     def open(self, share: bytes, raw: bytes, folder: str, wanted: tuple[int, ...] | None) -> tuple[str, bytes]:
-        info = decode_info(raw) if raw else self.library[share].info
+        made = self.library[share]
+        if raw and raw != made.info.raw:
+            raise LocalError("an info dictionary of another share")
         held = sum(1 << unit for unit in self.held.setdefault(share, set()))
-        return f"{folder}/{info.name.decode()}", bits.to_bitfield(held, layout_of(info).units)
+        return f"{folder}/{made.info.name.decode()}", bits.to_bitfield(held, made.layout.units)
 
     def info(self, share: bytes) -> bytes:
         return self.library[share].info.raw if share in self.held else b""
@@ -131,7 +134,7 @@ class MemoryDisk:
             self.held.pop(share, None)
 
     def _unit(self, share: bytes, file: int, offset: int) -> int:
-        return layout_of(self.library[share].info).units_at(file, offset, 1).start
+        return self.library[share].layout.units_at(file, offset, 1).start
 
     def _has(self, share: bytes, file: int, offset: int) -> bool:
         return self._unit(share, file, offset) in self.held.get(share, ())

@@ -178,9 +178,12 @@ class Session:
                 break
             units.append(unit)
         for unit, data in zip(units, await share.read(units), strict=True):
-            if data is not None:
-                await self._wait_for_rate(len(data))
             await self._say_all()
+            while unit in channel.serving and data is not None and not self.uploads.take(self._now_ns, len(data)):
+                self._news = self.loop.future()
+                with self.loop.move_on_after(self.uploads.wait(self._now_ns)):
+                    await self._news
+                await self._say_all()
             if unit not in channel.serving:  # cancelled, choked or closed meanwhile
                 continue
             del channel.serving[unit]
@@ -191,12 +194,9 @@ class Session:
             channel.sent += len(data)
             share.on_sent(channel, len(data))
 
-    async def _wait_for_rate(self, n: int) -> None:
-        while not self.uploads.take(self.loop.now.mono_ns, n):
-            self._news = self.loop.future()
-            with self.loop.move_on_after(self.uploads.wait(self.loop.now.mono_ns)):
-                await self._news
-            await self._say_all()
+    @property
+    def _now_ns(self) -> int:
+        return self.loop.now.mono_ns
 
     # --- hearing ----------------------------------------------------------------------------
 

@@ -188,7 +188,6 @@ class Share:
         if before is not None:
             before.session.close_share(before)
         self.channels[channel.peer] = channel
-        channel.heard_ns = self.now_ns
         if self.quest is not None:
             self.quest.on_news()
         channel.corrupt, channel.unfit = self.strikes.get(channel.peer, (0, 0))
@@ -368,6 +367,7 @@ class Share:
 
     def on_sent(self, channel: Channel, n: int) -> None:
         self.uploaded += n
+        self.slots.on_sent(channel)
         channel.up.add(self.now_ns, n)
 
     def _info_part(self, channel: Channel, index: int) -> InfoPart:
