@@ -29,7 +29,7 @@ async def busy(recorded: Node, other: Node, *, rounds: int) -> None:
             nursery.start_soon(put_and_get, other, recorded, number)
     with trio.CancelScope() as gone:
         gone.cancel()
-        await recorded.command("lookup", key=other.id)
+        await recorded.command("ping", peer="192.0.2.1:9")  # nobody answers there: there is something to cancel
 
 
 async def put_and_get(here: Node, there: Node, number: int) -> None:
