@@ -6,7 +6,7 @@ that. Those which take long return at once: `status` tells how far it is.
     share   {"path", "name"?}               -> {"id", "link", "name", "size", "files"}
     get     {"link", "folder", "only"?: [pattern]} -> {"id", "state"}
     list    {}                              -> [{as status}]
-    status  {"share"}                       -> see `Files.describe`
+    status  {"share"}                       -> see `around.describe`
     pause | resume {"share"}                -> {as status}
     remove  {"share", "erase"?: bool}       -> {"id"}
     limit   {"up"?: bytes/s | 0, "down"?}   -> {"up", "down"}   0: no limit
@@ -22,57 +22,27 @@ from typing import Any
 import attrs
 
 from apps.files.core import disk
+from apps.files.core.around import Around, describe, link_of
 from apps.files.core.choker import slots_for
 from apps.files.core.info import Info
 from apps.files.core.info_quest import read_info
 from apps.files.core.layers import proved
 from apps.files.core.life import Life
 from apps.files.core.limits import BURST_BYTES, MAX_SESSIONS, MAX_SHARES
-from apps.files.core.links import Hint, make_link, parse_link
+from apps.files.core.links import parse_link
 from apps.files.core.rates import Bucket
+from apps.files.core.serving import make_tree
 from apps.files.core.session import MessageStream, Session
-from apps.files.core.share import Share, State, make_tree
+from apps.files.core.share import Share, State
 from apps.files.core.sources import Sources, provider_key
 from apps.files.core.wire import PROTOCOL
 from overlay.app import App, AppContext
 from overlay.errors import LimitError, LocalError, NotFound, OverlayError, Refused
 from overlay.identity.node_id import node_id_of
 from overlay.runtime.group import Group
-from overlay.runtime.loop import Loop
 from overlay.wire import cbor
 
 _SHARE, _LIMITS = b"share/", b"limits"
-
-
-@attrs.define(slots=True, eq=False)
-class Around:
-    """Surroundings of shares, made of the context of the application."""
-
-    ctx: AppContext
-
-    @property
-    def loop(self) -> Loop:
-        return self.ctx.dht.loop
-
-    @property
-    def rng(self) -> Any:
-        return self.ctx.rng
-
-    @property
-    def spawn(self) -> Any:
-        return self.ctx.spawn
-
-    @property
-    def operate(self) -> Any:
-        return self.ctx.operate
-
-    @property
-    def compute(self) -> Any:
-        return self.ctx.compute
-
-    @property
-    def emit(self) -> Any:
-        return self.ctx.emit
 
 
 @attrs.define(slots=True, eq=False)
@@ -134,7 +104,7 @@ class Files(App):
             self._add(share_id, "", ())
             await self.ctx.storage.synced()
         return {
-            "id": share_id.hex(), "link": self._link(share_id, info), "name": info.name.decode(errors="replace"),
+            "id": share_id.hex(), "link": link_of(self.ctx, share_id, info), "name": info.name.decode(errors="replace"),
             "size": info.length, "files": len(info.files),
         }  # fmt: skip
 
@@ -150,10 +120,10 @@ class Files(App):
         return {"id": link.id.hex(), "state": running.share.state.value}
 
     async def _do_list(self, args: dict[str, Any]) -> Any:
-        return [self.describe(running.share) for running in self.shares.values()]
+        return [describe(self.ctx, running.share) for running in self.shares.values()]
 
     async def _do_status(self, args: dict[str, Any]) -> Any:
-        return self.describe(self._find(args).share)
+        return describe(self.ctx, self._find(args).share)
 
     async def _do_pause(self, args: dict[str, Any]) -> Any:
         running = self._find(args)
@@ -161,7 +131,7 @@ class Files(App):
         running.share.state = State.PAUSED
         self._save(running, paused=True)
         await self.ctx.storage.synced()
-        return self.describe(running.share)
+        return describe(self.ctx, running.share)
 
     async def _do_resume(self, args: dict[str, Any]) -> Any:
         running = self._find(args)
@@ -169,7 +139,7 @@ class Files(App):
             self._stop(running)
             running = self._add(running.share.id, running.life.folder, running.life.only)
             await self.ctx.storage.synced()
-        return self.describe(running.share)
+        return describe(self.ctx, running.share)
 
     async def _do_remove(self, args: dict[str, Any]) -> Any:
         running = self._find(args)
@@ -194,29 +164,6 @@ class Files(App):
         self.ctx.storage.put(_LIMITS, cbor.encode(limits))
         await self.ctx.storage.synced()
         return dict(zip(("up", "down"), limits, strict=True))
-
-    def describe(self, share: Share) -> dict[str, Any]:
-        """Of a share whose list of files is not known yet, name and sizes are None."""
-        now_ns, info, layout = self.ctx.now.mono_ns, share.info, share.layout
-        channels = share.channels.values()
-        return {
-            "id": share.id.hex(), "state": share.state.value, "trouble": share.trouble, "path": share.path,
-            "name": None if info is None else info.name.decode(errors="replace"),
-            "link": self._link(share.id, info),
-            "size": None if info is None else info.length,
-            "files": None if info is None else len(info.files),
-            "wanted": None if layout is None else layout.bytes_of(share.wanted),
-            "done": None if layout is None else layout.bytes_of(share.wanted & share.have),
-            "peers": len(share.channels),
-            "seeds": sum(layout is not None and channel.held == share.all for channel in channels),
-            "down_per_s": sum(channel.pipeline.rate.at(now_ns) for channel in channels),
-            "up_per_s": sum(channel.up.at(now_ns) for channel in channels),
-            "downloaded": share.downloaded, "uploaded": share.uploaded, "wasted": share.wasted,
-        }  # fmt: skip
-
-    def _link(self, share_id: bytes, info: Info | None) -> str:
-        name = "" if info is None else info.name.decode(errors="replace")
-        return make_link(share_id, v1_id=None if info is None else info.v1_id, name=name, hints=[Hint(self.ctx.id)])
 
     def _find(self, args: dict[str, Any]) -> _Running:
         text = _text(args, "share").lower()

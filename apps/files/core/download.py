@@ -7,22 +7,17 @@ itself against a hash that leads to the root before it counts: a corrupt one is 
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 import attrs
 
 from apps.files.core import disk, wire
+from apps.files.core.arrivals import Arrivals, Arrived
 from apps.files.core.channel import Asked
-from apps.files.core.hashes import HashQuestions
 from apps.files.core.limits import (
-    BATCH_BYTES,
-    BATCH_UNITS,
     LATE_AT_FIRST_S,
     LATE_S,
     MAX_ASKED_UNITS,
-    MAX_BANNED,
-    MAX_CORRUPT,
     MAX_RUNS,
     MAX_UNWRITTEN_BYTES,
     MAX_WITHDRAWN,
@@ -44,14 +39,6 @@ if TYPE_CHECKING:
 _MOST_ASKED = MAX_ASKED_UNITS // 2
 
 
-@attrs.frozen(slots=True, eq=False)
-class _Arrived:
-    peer: bytes
-    channel: Channel
-    unit: int
-    data: bytes | memoryview = attrs.field(repr=False)
-
-
 @attrs.define(slots=True, eq=False)
 class Download:
     share: Share
@@ -59,23 +46,17 @@ class Download:
     #: Limit of what this node asks for.
     downloads: Bucket
     picker: Picker[Channel] = attrs.field(init=False)
-    hashes: HashQuestions = attrs.field(init=False)
+    arrivals: Arrivals = attrs.field(init=False)
     #: Units that are asked of somebody or came and are not written; and of how many they are asked.
     _under_way: int = attrs.field(default=0, init=False)
     _askers: dict[int, int] = attrs.field(factory=dict, init=False)
-    _queue: deque[_Arrived] = attrs.field(factory=deque, init=False)
-    #: Bytes of what came and is not written.
-    _unwritten: int = attrs.field(default=0, init=False)
-    #: Units that wait for their hashes.
-    _waiting: list[_Arrived] = attrs.field(factory=list, init=False)
-    _news: Future[None] | None = attrs.field(default=None, init=False)
     _done: Future[None] = attrs.field(init=False)
     _next_ask_ns: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         share = self.share
         self.picker = Picker(self.layout.units, share.around.rng, held=share.have, wanted=share.wanted)
-        self.hashes = HashQuestions(share, self._hashes_came)
+        self.arrivals = Arrivals(share, self.layout, self._on_result, self._on_batch)
         self._done = share.around.loop.future()
         for channel in share.channels.values():
             self.joined(channel)
@@ -88,7 +69,7 @@ class Download:
         try:
             async with loop.group(name="download") as group:
                 for _ in range(WRITERS):
-                    group.spawn(self._write(), name="download: writer")
+                    group.spawn(self.arrivals.write(), name="download: writer")
                 group.spawn(self._watch(), name="download: watch")
                 self._fill_all()
                 if not self.picker.finished:
@@ -114,7 +95,7 @@ class Download:
         """What it was asked for is free for others."""
         self._give_up(channel)
         self.picker.remove(channel)
-        self.hashes.left(channel)
+        self.arrivals.hashes.left(channel)
         self._fill_all()
 
     def on_message(self, channel: Channel, message: Message) -> None:
@@ -129,11 +110,9 @@ class Download:
             case Reject(_, runs):
                 self._on_reject(channel, runs)
             case Hashes():
-                self.hashes.on_answer(channel, message)
+                self.arrivals.hashes.on_answer(channel, message)
 
     def _on_reject(self, channel: Channel, runs: tuple[wire.Run, ...]) -> None:
-        if sum(n for _, n in runs) > MAX_ASKED_UNITS:
-            raise BadMessage("it rejects more than it was asked")
         for unit in wire.units_in(runs):
             if self._forget(channel, unit):
                 if channel.choked:
@@ -150,7 +129,7 @@ class Download:
         if self.share.channels.get(channel.peer) is not channel:
             return None
         self._show_interest(channel, self.picker.interesting(channel))
-        if channel.choked or not channel.told or self._unwritten >= MAX_UNWRITTEN_BYTES:
+        if channel.choked or not channel.told or self.arrivals.unwritten >= MAX_UNWRITTEN_BYTES:
             return None
         now_ns = self.share.now_ns
         pipeline = channel.pipeline
@@ -179,7 +158,7 @@ class Download:
         if units:
             pipeline.on_asked(now_ns, size)
             self.downloads.take(now_ns, size)
-            self.hashes.ask_for(channel, units)
+            self.arrivals.hashes.ask_for(channel, units)
             self._tell(channel, units, Request)
         return None
 
@@ -268,7 +247,7 @@ class Download:
         while True:
             await loop.sleep(SECOND)
             now_ns = loop.now.mono_ns
-            self.hashes.watch(now_ns)
+            self.arrivals.hashes.watch(now_ns)
             for channel in tuple(self.share.channels.values()):
                 deadline_ns = channel.pipeline.deadline(now_ns)
                 if deadline_ns is not None and now_ns > deadline_ns:
@@ -294,90 +273,23 @@ class Download:
         if others is None:
             self.share.wasted += size
         else:
-            self._unwritten += size
             for other in others:
                 self._late(other, unit)
                 self._tell(other, [unit], Cancel)
             self._under_way |= 1 << unit
-            self._enqueue(_Arrived(channel.peer, channel, unit, piece.data))
+            self.arrivals.add(Arrived(channel.peer, channel, unit, piece.data))
         self.fill(channel)
 
-    def _enqueue(self, arrived: _Arrived) -> None:
-        place = self.layout.unit(arrived.unit)
-        assert self.share.layers is not None
-        if self.share.layers.node(place.file, place.index) is None:
-            self._waiting.append(arrived)
-            self.hashes.ask_for(arrived.channel, [arrived.unit])
+    def _on_result(self, arrived: Arrived, code: int) -> None:
+        self._under_way &= ~(1 << arrived.unit)
+        if code == disk.GOOD:
+            self.picker.verified(arrived.unit)
+        elif code == disk.CORRUPT:
+            self.picker.wrong(arrived.channel, arrived.unit)
         else:
-            self._queue.append(arrived)
-            if self._news is not None:
-                self._news.set()
+            self.picker.lost(arrived.unit)
 
-    def _hashes_came(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for arrived in waiting:
-            self._enqueue(arrived)
-
-    async def _write(self) -> None:
-        loop = self.share.around.loop
-        while True:
-            while not self._queue:
-                if self._news is None or self._news.done:
-                    self._news = loop.future()
-                await self._news
-            batch: list[_Arrived] = []
-            size = 0
-            while self._queue and len(batch) < BATCH_UNITS and (not batch or size < BATCH_BYTES):
-                if batch and size + len(self._queue[0].data) > BATCH_BYTES:
-                    break
-                batch.append(self._queue.popleft())
-                size += len(batch[-1].data)
-            codes = await self.share.around.operate("write", self.share.id, tuple(map(self._place, batch)))
-            self._unwritten -= size
-            self._written(batch, codes)
-
-    def _place(self, arrived: _Arrived) -> disk.Unit:
-        place = self.layout.unit(arrived.unit)
-        assert self.share.layers is not None
-        node = self.share.layers.node(place.file, place.index)
-        assert node is not None
-        return place.file, place.offset, place.height, node, arrived.data
-
-    def _written(self, batch: list[_Arrived], codes: tuple[int, ...]) -> None:
-        good = 0
-        for arrived, code in zip(batch, codes, strict=True):
-            self._under_way &= ~(1 << arrived.unit)
-            if code == disk.GOOD:
-                self.picker.verified(arrived.unit)
-                good |= 1 << arrived.unit
-                self.share.downloaded += len(arrived.data)
-                arrived.channel.got += len(arrived.data)
-            elif code == disk.CORRUPT:
-                self.picker.wrong(arrived.channel, arrived.unit)
-                self.share.wasted += len(arrived.data)
-                self._strike(arrived)
-            else:
-                self.picker.lost(arrived.unit)
-        self.share.got(good)
-        if disk.FULL in codes:
-            raise Full("the disk is full")
+    def _on_batch(self) -> None:
         if self.picker.finished:
             self._done.set()
         self._fill_all()
-
-    def _strike(self, arrived: _Arrived) -> None:
-        share, place = self.share, self.layout.unit(arrived.unit)
-        count, units = share.strikes.pop(arrived.peer, (0, 0))
-        count, units = share.strikes[arrived.peer] = count + 1, units | 1 << arrived.unit
-        if len(share.strikes) > MAX_BANNED:
-            del share.strikes[next(iter(share.strikes))]
-        share.around.emit("corrupt", share=share.id, peer=arrived.peer, file=place.file, unit=place.index)
-        channel = share.channels.get(arrived.peer)
-        if channel is not None:
-            channel.corrupt, channel.unfit = count, channel.unfit | units
-            if count >= MAX_CORRUPT:
-                share.drop(channel, f"it sent {count} corrupt units")
-
-
-class Full(LocalError):
-    """There is no room left on the disk."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import attrs
 
 from apps.files.core import bits
-from apps.files.core.download import Download, Full
+from apps.files.core.arrivals import Full
+from apps.files.core.download import Download
 from apps.files.core.info import Info
 from apps.files.core.info_quest import InfoQuest
 from apps.files.core.rates import Bucket

@@ -136,7 +136,9 @@ MAX_WITHDRAWN = 2 * MAX_ASKED_UNITS
 MAX_UNWRITTEN_BYTES = 16 * MIB
 #: Corrupt units after which a peer is done with for a share: one may be a broken disk.
 MAX_CORRUPT = 2
-#: HAVE and CANCEL are told together this often.
+#: Slots are given anew at most this often when interest changes.
+SOON_MS = 100
+#: HAVE is told this often.
 TELL_MS = 100
 
 #: What a limit lets pass at once after silence.

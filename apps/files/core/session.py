@@ -12,7 +12,7 @@ from typing import Protocol
 
 import attrs
 
-from apps.files.core import wire
+from apps.files.core import codec, wire
 from apps.files.core.channel import Channel
 from apps.files.core.limits import (
     BATCH_BYTES,
@@ -101,7 +101,7 @@ class Session:
             except OverlayError:
                 return ""
             try:
-                message = wire.decode(data)
+                message = codec.decode(data)
                 if message is not None:
                     self._on_message(message)
             except BadMessage as error:
@@ -165,7 +165,7 @@ class Session:
             if self._room is not None and len(self._answers) < MAX_QUEUED_ANSWERS // 2:
                 self._room.set()
             if message is not None:
-                await self.stream.send(wire.encode(message))
+                await self.stream.send(codec.encode(message))
 
     async def _give(self, channel: Channel) -> None:
         """Some of the units that were asked for on this channel; then it is another one's turn."""
@@ -173,11 +173,11 @@ class Session:
         share, size = channel.share, 0
         units: list[int] = []
         for unit in channel.serving:
-            size += share.length_of(unit)
+            size += share.serving.length_of(unit)
             if units and (size > BATCH_BYTES or len(units) == BATCH_UNITS):
                 break
             units.append(unit)
-        for unit, data in zip(units, await share.read(units), strict=True):
+        for unit, data in zip(units, await share.serving.read(units), strict=True):
             await self._say_all()
             while unit in channel.serving and data is not None and not self.uploads.take(self._now_ns, len(data)):
                 self._news = self.loop.future()
@@ -188,9 +188,9 @@ class Session:
                 continue
             del channel.serving[unit]
             if data is None:
-                await self.stream.send(wire.encode(Reject(channel.number, ((unit, 1),))))
+                await self.stream.send(codec.encode(Reject(channel.number, ((unit, 1),))))
                 continue
-            await self.stream.send(wire.encode(Piece(channel.number, unit, 0, data)))
+            await self.stream.send(codec.encode(Piece(channel.number, unit, 0, data)))
             channel.sent += len(data)
             share.on_sent(channel, len(data))
 

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from apps.files.core import bits, merkle, wire
+from apps.files.core import bits, wire
 from apps.files.core.download import Download
 from apps.files.core.info import Info
 from apps.files.core.info_quest import InfoQuest
 from apps.files.core.layers import Layers
 from apps.files.core.layout import Layout, layout_of
 from apps.files.core.limits import (
-    INFO_PART_BYTES,
-    MAX_ASKED_UNITS,
     MAX_BANNED,
     MAX_HAVE_UNITS,
     MAX_HOLD_BYTES,
     MAX_IDLE_HAVES,
     MAX_QUEUED_ANSWERS,
-    MAX_RUNS,
     MAX_SOURCES,
     TELL_MS,
 )
+from apps.files.core.serving import Serving
 from apps.files.core.slots import Slots
 from apps.files.core.wire import (
     Cancel,
@@ -38,10 +36,9 @@ from apps.files.core.wire import (
     Interest,
     Message,
     Peers,
-    Reject,
     Request,
 )
-from overlay.errors import BadMessage, LocalError
+from overlay.errors import BadMessage
 from overlay.runtime.chance import Rng
 from overlay.runtime.loop import Loop, Timer
 from overlay.runtime.ports import MS
@@ -101,6 +98,7 @@ class Share:
     #: While the info dictionary is asked for.
     quest: InfoQuest | None = None
     slots: Slots = attrs.field(init=False)
+    serving: Serving = attrs.field(init=False)
     #: By peer.
     channels: dict[bytes, Channel] = attrs.Factory(dict)
     banned: dict[bytes, None] = attrs.Factory(dict)
@@ -113,7 +111,7 @@ class Share:
     _tell_timer: Timer | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.slots = Slots(self)
+        self.slots, self.serving = Slots(self), Serving(self)
 
     @property
     def now_ns(self) -> int:
@@ -233,19 +231,18 @@ class Share:
             case Have(_, units):
                 self._on_have(channel, units)
             case Interest(_, interested):
-                channel.interested = interested
-                if not interested:
-                    channel.serving.clear()
-                self.slots.offer(channel)
+                if channel.interested is not interested:
+                    channel.interested = interested
+                    self.slots.offer(channel)
             case Request(_, runs):
-                self._on_request(channel, runs)
+                self.serving.on_request(channel, runs)
             case Cancel(_, runs):
-                for unit in self._known(runs):
+                for unit in self.serving.known(runs):
                     channel.serving.pop(unit, None)
             case GetInfo(_, index):
-                self._answer(channel, self._info_part(channel, index))
+                channel.session.say(self.serving.info_part(channel, index))
             case GetHashes():
-                self._answer(channel, lambda: self._hashes(channel, message))
+                channel.session.say(lambda: self.serving.hashes(channel, message))
             case Peers():
                 self.on_peers(channel, message)
             case InfoPart():
@@ -256,9 +253,6 @@ class Share:
                     channel.choked = message.choked
                 if self.download is not None:
                     self.download.on_message(channel, message)
-
-    def _answer(self, channel: Channel, answer: Message | Callable[[], Awaitable[Message]]) -> None:
-        channel.session.say(answer)
 
     def on_held(self, channel: Channel, held: bool | bytes, first: int) -> None:
         if self.layout is None or self.state in (State.FINDING, State.CHECKING):
@@ -309,87 +303,12 @@ class Share:
         if self.state is State.COMPLETE and self.have == self.all == channel.held:  # two seeds have nothing to say
             channel.session.close_share(channel)
 
-    # --- giving -----------------------------------------------------------------------------
-
-    def _known(self, runs: tuple[wire.Run, ...]) -> list[int]:
-        """Their units; those of a peer that knows more units than there are, or more than it may, end it."""
-        count = self.layout.units if self.layout is not None else 0
-        if sum(n for _, n in runs) > count or any(first + n > count for first, n in runs):
-            raise BadMessage("units that the share has not")
-        return list(wire.units_in(runs))
-
-    def _on_request(self, channel: Channel, runs: tuple[wire.Run, ...]) -> None:
-        if self.layout is None:
-            return self._answer(channel, Reject(channel.number, runs))
-        rejected = []
-        for unit in self._known(runs):
-            if channel.choking or not self.have >> unit & 1 or len(channel.serving) >= MAX_ASKED_UNITS:
-                rejected.append(unit)
-            else:
-                channel.serving[unit] = None
-        if rejected:
-            self._reject(channel, rejected)
-        channel.session.wake()
-        return None
-
-    def _reject(self, channel: Channel, units: list[int]) -> None:
-        runs = wire.runs_of(units)
-        for at in range(0, len(runs), MAX_RUNS):
-            channel.session.say(Reject(channel.number, runs[at : at + MAX_RUNS]))
-
-    def choke(self, channel: Channel, choked: bool) -> None:
-        if channel.choking is not choked:
-            channel.choking = choked
-            if choked:
-                channel.serving.clear()
-            channel.session.say(Choke(channel.number, choked))
-
-    def length_of(self, unit: int) -> int:
-        return self.layout.unit(unit).length if self.layout is not None else 0
-
-    async def read(self, units: list[int]) -> list[bytes | None]:
-        """What is on the disk; what cannot be read is no longer here, and others hear no lie."""
-        assert self.layout is not None
-        places = [self.layout.unit(unit) for unit in units]
-        try:
-            ranges = tuple((place.file, place.offset, place.length) for place in places)
-            found: list[bytes | None] = list(await self.around.operate("read", self.id, ranges))
-        except LocalError as error:
-            self.around.emit("cannot read", share=self.id, error=str(error))
-            found = [None] * len(units)
-        for place, unit, data in zip(places, units, found, strict=True):
-            if data is None or len(data) != place.length:
-                self.have &= ~(1 << unit)
-                if self.download is not None:
-                    self.download.picker.lost(unit)
-                self.around.emit("withdrawn", share=self.id, file=place.file, unit=place.index)
-        return [data if data and len(data) == place.length else None for place, data in zip(places, found, strict=True)]
+    # --- giving ---------------------------------------------------------------------------
 
     def on_sent(self, channel: Channel, n: int) -> None:
         self.uploaded += n
         self.slots.on_sent(channel)
         channel.up.add(self.now_ns, n)
-
-    def _info_part(self, channel: Channel, index: int) -> InfoPart:
-        raw = self.info.raw if self.info is not None else b""
-        return InfoPart(channel.number, index, raw[index * INFO_PART_BYTES : (index + 1) * INFO_PART_BYTES])
-
-    async def _hashes(self, channel: Channel, message: GetHashes) -> Message:
-        if self.layers is None or self.info is None:
-            return wire.Hashes(channel.number, message.root, message.base, message.index, message.count, b"")
-        file = self.layers.file_of(message.root)
-        if file is not None and not self.layers.has_tree(file):
-            try:
-                layer = await self.around.operate("layer", self.id, file)
-                if layer:
-                    length, height = self.info.files[file].length, self.layers.height(file)
-                    tree = await self.around.compute("tree", layer, length, height)
-                    if tree is not None and tree.root == message.root:
-                        self.layers.keep(file, tree)
-                        self.layers.trim(())
-            except LocalError as error:
-                self.around.emit("cannot read", share=self.id, error=str(error))
-        return self.layers.answer(message)
 
     # --- telling ----------------------------------------------------------------------------
 
@@ -420,11 +339,3 @@ class Share:
             channel.said |= new
         if late:
             self.got(0)
-
-
-def make_tree(layer: bytes, length: int, height: int) -> merkle.Tree | None:
-    """For `ctx.compute`; None if a file of this length has no such layer."""
-    try:
-        return merkle.make_tree(layer, length, height)
-    except BadMessage:
-        return None

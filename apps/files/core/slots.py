@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from apps.files.core.choker import Choker, Standing, gift_left
-from apps.files.core.limits import CHOKE_ROUND_S
-from overlay.runtime.ports import SECOND
+from apps.files.core.limits import CHOKE_ROUND_S, SOON_MS
+from overlay.runtime.loop import Timer
+from overlay.runtime.ports import MS, SECOND
 
 if TYPE_CHECKING:
     from apps.files.core.channel import Channel
@@ -20,6 +21,7 @@ class Slots:
     share: Share
     choker: Choker[bytes] = attrs.field(init=False)
     _round_ns: int = attrs.field(default=0, init=False)
+    _timer: Timer | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.choker = Choker(self.share.around.rng)
@@ -33,11 +35,19 @@ class Slots:
         """Its interest changed: a free slot waits for no round."""
         if not channel.interested:
             freed = not channel.choking
-            self.share.choke(channel, True)
+            self.share.serving.choke(channel, True)
             if freed:
-                self.round()
+                self._soon()
         elif sum(not other.choking for other in self.share.channels.values()) < self.choker.slots:
+            self._soon()
+
+    def _soon(self) -> None:
+        """At once, but for whoever changes its mind all the time."""
+        next_ns = self._round_ns + SOON_MS * MS
+        if self.share.now_ns >= next_ns:
             self.round()
+        elif self._timer is None:
+            self._timer = self.share.around.loop.call_at(next_ns, self.round)
 
     def on_sent(self, channel: Channel) -> None:
         """Whoever has used up a gift makes room, but not more often than once a second."""
@@ -49,11 +59,14 @@ class Slots:
 
     def round(self) -> None:
         self._round_ns = self.share.now_ns
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         channels = tuple(self.share.channels.values())
         line = [self._standing(channel) for channel in channels]
         choice = self.choker.round(self._round_ns, line, seeding=self._seeding)
         for channel in channels:
-            self.share.choke(channel, channel.peer not in choice.regular and channel.peer != choice.optimistic)
+            self.share.serving.choke(channel, channel.peer not in choice.regular and channel.peer != choice.optimistic)
 
     @property
     def _seeding(self) -> bool:

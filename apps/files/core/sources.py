@@ -82,9 +82,16 @@ class Sources:
 
     def on_peers(self, channel: Channel, message: Peers) -> None:
         now_ns = self.share.now_ns
+        if self._private:
+            return
         if channel.pex_heard_ns is None or now_ns - channel.pex_heard_ns >= PEX_S * SECOND // 2:
             channel.pex_heard_ns = now_ns
             self.add([peer for peer, _ in message.peers])
+
+    @property
+    def _private(self) -> bool:
+        """BEP 27: sources are those of the link alone."""
+        return self.share.info is not None and self.share.info.private
 
     async def run(self) -> None:
         """As long as the share is exchanged."""
@@ -94,14 +101,15 @@ class Sources:
             now_ns = loop.now.mono_ns
             if self._hungry:
                 self._try_some(now_ns)
-                if now_ns >= look_ns and not self._promising(now_ns):
+                if now_ns >= look_ns and not self._private and not self._promising(now_ns):
                     await self._look()
                     look_ns = loop.now.mono_ns + pause_s * SECOND
                     pause_s = min(2 * pause_s, MAX_LOOK_AGAIN_S)
                     self._try_some(loop.now.mono_ns)
             else:
                 pause_s = LOOK_AGAIN_S
-            self._tell(now_ns)
+            if not self._private:
+                self._tell(now_ns)
             await loop.sleep(SECOND)
 
     @property

@@ -1,0 +1,130 @@
+"""Units that came and are not here yet: each waits for its hash, is verified and written, and then counts.
+
+Verifying and writing is one call of the disk for as much as a MiB. A corrupt unit is the fault of who sent it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+
+from apps.files.core import disk
+from apps.files.core.hashes import HashQuestions
+from apps.files.core.limits import BATCH_BYTES, BATCH_UNITS, MAX_BANNED, MAX_CORRUPT
+from overlay.errors import LocalError
+from overlay.runtime.loop import Future
+
+if TYPE_CHECKING:
+    from apps.files.core.channel import Channel
+    from apps.files.core.layout import Layout
+    from apps.files.core.share import Share
+
+
+class Full(LocalError):
+    """There is no room left on the disk."""
+
+
+@attrs.frozen(slots=True, eq=False)
+class Arrived:
+    peer: bytes
+    channel: Channel
+    unit: int
+    data: bytes | memoryview = attrs.field(repr=False)
+
+
+@attrs.define(slots=True, eq=False)
+class Arrivals:
+    share: Share
+    layout: Layout
+    #: What became of a unit: a code of apps.files.core.disk.
+    on_result: Callable[[Arrived, int], object]
+    #: Some results are there.
+    on_batch: Callable[[], object]
+    hashes: HashQuestions = attrs.field(init=False)
+    #: Bytes of what came and is not written.
+    unwritten: int = attrs.field(default=0, init=False)
+    _queue: deque[Arrived] = attrs.field(factory=deque, init=False)
+    #: Units that wait for their hashes.
+    _waiting: list[Arrived] = attrs.field(factory=list, init=False)
+    _news: Future[None] | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.hashes = HashQuestions(self.share, self._hashes_came)
+
+    def add(self, arrived: Arrived) -> None:
+        self.unwritten += len(arrived.data)
+        self._enqueue(arrived)
+
+    def _enqueue(self, arrived: Arrived) -> None:
+        place = self.layout.unit(arrived.unit)
+        assert self.share.layers is not None
+        if self.share.layers.node(place.file, place.index) is None:
+            self._waiting.append(arrived)
+            self.hashes.ask_for(arrived.channel, [arrived.unit])
+        else:
+            self._queue.append(arrived)
+            if self._news is not None:
+                self._news.set()
+
+    def _hashes_came(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for arrived in waiting:
+            self._enqueue(arrived)
+
+    async def write(self) -> None:
+        """Until it is cancelled; several may run. LocalError, `Full` if the disk is."""
+        loop = self.share.around.loop
+        while True:
+            while not self._queue:
+                if self._news is None or self._news.done:
+                    self._news = loop.future()
+                await self._news
+            batch: list[Arrived] = []
+            size = 0
+            while self._queue and len(batch) < BATCH_UNITS and (not batch or size < BATCH_BYTES):
+                if batch and size + len(self._queue[0].data) > BATCH_BYTES:
+                    break
+                batch.append(self._queue.popleft())
+                size += len(batch[-1].data)
+            codes = await self.share.around.operate("write", self.share.id, tuple(map(self._place, batch)))
+            self.unwritten -= size
+            self._written(batch, codes)
+
+    def _place(self, arrived: Arrived) -> disk.Unit:
+        place = self.layout.unit(arrived.unit)
+        assert self.share.layers is not None
+        node = self.share.layers.node(place.file, place.index)
+        assert node is not None
+        return place.file, place.offset, place.height, node, arrived.data
+
+    def _written(self, batch: list[Arrived], codes: tuple[int, ...]) -> None:
+        good = 0
+        for arrived, code in zip(batch, codes, strict=True):
+            self.on_result(arrived, code)
+            if code == disk.GOOD:
+                good |= 1 << arrived.unit
+                self.share.downloaded += len(arrived.data)
+                arrived.channel.got += len(arrived.data)
+            elif code == disk.CORRUPT:
+                self.share.wasted += len(arrived.data)
+                self._strike(arrived)
+        self.share.got(good)
+        if disk.FULL in codes:
+            raise Full("the disk is full")
+        self.on_batch()
+
+    def _strike(self, arrived: Arrived) -> None:
+        share, place = self.share, self.layout.unit(arrived.unit)
+        count, units = share.strikes.pop(arrived.peer, (0, 0))
+        count, units = share.strikes[arrived.peer] = count + 1, units | 1 << arrived.unit
+        if len(share.strikes) > MAX_BANNED:
+            del share.strikes[next(iter(share.strikes))]
+        share.around.emit("corrupt", share=share.id, peer=arrived.peer, file=place.file, unit=place.index)
+        channel = share.channels.get(arrived.peer)
+        if channel is not None:
+            channel.corrupt, channel.unfit = count, channel.unfit | units
+            if count >= MAX_CORRUPT:
+                share.drop(channel, f"it sent {count} corrupt units")
