@@ -25,7 +25,7 @@ def late(scenario: Scenario, end_s: float) -> list[Late]:
     if scenario.churn is not None:
         found += _begins("churn", "churn", scenario.churn, "from_s", end_s)
     for i, part in enumerate(scenario.timeline):
-        found += _begins(ACTIONS.name_of(part), f"timeline[{i}]", part, "at_s", end_s)
+        found += _begins(ACTIONS.name_of(part), f"timeline[{i}]", part, "at_s", end_s) or _again(part, end_s)
     for i, part in enumerate(scenario.workload):
         begins = _begins(f"workload {i + 1}", f"workload[{i}]", part, "from_s", end_s)
         to_s = getattr(part, "to_s", None)
@@ -37,6 +37,13 @@ def late(scenario: Scenario, end_s: float) -> list[Late]:
     for i, part in enumerate(scenario.adversaries):
         found += _begins(f"adversary {i + 1}", f"adversaries[{i}]", part, "from_s", end_s)
     return found
+
+
+def _again(part: Part, end_s: float) -> list[Late]:
+    at_s, after_s = getattr(part, "at_s", None), getattr(part, "restart_after_s", None)
+    if not isinstance(at_s, int | float) or not isinstance(after_s, int | float) or at_s + after_s <= end_s:
+        return []
+    return [Late(f"restart at {at_s + after_s:g} s", "", "who died starts again after the end")]
 
 
 def _begins(what: str, path: str, part: Part, key: str, end_s: float) -> list[Late]:

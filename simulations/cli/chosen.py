@@ -72,6 +72,11 @@ class Chosen:
             except BadScenario as error:
                 self._refuse(error)
 
+    @property
+    def resized(self) -> bool:
+        """Of another size than the scenario says."""
+        return self.nodes is not None or self.duration is not None
+
     def lasting(self, duration_s: float) -> Chosen:
         """The same, but so long."""
         return attrs.evolve(self, duration=duration_s)

@@ -77,6 +77,8 @@ def test_all_mistakes_are_told_together() -> None:
         ({"adversaries": [{"kind": "forgers", "from_s": 300}]}, ["adversaries[0].from_s"], ["adversary 1"]),
         ({"workload": [LOOKUP | {"to_s": 101}]}, [], ["workload 1 after 100 s"]),
         ({"population": {"arrive_s": 101}}, [], ["arrivals after 100 s"]),
+        ({"timeline": [{"action": "kill", "at_s": 60, "restart_after_s": 41}]}, [], ["restart at 101 s"]),
+        ({"timeline": [{"action": "kill", "at_s": 60, "restart_after_s": 40}]}, [], []),
         ({"workload": [{"kind": "census"}, LOOKUP | {"to_s": 100}]}, [], []),
     ],
 )  # fmt: skip
