@@ -59,7 +59,7 @@ def run(chosen: Chosen, report: Path | None, png: Path | None, trace: Path | Non
     else:
         print("\n".join(lines(result, counted(swarm.adversaries), again)), flush=True)
     if chosen.resized and not end.interrupted and not all(verdict.ok for verdict in end.verdicts):
-        say("its claims are meant for the nodes and the duration that the scenario says; absolute bounds hold there only")
+        say("its claims are meant for the nodes and the duration that the scenario says: absolute bounds hold there")
     if not end.ok:
         say(f"{'stopped' if end.interrupted else 'failed'}; to see it again:\n  {again}")
     return Exit.INTERRUPTED if end.interrupted else Exit.OK if end.ok else Exit.FAILED
