@@ -170,3 +170,10 @@ def test_a_measure_that_looks_like_a_slip_is_told_before_the_run(measure: str, s
     claims = [{"measure": measure, "at_least": 0}]
     scenario = spec.scenario_of("test", {"workload": [LOOKUP], "claims": claims})
     assert list(slips(scenario)) == ([] if said is None else [said])
+
+
+def test_commands_for_an_application_that_nobody_runs_are_told_before_the_run() -> None:
+    workload = [{"kind": "app-command", "app": "chat", "command": "say"}]
+    alone = spec.scenario_of("test", {"workload": workload})
+    assert list(slips(alone)) == ["workload[0].app: no node runs an application 'chat' (population.apps: none)"]
+    assert list(slips(spec.scenario_of("test", {"workload": workload, "population": {"apps": ["chat"]}}))) == []
