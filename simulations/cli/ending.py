@@ -62,8 +62,9 @@ def _end_at_once(what: str, frame: FrameType | None, *, as_json: bool) -> None:
     facts = {}
     if own := _own_line(frame):
         facts["it was in"] = own
+    sys.stdout, sys.stderr = sys.__stdout__ or sys.stdout, sys.__stderr__ or sys.stderr  # not by way of a bar
     if sys.stderr.isatty():
-        sys.stderr.write("\x1b[?25h\n")  # a bar hides the cursor (DECTCEM)
+        sys.stderr.write("\r\x1b[2K\x1b[?25h")  # which hides the cursor (DECTCEM), and whose line is wiped
     show(Fail(what, code="interrupted", facts=facts), as_json_object=as_json)
     sys.stdout.flush()
     sys.stderr.flush()

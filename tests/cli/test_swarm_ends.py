@@ -267,6 +267,7 @@ def test_an_application_that_never_yields_is_ended_by_the_second_ctrl_c(folder: 
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline() == "now\n"
+        assert "did you mean lookup_success?" in process.stderr.readline()  # before the run
         process.send_signal(signal.SIGINT)
         assert process.stderr.readline() == "stopping after this event; Ctrl-C again stops at once\n"
         process.send_signal(signal.SIGINT)
