@@ -65,6 +65,7 @@ class FilesSwarm(Swarm):
         if not self.engine.run_while(waiting, until_ns=start_ns + round(within_s * 1e9)):
             states = {node: self.ask(node, "list") for node in nodes}
             raise TimeoutError(f"not finished within {within_s} s: {states}")
+        assert not any(disk.wrong for disk in self.disks.values())
         took_s = (self.engine.now_ns - start_ns) / 1e9
         self.run_for(0.1)  # the disk has them: the applications hear of it
         return took_s

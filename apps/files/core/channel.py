@@ -61,8 +61,8 @@ class Channel:
     # --- on its way -------------------------------------------------------------------------
     asked: dict[int, Asked] = attrs.Factory(dict)
     pipeline: Pipeline = attrs.field(init=False)
-    #: Given up, in order; they may still come.
-    withdrawn: dict[int, None] = attrs.Factory(dict)
+    #: Given up, in order, and how often: they may still come as often.
+    withdrawn: dict[int, int] = attrs.Factory(dict)
     #: Asked by the peer, in order.
     serving: dict[int, None] = attrs.Factory(dict)
 

@@ -232,7 +232,7 @@ class Download:
 
     def _late(self, channel: Channel, unit: int) -> None:
         self._forget(channel, unit)
-        channel.withdrawn[unit] = None
+        channel.withdrawn[unit] = channel.withdrawn.pop(unit, 0) + 1
         if len(channel.withdrawn) > MAX_WITHDRAWN:
             del channel.withdrawn[next(iter(channel.withdrawn))]
 
@@ -264,9 +264,11 @@ class Download:
         if unit >= self.layout.units or piece.offset or size != self.layout.unit(unit).length:
             raise BadMessage("a piece that is no unit of the share")
         if not self._forget(channel, unit, came=True):
-            if unit not in channel.withdrawn:
+            times = channel.withdrawn.pop(unit, 0)
+            if not times:
                 raise BadMessage("a unit that nobody asked for")
-            del channel.withdrawn[unit]
+            if times > 1:
+                channel.withdrawn[unit] = times - 1
             channel.pipeline.rate.add(self.share.now_ns, size)
         channel.snubbed, channel.heard_ns = False, self.share.now_ns
         others = self.picker.arrived(channel, unit)

@@ -42,23 +42,23 @@ class Made:
         return content(self.seeds[file], offset, length)
 
 
-def make_share(name: bytes, lengths: Mapping[tuple[bytes, ...], int]) -> Made:
-    """A share with files of these paths and lengths."""
+def make_share(name: bytes, lengths: Mapping[tuple[bytes, ...], int], *, unit_bytes: int = UNIT_BYTES) -> Made:
+    """A share with files of these paths and lengths; with shorter units it has more of them for its size."""
     seeds: dict[tuple[bytes, ...], tuple[bytes, merkle.Tree | None]] = {}
     files = []
     for path, length in lengths.items():
         seed = hashlib.sha256(name + b"\0" + b"/".join(path)).digest()
         tree = None
         if length:
-            height = merkle.unit_height(length)
+            height = merkle.unit_height(length, unit_bytes=unit_bytes)
             nodes = [
-                merkle.hash_unit(content(seed, at, min(UNIT_BYTES, length - at)), height)
-                for at in range(0, length, UNIT_BYTES)
+                merkle.hash_unit(content(seed, at, min(unit_bytes, length - at)), height)
+                for at in range(0, length, unit_bytes)
             ]
             tree = merkle.make_tree(b"".join(nodes), length, height)
         seeds[path] = seed, tree
         files.append(File(path, length, tree.root if tree else None))
-    info = make_info(name, files, piece_length=UNIT_BYTES)
+    info = make_info(name, files, piece_length=unit_bytes)
     return Made(info, layout_of(info), *zip(*(seeds[file.path] for file in info.files), strict=True))
 
 
@@ -76,6 +76,8 @@ class MemoryDisk:
     #: Bytes that were written and that were found corrupt.
     written: int = 0
     corrupt: int = 0
+    #: Units that were written and are not what the library says: there must never be one.
+    wrong: int = 0
 
     def operations(self) -> dict[str, Callable[..., Any]]:
         """For `App.operations`."""
@@ -115,6 +117,7 @@ class MemoryDisk:
                 codes.append(disk.FULL)
             else:
                 self.written += len(data)
+                self.wrong += data != self.library[share].read(file, offset, len(data))
                 self.held[share].add(self._unit(share, file, offset))
                 codes.append(disk.GOOD)
         return tuple(codes)
