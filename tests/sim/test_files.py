@@ -222,3 +222,36 @@ def test_a_limit_holds() -> None:
     begun(swarm, [1])
     took = swarm.until_all([1], FILM.info.id, within_s=60)
     assert 8 < took < 15
+
+
+def test_an_id_alone_is_enough_and_sharers_find_each_other() -> None:
+    swarm = FilesSwarm(6, LIBRARY, seed=12)
+    begun(swarm, [1, 2])
+    swarm.until_all([1, 2], FILM.info.id, within_s=60)
+    swarm.kill(0)
+    swarm.ask(5, "get", link=FILM.info.id.hex(), folder="/downloads")
+    swarm.until_all([5], FILM.info.id, within_s=120)
+    assert status(swarm, 1)["uploaded"] + status(swarm, 2)["uploaded"] >= FILM.info.length
+
+
+def test_what_was_removed_is_not_given_any_more() -> None:
+    swarm = FilesSwarm(3, LIBRARY, seed=13)
+    begun(swarm, [1])
+    swarm.until_all([1], FILM.info.id, within_s=60)
+    for node in (0, 1):
+        swarm.ask(node, "remove", share=FILM.info.id.hex(), erase=True)
+        assert swarm.ask(node, "list") == []
+        assert swarm.command(node, "own") == []
+    swarm.ask(2, "get", link=FILM.info.id.hex(), folder="/downloads")
+    swarm.run_for(60)
+    assert status(swarm, 2)["state"] == "finding"
+
+
+def test_a_run_is_the_same_at_every_run() -> None:
+    def run() -> tuple[float, list[int]]:
+        swarm = FilesSwarm(5, LIBRARY, seed=14)
+        begun(swarm, [1, 2, 3, 4])
+        took = swarm.until_all([1, 2, 3, 4], FILM.info.id, within_s=60)
+        return took, [status(swarm, node)["uploaded"] for node in range(5)]
+
+    assert run() == run()

@@ -37,6 +37,7 @@ from apps.files.core.share import Share, State
 from apps.files.core.sources import Sources, provider_key
 from apps.files.core.wire import PROTOCOL
 from overlay.app import App, AppContext
+from overlay.dht.publish import withdraw
 from overlay.errors import LimitError, LocalError, NotFound, OverlayError, Refused
 from overlay.identity.node_id import node_id_of
 from overlay.runtime.group import Group
@@ -129,6 +130,7 @@ class Files(App):
         running = self._find(args)
         self._stop(running)
         running.share.state = State.PAUSED
+        await self._withdraw(running.share)
         self._save(running, paused=True)
         await self.ctx.storage.synced()
         return describe(self.ctx, running.share)
@@ -144,8 +146,10 @@ class Files(App):
     async def _do_remove(self, args: dict[str, Any]) -> Any:
         running = self._find(args)
         self._stop(running)
+        running.share.state = State.PAUSED
         share_id = running.share.id
         self.shares.pop(share_id, None)
+        await self._withdraw(running.share)
         self.ctx.storage.delete(_SHARE + share_id)
         await self.ctx.storage.synced()
         await self.ctx.operate("forget", share_id, bool(args.get("erase", False)))
@@ -215,8 +219,13 @@ class Files(App):
     async def _provide(self, share: Share) -> None:
         try:
             await self.ctx.provide(provider_key(share.id))
+            if not share.running:  # paused or removed meanwhile
+                await self._withdraw(share)
         except OverlayError as error:
             self.ctx.emit("not announced", share=share.id, error=str(error))
+
+    async def _withdraw(self, share: Share) -> None:
+        await withdraw(self.ctx.dht, self.ctx.own, provider_key(share.id))
 
     async def _look_up(self, key: bytes) -> list[bytes]:
         return [node_id_of(provider.record.provider) for provider in await self.ctx.providers(key)]

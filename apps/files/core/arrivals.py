@@ -107,6 +107,7 @@ class Arrivals:
             if code == disk.GOOD:
                 good |= 1 << arrived.unit
                 self.share.downloaded += len(arrived.data)
+                self.share.done_bytes += len(arrived.data)
                 arrived.channel.got += len(arrived.data)
             elif code == disk.CORRUPT:
                 self.share.wasted += len(arrived.data)

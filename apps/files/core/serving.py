@@ -68,6 +68,8 @@ class Serving:
             found = [None] * len(units)
         for place, unit, data in zip(places, units, found, strict=True):
             if data is None or len(data) != place.length:
+                if self.share.have & self.share.wanted & 1 << unit:
+                    self.share.done_bytes -= place.length
                 self.share.have &= ~(1 << unit)
                 if self.share.download is not None:
                     self.share.download.picker.lost(unit)
