@@ -167,10 +167,13 @@ class AppContext:
     async def connect(self, node_id: bytes, *, protocol: str = "1") -> Stream:
         """A sealed stream of messages to the same application at another peer, which must `accept` this protocol.
 
-        One per peer and protocol; it ends with the application. Raises NotFound (nobody knows that id), Refused,
+        One per peer and protocol; it ends with the application. Every address is tried at which the peer has answered
+        lately, and an error says what was wrong with each. Raises NotFound (nobody knows that id), Refused,
         TimedOut, RemoteError, LimitError (there is one already, or a bound of this peer).
         """
-        return await self.streams.connect(await self.locate(node_id), protocol)
+        contact = await self.locate(node_id)
+        addresses = [contact.address, *self.dht.endpoint.peers.addresses_of(node_id)]
+        return await self.streams.connect(node_id, addresses, protocol)
 
     def accept(self, handler: StreamHandler, *, protocol: str = "1") -> None:
         """Have `handler(stream)` talk on each stream that another peer's copy of this application opens.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 
 from overlay.errors import LocalError, Refused
 from overlay.events import AppEvent, Event
 from overlay.limits import MAX_APP_NAME
-from overlay.rpc.contact import Contact
+from overlay.runtime.address import Address
 from overlay.runtime.group import Group
 from overlay.streams import End, Stream, StreamEnded, Streams
 
@@ -32,9 +32,9 @@ class AppStreams:
     def serving(self) -> bool:
         return bool(self._served)
 
-    async def connect(self, contact: Contact, protocol: str) -> Stream:
+    async def connect(self, peer: bytes, addresses: Sequence[Address], protocol: str) -> Stream:
         """Errors: `Streams.open`."""
-        stream = await self._streams.open(contact.id, contact.address, self._name_of(protocol))
+        stream = await self._streams.open(peer, addresses, self._name_of(protocol))
         self._opened = [*(one for one in self._opened if one.ended is None), stream]
         return stream
 

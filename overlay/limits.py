@@ -152,11 +152,14 @@ MAX_BINDING_AHEAD_MS = 2 * BINDING_TTL_MS
 HANDSHAKE_S = 5
 #: Until a peer that is dialled takes the connection: three tries of TCP (RFC 6298: after 1 s and 3 s more).
 DIAL_S = 8
+#: Addresses of a peer at which one stream is tried, each so long after the one before (RFC 8305, section 8).
+MAX_DIAL_ADDRESSES = 4
+DIAL_NEXT_MS = 250
 #: Incoming handshakes at once, and of one address (IPv6: /64); 256 x about 2 kB. At the second bound the oldest
 #: silent one of that address makes room, at the first the oldest of the address that has most.
 MAX_HANDSHAKES = 256
 MAX_HANDSHAKES_PER_ADDRESS = 32
-#: Outgoing ones at once.
+#: Streams that are being opened at once.
 MAX_DIALS = 64
 #: Streams at once; of them those that others opened; of one peer, both ways; of one address that others opened
 #: (many peers may run on one machine).
@@ -196,8 +199,9 @@ MAX_SILENT_PER_ADDRESS = 16
 MAX_LINGERING = 128
 MAX_LINGERING_PER_ADDRESS = 32
 STREAM_LINGER_S = 60
-#: Descriptors of all of these; fewer where the system gives fewer.
-MAX_STREAM_SOCKETS = MAX_STREAMS + MAX_HANDSHAKES + MAX_SILENT_SOCKETS + MAX_LINGERING
+#: Descriptors of all of these, second addresses that are tried included; fewer where the system gives fewer.
+_MORE_DIALS = MAX_DIALS * (MAX_DIAL_ADDRESSES - 1)
+MAX_STREAM_SOCKETS = MAX_STREAMS + MAX_HANDSHAKES + MAX_SILENT_SOCKETS + MAX_LINGERING + _MORE_DIALS
 
 # --- gossip --------------------------------------------------------------------------------
 #: Peers to whom each message of a topic is passed at once: few enough for one datagram each, enough that

@@ -11,6 +11,7 @@ import attrs
 
 from overlay.limits import INITIAL_RTO_MS, MAX_PEERS_REMEMBERED, MAX_RTO_MS, MIN_RTO_MS, TOKEN_ROTATION_S
 from overlay.rpc.contact import Contact
+from overlay.runtime.address import Address
 from overlay.runtime.ports import MS, SECOND
 
 
@@ -69,6 +70,15 @@ class PeerBook:
             state = PeerState(Rtt())
         self._peers[contact] = state
         return state
+
+    def addresses_of(self, node_id: bytes) -> list[Address]:
+        """Where a peer has answered: where it is silent now last, else the latest first."""
+        answered = [
+            (state.failures, -state.answered_ns, contact.address)
+            for contact, state in self._peers.items()
+            if contact.id == node_id and state.answered_ns
+        ]
+        return [address for _, _, address in sorted(answered, key=lambda found: found[:2])]
 
     def timeout_ns(self, contact: Contact | None) -> int:
         state = self._peers.get(contact) if contact is not None else None

@@ -1,7 +1,7 @@
 """Streams of messages between two peers: sealed, with back-pressure, one per protocol and direction.
 
     streams = Streams(...); streams.serve("/files/1", handler)
-    stream = await streams.open(peer_id, address, "/files/1")
+    stream = await streams.open(peer_id, addresses, "/files/1")
     await stream.send(b"..."); message = await stream.receive(); stream.close()
 
 Bytes and limits: docs/protocol/streams.md.

@@ -67,7 +67,8 @@ class Pipe:
     #: Bytes granted that have not come.
     granted: int = attrs.field(default=0, init=False)
     over: bool = attrs.field(default=False, init=False)
-    _ended: OverlayError | None = attrs.field(default=None, init=False)
+    #: Why the shell says it is over, if it does.
+    ended: OverlayError | None = attrs.field(default=None, init=False)
     _buffer: bytearray = attrs.field(factory=bytearray, init=False)
     _arrived: Future[None] | None = attrs.field(default=None, init=False)
     _sink: Sink | None = attrs.field(default=None, init=False)
@@ -82,8 +83,8 @@ class Pipe:
         ends before."""
         self.grant(n - len(self._buffer) - self.granted)
         while len(self._buffer) < n:
-            if self._ended is not None:
-                raise self._ended
+            if self.ended is not None:
+                raise self.ended
             self._arrived = self.loop.future()
             await self._arrived
         data = bytes(self._buffer[:n])
@@ -135,9 +136,9 @@ class Pipe:
     def on_closed(self, reason: StreamEnd) -> None:
         self.over = True
         self.forget(self)
-        self._ended = error_of(reason, self.address)
+        self.ended = error_of(reason, self.address)
         if not self.opened.done:
-            self.opened.fail(self._ended)
+            self.opened.fail(self.ended)
         self._wake()
         if self._sink is not None:
             self._sink.on_cut(reason)

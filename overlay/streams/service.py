@@ -7,15 +7,15 @@ before this side noticed, and it can do that to nobody but itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 
-from overlay.errors import BadMessage, LimitError, LocalError, OverlayError, Refused, RemoteError, TimedOut
+from overlay.errors import BadMessage, LimitError, LocalError, OverlayError, Refused, TimedOut
 from overlay.identity.keys import Signer, Verifier
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
-from overlay.limits import DIAL_S, HANDSHAKE_S, MAX_DIALS, MAX_END_TEXT, MAX_PROTOCOL_NAME
+from overlay.limits import HANDSHAKE_S, MAX_DIAL_ADDRESSES, MAX_DIALS, MAX_END_TEXT, MAX_PROTOCOL_NAME
 from overlay.runtime.address import Address
 from overlay.runtime.group import Group
 from overlay.runtime.loop import CancelScope, Loop
@@ -26,7 +26,6 @@ from overlay.runtime.ports import (
     StreamClosed,
     StreamData,
     StreamEffect,
-    StreamEnd,
     StreamEvent,
     StreamOpen,
     StreamOpened,
@@ -34,10 +33,11 @@ from overlay.runtime.ports import (
 )
 from overlay.secure.handshake import LENGTH_BYTES, PREFACE_BYTES, Acceptor, Dialler, Secured, StaticKey, decode_length
 from overlay.secure.noise import Suite
+from overlay.streams.dialling import explained, reach
 from overlay.streams.frames import HEAD_BYTES, End
 from overlay.streams.pipe import Pipe
 from overlay.streams.slots import Handshakes, Lease, Sessions, Slot
-from overlay.streams.stream import Stream, StreamEnded
+from overlay.streams.stream import Stream
 from overlay.trust.policy import Observation, Policy, Verdict
 
 #: Takes a stream that another peer opened, and returns at once: what it takes long for, it does in a task.
@@ -118,25 +118,30 @@ class Streams:
 
     # --- opening ----------------------------------------------------------------------------
 
-    async def open(self, peer: bytes, address: Address, protocol: str) -> Stream:
-        """A stream with the peer that has this NodeId, at this address.
+    async def open(self, peer: bytes, addresses: Sequence[Address], protocol: str) -> Stream:
+        """A stream with the peer that has this NodeId, at one of these addresses; the first MAX_DIAL_ADDRESSES are
+        tried, in this order.
 
         Raises Refused (it does not take this protocol, us, or any stream), TimedOut, RemoteError (another peer
-        answered, or nonsense), LimitError (there is one already, or a bound of this side), LocalError.
+        answered, or nonsense), LimitError (there is one already, or a bound of this side), LocalError. What was wrong
+        at each address stands in the text.
         """
         _check_name(protocol)
+        addresses = tuple(dict.fromkeys(addresses))[:MAX_DIAL_ADDRESSES]
+        if not addresses:
+            raise LocalError("no address is known at which that peer could be reached")
         if peer == self._id:
             raise LocalError("a peer opens no streams to itself")
         if (peer, protocol) in self._opened:
             raise LimitError(f"a stream to that peer for {protocol} is open already, or being opened")
         if self._dials >= MAX_DIALS:
             raise LimitError(f"{MAX_DIALS} streams are being opened already; try again later")
-        lease = self._sessions.take(peer, address, incoming=False)
+        lease = self._sessions.take(peer, addresses[0], incoming=False)
         self._opened[peer, protocol] = None
         self._dials += 1
         stream: Stream | None = None
         try:
-            stream = await self._dial(peer, address, protocol, lease)
+            stream = await self._dial(peer, addresses, protocol, lease)
         finally:
             self._dials -= 1
             del self._opened[peer, protocol]
@@ -147,27 +152,29 @@ class Streams:
         self.count("streams: opened")
         return stream
 
-    async def _dial(self, peer: bytes, address: Address, protocol: str, lease: Lease) -> Stream:
-        self._last_id += 2
-        pipe = self._new_pipe(self._last_id, address)
-        self.emit(StreamOpen(pipe.id, address))
+    async def _dial(self, peer: bytes, addresses: Sequence[Address], protocol: str, lease: Lease) -> Stream:
+        reached = await reach(self.loop, addresses, self._begin, lambda pipe: self._shake_first(pipe, peer))
+        pipe = reached.pipe
         stream: Stream | None = None
         try:
-            with self.loop.fail_after(DIAL_S * SECOND):
-                await pipe.opened
-            with self.loop.fail_after(HANDSHAKE_S * SECOND):
-                secured = await self._shake_first(pipe, peer)
-                stream = self._new_stream(pipe, secured, incoming=False)
+            with self.loop.fail_after(max(0, reached.until_ns - self.loop.now.mono_ns)):
+                stream = self._new_stream(pipe, reached.secured, incoming=False)
                 self._leases[stream] = lease
                 await stream.send(protocol.encode())
                 if await stream.receive() != _YES:
                     raise BadMessage("it answered neither yes nor no")
-            assert stream is not None  # the scopes above raise if they are cut short
+            assert stream is not None  # the scope above raises if it is cut short
             stream.agreed(protocol)
             return stream
         except BaseException as error:
             _give_up(pipe, stream, error)
-            raise _explained(error, address) from None
+            raise explained(error, pipe.address) from None
+
+    def _begin(self, address: Address) -> Pipe:
+        self._last_id += 2
+        pipe = self._new_pipe(self._last_id, address)
+        self.emit(StreamOpen(pipe.id, address))
+        return pipe
 
     async def _shake_first(self, pipe: Pipe, peer: bytes) -> Secured:
         dialler = Dialler(self.network, self._static, self.verifier, self.entropy, suite=self.suite)
@@ -294,22 +301,6 @@ def _give_up(pipe: Pipe, stream: Stream | None, error: BaseException | None) -> 
             stream.finish(End.BUSY, "it took too long")
         case _:
             stream.finish(End.FAILED, "it was given up")
-
-
-def _explained(error: BaseException, address: Address) -> BaseException:
-    """What whoever opened a stream is told."""
-    match error:
-        case StreamEnded(end=End.DONE | End.NO_SUCH_PROTOCOL | End.BUSY | End.REFUSED):
-            return Refused(f"{address} does not take this stream: {error}")
-        case StreamEnded(end=StreamEnd.CLOSED):
-            return Refused(f"{address} closed the stream when it knew who we are: are both clocks right?")
-        case StreamEnded():
-            return RemoteError(f"the stream with {address} broke off: {error}")
-        case TimedOut():
-            return TimedOut(f"{address} did not finish the handshake in time")
-        case RemoteError(reason=reason):
-            return RemoteError(f"the handshake with {address} failed: {reason}")
-    return error
 
 
 def _count_of(error: OverlayError) -> str:

@@ -39,7 +39,7 @@ NOTHING = {"streams": 0, "incoming": 0, "handshakes": 0, "dials": 0, "pipes": 0}
 
 def fails(world: World, kind: type[OverlayError], told: str, *, to: int = 1, expected: bytes | None = None) -> None:
     """Opening from 0 fails so, and neither side keeps anything of it."""
-    opening = world.peers[0].streams.open(expected or world.peers[to].id, address(to), "/test/1")
+    opening = world.peers[0].streams.open(expected or world.peers[to].id, [address(to)], "/test/1")
     with pytest.raises(kind, match=told):
         world.await_(0, opening, seconds=30)
     world.run(HANDSHAKE_S + 1)
@@ -137,7 +137,7 @@ def test_a_peer_does_not_talk_to_itself() -> None:
     world = World()
     peer = world.peers[0]
     with pytest.raises(LocalError, match="to itself"):
-        world.await_(0, peer.streams.open(peer.id, address(0), "/test/1"))
+        world.await_(0, peer.streams.open(peer.id, [address(0)], "/test/1"))
     twin = World(make=other(1, StreamsOnly(1, keys=keys_of(1))))  # somebody else with our key
     twin.peers[0].streams._id = bytes(32)
     fails(twin, Refused, "closed the stream")
@@ -159,7 +159,7 @@ def test_names_of_protocols_are_bounded() -> None:
 def test_a_second_one_is_refused_while_the_first_lives() -> None:
     world = World()
     a, _ = world.pair()
-    fails_now = world.peers[0].streams.open(world.peers[1].id, address(1), "/test/1")
+    fails_now = world.peers[0].streams.open(world.peers[1].id, [address(1)], "/test/1")
     with pytest.raises(LimitError, match="is open already"):
         world.await_(0, fails_now)
     world.do(0, a.close)
@@ -206,7 +206,7 @@ def test_an_acceptor_that_says_nothing_is_given_five_seconds() -> None:
 def test_nobody_there_and_no_way() -> None:
     world = World(make=other(1, NoStreams()))
     fails(world, Refused, "nobody takes streams", expected=bytes(32))
-    opening = world.peers[0].streams.open(bytes(32), address(77), "/test/1")
+    opening = world.peers[0].streams.open(bytes(32), [address(77)], "/test/1")
     with pytest.raises(TimedOut):
         world.await_(0, opening, seconds=40)
     assert world.peers[0].streams.figures() == NOTHING
@@ -265,7 +265,7 @@ def test_a_good_one_gets_in_among_silent_ones_of_its_own_address() -> None:
     there = world.peers[1].streams
     for _ in range(MAX_HANDSHAKES_PER_ADDRESS):
         there._handshakes.enter(address(2), lambda: None)
-    task = world.spawn(2, world.peers[2].streams.open(world.peers[1].id, address(1), "/test/1"))
+    task = world.spawn(2, world.peers[2].streams.open(world.peers[1].id, [address(1)], "/test/1"))
     for _ in range(20):
         world.run(0.005)
         if any(slot.spoke for slots in there._handshakes._by_place.values() for slot in slots):
@@ -277,7 +277,7 @@ def test_a_good_one_gets_in_among_silent_ones_of_its_own_address() -> None:
 def test_handshakes_that_are_cut_short_leave_nothing() -> None:
     world = World()
     for trips in range(6):  # the whole takes 6 ways of 10 ms
-        task = world.spawn(0, world.peers[0].streams.open(world.peers[1].id, address(1), "/test/1"))
+        task = world.spawn(0, world.peers[0].streams.open(world.peers[1].id, [address(1)], "/test/1"))
         world.run(0.01 * trips + 0.005)
         assert not task.done
         world.do(0, task.cancel)
@@ -292,9 +292,9 @@ def test_handshakes_that_are_cut_short_leave_nothing() -> None:
 def test_dials_are_bounded() -> None:
     world = World(make=other(1, ToyStreams(welcome=1000)))
     for number in range(MAX_DIALS):
-        world.spawn(0, world.peers[0].streams.open(bytes([number]) * 32, address(1), "/test/1"))
+        world.spawn(0, world.peers[0].streams.open(bytes([number]) * 32, [address(1)], "/test/1"))
     with pytest.raises(LimitError, match="being opened already"):
-        world.await_(0, world.peers[0].streams.open(b"x" * 32, address(1), "/test/1"))
+        world.await_(0, world.peers[0].streams.open(b"x" * 32, [address(1)], "/test/1"))
     world.run(20)
     assert world.peers[0].streams.figures() == NOTHING
 

@@ -159,7 +159,7 @@ class World:
     def open(self, a: int = 0, b: int = 1, *, protocol: str = "/test/1") -> Stream:
         """From a to b."""
         peer = self.peers[a].streams
-        return self.await_(a, peer.open(self.peers[b].id, address(b), protocol), seconds=1)
+        return self.await_(a, peer.open(self.peers[b].id, [address(b)], protocol), seconds=1)
 
     def pair(self) -> tuple[Stream, Stream]:
         stream = self.open()
