@@ -45,6 +45,7 @@ from p2pnode.transport.listing import Found, Listings, reachable
 from p2pnode.transport.seeds import Seed, listen_at, parse_place
 from p2pnode.transport.sockets import Sockets
 from p2pnode.transport.streams import Streams
+from p2pnode.transport.suites import faster_suite
 
 if TYPE_CHECKING:
     from p2pnode.bridge import Bridge
@@ -199,12 +200,13 @@ async def open_node(
                 )  # fmt: skip
             store = await trio.to_thread.run_sync(open_store, home.db)
             recorder: Recorder | Unrecorded = Unrecorded(store)
+            suite = faster_suite()
             try:
                 if record is not None:
-                    recorder = begin(record, network=network, pair=pair, apps=config.apps, storage=store)
+                    recorder = begin(record, network=network, pair=pair, apps=config.apps, storage=store, suite=suite)
                 peer = Peer(
                     network=network, keys=pair, apps=parts.apps, storage=recorder.storage, rng=recorder.rng,
-                    entropy=recorder.entropy,
+                    entropy=recorder.entropy, suite=suite,
                 )  # fmt: skip
                 _warn_of_the_puzzle(pair, network)  # not before the peer, which refuses a home of another network
                 functions, operations = work_of(parts.apps)

@@ -28,6 +28,7 @@ from overlay.identity.network import Network
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import Core, Effect, Interface, Now, Outcome, Storage, StreamCore, StreamEvent
+from overlay.secure.noise import Suite
 from overlay.wire import cbor
 from p2pnode.record import plain
 from p2pnode.record.items import Tag, accounts_of, packed_outcome, packed_stream
@@ -55,7 +56,7 @@ class Wanted:
 
 def begin(
     wanted: Wanted, *, network: Network, pair: KeyPair, apps: Sequence[str], storage: Storage,
-    chance: Callable[[int], bytes] = os.urandom,
+    suite: Suite = Suite.AESGCM, chance: Callable[[int], bytes] = os.urandom,
 ) -> Recorder:  # fmt: skip
     """Makes the file and writes all that a fresh core needs. RecordingError if that cannot be, or is over the limit."""
     rng, entropy = int.from_bytes(chance(8), "big"), chance(32)
@@ -70,6 +71,7 @@ def begin(
         "rng": rng,
         "entropy": entropy,
         "apps": list(apps),
+        "suite": int(suite),
     }  # fmt: skip
     writer = Writer(wanted.path)
     try:

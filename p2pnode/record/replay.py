@@ -15,6 +15,7 @@ from overlay.identity.network import Network
 from overlay.peer import Peer
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Effect, Now
+from overlay.secure.noise import Suite
 from p2pnode.parts import load_apps
 from p2pnode.record.items import ACCOUNT_BYTES, Tag, account_text, accounts_of, call_of, effect_text, input_text
 from p2pnode.record.ports import MemoryStore, RecordedStorage, SeededEntropy
@@ -209,6 +210,7 @@ def _peer_of(header: dict[str, Any], store: MemoryStore) -> Peer:
         ),
         keys=KeyPair.from_seed(header["key"]), storage=RecordedStorage(store, lambda *_: None),
         rng=Rng(header["rng"]), entropy=SeededEntropy(header["entropy"]), apps=load_apps(header["apps"]),
+        suite=Suite(header.get("suite", Suite.AESGCM)),  # recordings of before it was chosen have none
     )  # fmt: skip
 
 

@@ -49,14 +49,18 @@ class FullStore(MemoryStore):
 class Recorded:
     """Peer 1 with a recorder around it; `now` goes on by 10 ms with every input."""
 
-    def __init__(self, path: Path, *, limit: int = DEFAULT_LIMIT, apps: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: Path, *, limit: int = DEFAULT_LIMIT, apps: Sequence[str] = (), suite: Suite = Suite.AESGCM
+    ) -> None:  # fmt: skip
         self.store = FullStore()
         self.store.put(b"zzz", b"of an earlier life")
         wanted = Wanted(path, limit)
-        self.recorder: Recorder = begin(wanted, network=NETWORK, pair=keys_of(1), apps=apps, storage=self.store)
+        self.recorder: Recorder = begin(
+            wanted, network=NETWORK, pair=keys_of(1), apps=apps, storage=self.store, suite=suite
+        )  # fmt: skip
         self.peer = Peer(
             network=NETWORK, keys=keys_of(1), storage=self.recorder.storage, rng=self.recorder.rng,
-            entropy=self.recorder.entropy, apps=load_apps(apps),
+            entropy=self.recorder.entropy, apps=load_apps(apps), suite=suite,
         )  # fmt: skip
         self.core: RecordedCore = self.recorder.core(self.peer)
         self.now = Now(5 * SECOND, 1_700_000_000_000)

@@ -16,6 +16,7 @@ from overlay.dht.upkeep import Upkeep
 from overlay.inspect import describe
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Failed, Now, Ok
+from overlay.secure.noise import Suite
 from p2pnode.record import Difference, NotARecording, RecordingError, Replay, Verdict, replay
 from p2pnode.record.tape import MAGIC, Writer
 from tests.support.pair import keys_of
@@ -54,6 +55,14 @@ def test_what_it_knew_then_is_there_again(file: Path) -> None:
     assert then == again
     assert then["own_records"][0]["name"] == b"greeting"
     assert any("Upkeep" in task for task in then["tasks"])
+
+
+@pytest.mark.parametrize("suite", list(Suite))
+def test_a_replay_opens_streams_with_the_cipher_of_then(file: Path, suite: Suite) -> None:
+    Recorded(file, suite=suite).live().close()
+    opened = Replay(file)
+    opened.close()
+    assert opened.peer.streams.suite is suite
 
 
 def test_a_file_is_for_its_owner_alone_and_is_never_overwritten(file: Path) -> None:
