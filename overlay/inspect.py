@@ -45,7 +45,18 @@ def status(peer: Peer) -> dict[str, Any]:
         "network_id": endpoint.network.network_id.hex(), "role": ROLE_NAMES[peer.reach.role],
         "peers": len(_present(peer)), "table": len(peer.table), "records": len(peer.dht.store),
         "own": len(peer.own), "waiting": endpoint.waiting, "size_estimate": peer.dht.size.estimate,
+        "streams": streams(peer),
         "counters": dict(sorted(endpoint.counters.items())),
+    }  # fmt: skip
+
+
+def streams(peer: Peer) -> dict[str, int]:
+    """Open now, those of them that others opened, handshakes that others have begun, streams that are being opened."""
+    figures = peer.streams.figures()
+    dials = figures["dials"]
+    return {
+        "open": figures["streams"] - dials, "incoming": figures["incoming"],
+        "handshakes": figures["handshakes"], "dials": dials,
     }  # fmt: skip
 
 

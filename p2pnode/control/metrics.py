@@ -31,6 +31,12 @@ class _Snapshot(Collector):
         for name, help in _GAUGES.items():
             metric = "p2pnode_" + name.replace("uptime_s", "uptime_seconds")
             yield GaugeMetricFamily(metric, help, value=float(self.status[name]))
+        streams = GaugeMetricFamily(
+            "p2pnode_streams", "open now; of them opened by others; handshakes of others; being opened", labels=["what"]
+        )
+        for what, value in self.status.get("streams", {}).items():
+            streams.add_metric([what], value)
+        yield streams
         counters = CounterMetricFamily("p2pnode_core", "counters of the core, by name", labels=["name"])
         for name, value in sorted(self.status.get("counters", {}).items()):
             counters.add_metric([name], value)

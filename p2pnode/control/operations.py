@@ -140,6 +140,11 @@ OPERATIONS: tuple[Operation, ...] = (
             "own?": _COUNT,
             "waiting?": _COUNT,
             "size_estimate?": {"type": ["number", "null"], "description": "nodes of the network, guessed"},
+            "streams": {
+                "type": "object",
+                "additionalProperties": _COUNT,
+                "description": "open now, incoming: those of them that others opened; handshakes of others, dials",
+            },
             "counters": {"type": "object", "additionalProperties": {"type": "integer"}},
         },
         _status,

@@ -357,6 +357,8 @@ async def test_metrics(tmp_path: Path) -> None:
     async with served(tmp_path) as it:
         reply = await it.raw(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert b"p2pnode_peers 3.0" in reply
+    assert b'p2pnode_streams{what="open"} 4.0' in reply
+    assert b'p2pnode_streams{what="handshakes"} 2.0' in reply
     assert b'p2pnode_core_total{name="bad_message"} 2.0' in reply
     assert b"process_resident_memory_bytes" in reply
 

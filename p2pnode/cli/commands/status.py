@@ -21,6 +21,7 @@ def status(session: Session, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
+    streams = answer["streams"]
     print(sentence(answer))
     print_fields(
         [
@@ -29,6 +30,7 @@ def status(session: Session, as_json: bool) -> None:
             ("listening", ", ".join(answer["listen"])),
             ("role", answer["role"]),
             ("records", answer["records"]),
+            ("streams", f"{streams['open']} open, {streams['incoming']} of them opened by others"),
             ("up", duration(answer["uptime_s"])),
             ("version", answer["version"]),
             ("ticket", answer["ticket"]),
