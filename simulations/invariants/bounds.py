@@ -9,6 +9,8 @@ from overlay import limits
 from overlay.gossip.service import Gossip
 from overlay.limits import K
 from overlay.peer import Peer
+from overlay.streams import Streams
+from overlay.streams.frames import HEAD_BYTES
 from simulations.invariants.base import Broken, Rotation
 
 if TYPE_CHECKING:
@@ -19,11 +21,14 @@ _AT_ONCE = 200
 #: HAVEs in flight of one topic: to its mesh, to those it publishes to, and to three others at each beat of a second,
 #: who are given up after three tries, of 8 s at most.
 _ASKING = 2 * limits.MESH_HIGH + 64
+#: Less than the bound, one message, an END, and what is said while nothing is taken: one small frame in PROBE_S.
+_SMALL = (2 + limits.STALLED_S // limits.PROBE_S) * HEAD_BYTES + 1 + limits.MAX_END_TEXT
+_UNSENT = limits.UNSENT_HIGH + limits.MAX_STREAM_MESSAGE + _SMALL
 
 
 class MemoryBounded:
     """Table, peers and stamps remembered, replies, requests, records, commands, tasks and timers of honest nodes, and
-    what they keep of topics, their members and messages, are within the limits of overlay/limits.py."""
+    what they keep of topics, their members and messages, and of streams, are within the limits of overlay/limits.py."""
 
     name: ClassVar[str] = "memory-bounded"
 
@@ -62,11 +67,39 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
         yield f"contacts in bucket {bucket.depth}", len(bucket.entries), 2 * K
         yield f"replacements in bucket {bucket.depth}", len(bucket.replacements), limits.REPLACEMENTS
     yield from _of_gossip(peer.gossip)
-    tasks = len(peer.loop.tasks())
-    # A command is a task and at most two groups of asking ones; upkeep joins through 64 places at once.
-    yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + limits.MAX_APP_SERVING
-    # One a request, one a task that sleeps or has a deadline, a few a lookup; as many again may be dead.
-    yield "timers", len(peer.loop._heap), 2 * (endpoint.waiting + 4 * tasks + 4 * dht.lookups_running + 256)
+    yield from _of_streams(peer.streams)
+    tasks, streams = len(peer.loop.tasks()), peer.streams.figures()
+    # A command is a task and at most two groups of asking ones; upkeep joins through 64 places at once; a stream of
+    # others has its handshake or who talks on it, one that is dialled a task an address.
+    talking = streams["handshakes"] + streams["incoming"] + limits.MAX_DIAL_ADDRESSES * streams["dials"]
+    yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + limits.MAX_APP_SERVING + talking
+    # One a request, a stream, a task that sleeps or has a deadline, a few a lookup; as many again may be dead.
+    alive = endpoint.waiting + streams["streams"] + 4 * tasks + 4 * dht.lookups_running + 256
+    yield "timers", len(peer.loop._heap), 2 * alive
+
+
+def _of_streams(streams: Streams) -> Iterator[tuple[str, int, int]]:
+    figures, sessions, handshakes = streams.figures(), streams._sessions, streams._handshakes
+    yield "streams", sessions.total, limits.MAX_STREAMS
+    yield "streams of others", sessions.incoming, limits.MAX_INCOMING_STREAMS
+    yield "streams of one peer", max(sessions._by_peer.values(), default=0), limits.MAX_STREAMS_PER_PEER
+    yield "streams of one address", max(sessions._by_place.values(), default=0), limits.MAX_STREAMS_PER_ADDRESS
+    yield "streams with a large window", sessions.large, limits.MAX_LARGE_WINDOWS
+    yield "handshakes", len(handshakes), limits.MAX_HANDSHAKES
+    most = max(map(len, handshakes._by_place.values()), default=0)
+    yield "handshakes of one address", most, limits.MAX_HANDSHAKES_PER_ADDRESS
+    yield "streams being opened", figures["dials"], limits.MAX_DIALS
+    # What is counted must be there: a place that nobody gave back is gone for ever.
+    yield "places of streams that are over", sessions.total - len(streams._leases), figures["dials"]
+    known = len(streams._taken) + len(streams._opened)
+    yield "streams by name", known, sessions.total
+    pipes = figures["pipes"] - sessions.total - len(handshakes)
+    yield "connections that belong to nothing", pipes, (limits.MAX_DIAL_ADDRESSES - 1) * figures["dials"]
+    for stream in streams._leases:
+        name = f"of {stream!r}"
+        yield f"bytes unread and granted {name}", stream.unread + stream._pipe.granted, limits.STREAM_WINDOW
+        yield f"bytes unsent {name}", stream.unsent, _UNSENT
+        yield f"messages unread {name}", len(stream._queue), limits.MAX_UNREAD_MESSAGES
 
 
 def _of_gossip(gossip: Gossip) -> Iterator[tuple[str, int, int]]:

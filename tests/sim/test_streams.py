@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from overlay import App, AppContext
 from overlay.errors import LocalError, Refused
 from overlay.runtime.ports import SECOND, Failed, Ok, Outcome
-from overlay.streams import End, Stream, StreamEnded
+from overlay.streams import End, Stream, StreamEnded, Streams, stream
+from overlay.streams.slots import Sessions
 from simulations.scenario import LinkSpec, Population, Scenario
 from simulations.swarm import Swarm
 
@@ -49,7 +51,14 @@ class Swap(App):
                 return [str(error), int(error.end.value) if isinstance(error.end, End) else error.end.value]
 
         ctx.command("fetch", fetch)
+
+        async def pour(args: dict[str, Any]) -> Any:
+            stream = await ctx.connect(bytes.fromhex(args["to"]), protocol="fail")
+            for _ in range(args["parts"]):
+                await stream.send(bytes(PART))
+
         ctx.command("connect", connect)
+        ctx.command("pour", pour)
 
     async def give(self, stream: Stream) -> None:
         while True:
@@ -64,6 +73,8 @@ class Swap(App):
                 raise ZeroDivisionError("a bug")
             case "hang":
                 await stream.receive()
+            case "deaf" if self.ctx is not None:
+                await self.ctx.sleep(3600 * SECOND)
 
     async def fetch(self, ctx: AppContext, node_id: bytes, number: int, parts: int) -> int:
         """All asked for at once, as pipelining does; what comes must be right."""
@@ -187,3 +198,75 @@ def test_a_peer_that_dies_in_the_middle_is_told() -> None:
     swarm.start(1)
     swarm.run_until(swarm.engine.now_ns + 10 * SECOND)
     assert asked(swarm, 0, "fetch", **{"from": peer(swarm, 1).id.hex(), "number": 1, "parts": 1}) == Ok(PART)
+
+
+# --- what the invariants of a swarm see of streams ---
+
+
+def bounds_told(swarm: Swarm) -> set[str]:
+    """What the invariant says, without names and numbers."""
+    told = (broken.what for broken in swarm.broken if broken.invariant == "memory-bounded")
+    return {re.sub(r"^[\d,]+ |( of <.*)?, at most .*", "", what) for what in told}
+
+
+def talk(swarm: Swarm) -> None:
+    """Streams that come and go, and one that lives."""
+    there = peer(swarm, 1).id.hex()
+    asked(swarm, 0, "fetch", **{"from": there, "number": 1, "parts": 4})
+    ask(swarm, 2, "connect", lambda _: None, to=there, protocol="fail")
+    swarm.run_until(swarm.engine.now_ns + 10 * SECOND)
+
+
+def test_streams_are_within_their_bounds() -> None:
+    swarm = swarm_of(3, failing="hang")
+    talk(swarm)
+    assert peer(swarm, 1).streams.figures()["streams"] == 1
+    assert swarm.broken == []
+
+
+def forgets_to_release(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Sessions, "release", lambda self, lease: None)
+
+
+def forgets_its_pipes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Streams, "_forget", lambda self, pipe: None)
+
+
+def grants_without_end(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(stream, "FIRST_WINDOW", 64 << 20)
+
+
+def sends_without_waiting(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(stream, "UNSENT_HIGH", 64 << 20)
+
+
+@pytest.mark.parametrize(
+    ("plant", "told"),
+    [
+        (forgets_to_release, "places of streams that are over"),
+        (forgets_its_pipes, "connections that belong to nothing"),
+        (grants_without_end, "bytes unread and granted"),
+        (sends_without_waiting, "bytes unsent"),
+    ],
+)
+def test_a_leak_of_streams_is_found(
+    monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None], told: str
+) -> None:
+    plant(monkeypatch)
+    deaf = plant is sends_without_waiting
+    swarm = swarm_of(3, failing="deaf" if deaf else "hang")
+    (pour if deaf else talk)(swarm)
+    assert bounds_told(swarm) == {told}
+
+
+def pour(swarm: Swarm) -> None:
+    """10 MiB at once to somebody who does not read."""
+    ask(swarm, 0, "pour", lambda _: None, to=peer(swarm, 1).id.hex(), parts=40)
+    swarm.run_until(swarm.engine.now_ns + 20 * SECOND)
+
+
+def test_who_does_not_read_makes_nobody_hold_more() -> None:
+    swarm = swarm_of(3, failing="deaf")
+    pour(swarm)
+    assert peer(swarm, 0).streams.figures()["streams"] == 1
+    assert swarm.broken == []
