@@ -50,7 +50,8 @@ class Bursts:
 class Link:
     """What lies between two nodes, in either direction."""
 
-    #: Delay in ns, uniform between the two. Each datagram draws its own, so a wide range reorders.
+    #: Delay in ns, uniform between the two. Each datagram draws its own, so a wide range reorders what is not sent at
+    #: one instant.
     latency_ns: tuple[int, int] = attrs.field(default=(20 * MS, 120 * MS), validator=_span)
     #: Added to it, by the regions of the two.
     table: Table | None = None
@@ -66,13 +67,18 @@ class Link:
 
     def delay(self, sender: int, receiver: int, rng: Rng) -> int:
         """For one datagram between these regions."""
+        return self.transit(sender, receiver, rng) + self.held_back(rng)
+
+    def transit(self, sender: int, receiver: int, rng: Rng) -> int:
         low, high = self.latency_ns
         delay = low if low == high else rng.between(low, high)
-        if self.table is not None:
-            delay += self.table[sender][receiver]
+        return delay if self.table is None else delay + self.table[sender][receiver]
+
+    def held_back(self, rng: Rng) -> int:
+        """So much longer, so that others overtake it."""
         if self.reorder_ppm and rng.below(MILLION) < self.reorder_ppm:
-            delay += rng.between(*self.reorder_ns)
-        return delay
+            return rng.between(*self.reorder_ns)
+        return 0
 
 
 INTERNET: Final = Link()

@@ -38,6 +38,8 @@ class _Node:
     up: Pipe | None = None
     #: None: takes datagrams from anybody. Else the addresses it sent to.
     contacted: dict[Address, None] | None = None
+    #: Its last datagram: when it was sent, to whom, and how long it takes.
+    last: tuple[int, int, int] = (-1, -1, 0)
 
 
 @attrs.define(slots=True)
@@ -171,7 +173,12 @@ class Network:
             loss := self.lost_on_line(sender, rng)
         ) is not None:
             return self.lose(loss)
-        first = Arrival(wait_ns + link.delay(here.region, there.region, rng), receiver, source)
+        delay_ns = wait_ns + link.transit(here.region, there.region, rng)
+        last_ns, last_to, last_delay_ns = here.last
+        if last_ns == now_ns and last_to == receiver:  # back to back on one way: a queue, nothing overtakes there
+            delay_ns = max(delay_ns, last_delay_ns)
+        here.last = (now_ns, receiver, delay_ns)
+        first = Arrival(delay_ns + link.held_back(rng), receiver, source)
         if link.duplicate_ppm and rng.below(MILLION) < link.duplicate_ppm:
             return first, Arrival(wait_ns + link.delay(here.region, there.region, rng), receiver, source)
         return (first,)
