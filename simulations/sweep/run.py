@@ -6,7 +6,9 @@ One cell is one process's work from start to end, so its result does not depend 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -96,10 +98,18 @@ def by_dask(plan: Plan, cells: Sequence[Cell], *, jobs: int, scheduler: str | No
 
 
 def _begin(stop: Event) -> None:
-    """In each worker: Ctrl-C is the business of the parent, which says when to stop."""
+    """In each worker: Ctrl-C is the business of the parent, which says when to stop; without it nobody wants the cell."""
     global _stop
     _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _look_up(_virtual_s: float) -> None:

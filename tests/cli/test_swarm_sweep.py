@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.cli.conftest import Run
@@ -100,6 +101,22 @@ def test_ctrl_c_keeps_what_ran_and_says_how_to_go_on(scenario: str, tmp_path: Pa
     assert "lookup_success" in out
     [row] = map(json.loads, (tmp_path / "out" / "results.jsonl").read_text().splitlines())
     assert row["settings"] == {"duration_s": "12"}
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_cell_outlives_a_sweep_that_is_killed(scenario: str, tmp_path: Path, how: signal.Signals) -> None:
+    words = ["swarm", "sweep", scenario, "--vary", "duration_s=12,1000000", "--jobs", "1", "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "p2pnode.cli.main", *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    assert process.stderr is not None
+    assert any(text.startswith("1 of 2") for text in process.stderr)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(how)
+    process.wait(timeout=60)
+    process.stderr.close()
+    assert workers
+    assert not psutil.wait_procs(workers, timeout=60)[1]
 
 
 @pytest.mark.parametrize(
