@@ -98,7 +98,8 @@ def by_dask(plan: Plan, cells: Sequence[Cell], *, jobs: int, scheduler: str | No
 
 
 def _begin(stop: Event) -> None:
-    """In each worker: Ctrl-C is the business of the parent, which says when to stop; without it nobody wants the cell."""
+    """In each worker. Ctrl-C is the business of the parent, which says when to stop; once it is gone, nobody wants the
+    cell."""
     global _stop
     _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
