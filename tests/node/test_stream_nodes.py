@@ -53,19 +53,25 @@ class Echo(App):
                 await stream.send(message)
                 same += await stream.receive() == message
             stream.close()
-            return {"same": same, "sent": stream.sent, "received": stream.received}
+            return {
+                "same": same, "sent": stream.sent, "received": stream.received, "address": str(stream.address),
+            }  # fmt: skip
 
+        async def keep(args: dict[str, Any]) -> None:
+            await ctx.connect(parse_id(args["peer"]))
+
+        ctx.command("keep", keep)
         ctx.accept(serve)
         ctx.command("echo", echo)
 
 
 @asynccontextmanager
 async def pair(
-    folder: Path, *, suite: Suite = Suite.AESGCM, network: NetworkConfig | None = None
+    folder: Path, *, suite: Suite = Suite.AESGCM, network: NetworkConfig | None = None, listen: str = "127.0.0.1:0"
 ) -> AsyncIterator[Any]:
     """Two nodes that have met."""
     config = Config(
-        listen=("127.0.0.1:0",), lan=False, network=network or NetworkConfig(puzzle_bits=0),
+        listen=(listen,), lan=False, network=network or NetworkConfig(puzzle_bits=0),
         sources={"listen": "test"}, apps=("tests.node.test_stream_nodes:Echo",),
     )  # fmt: skip
     async with open_node(Home(folder / "a"), config) as a:
@@ -95,6 +101,30 @@ async def test_messages_go_there_and_back(tmp_path: Path, suite: Suite) -> None:
         counters = (await a.command("status"))["counters"]
         assert counters["tcp_bytes_sent"] > 16 * UNIT
         assert (counters["tcp_accepted"], counters["tcp_dialled"]) == (1, 1)
+
+
+async def test_over_ipv6(tmp_path: Path) -> None:
+    async with pair(tmp_path, listen="[::1]:0") as (a, b):
+        answer = await echo(b, a, count=2, size=UNIT)
+        assert (answer["same"], answer["address"]) == (2, a.listen[0].removeprefix("udp "))
+
+
+async def test_each_side_takes_the_cipher_of_the_other(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (a, b):
+        b.driver.peer.streams.suite = Suite.CHACHAPOLY
+        for node, to in ((a, b), (b, a)):
+            assert (await echo(node, to, count=2, size=1_000))["same"] == 2
+
+
+async def test_a_status_counts_the_streams_that_are_open(tmp_path: Path) -> None:
+    async with pair(tmp_path) as (a, b):
+        with trio.fail_after(30):
+            await b.command("app", app="echo", command="keep", args={"peer": a.id})
+        told = [(await node.command("status"))["streams"] for node in (a, b)]
+    assert told == [
+        {"open": 1, "incoming": 1, "handshakes": 0, "dials": 0},
+        {"open": 1, "incoming": 0, "handshakes": 0, "dials": 0},
+    ]
 
 
 async def test_members_of_a_private_network_shake_hands_with_its_key(tmp_path: Path) -> None:

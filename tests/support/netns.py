@@ -146,6 +146,10 @@ class Lan:
         _ip("-n", self.name(host), "-4", "address", "flush", "dev", "eth0")
         _ip("-n", self.name(host), "address", "add", f"{ip}/24", "dev", "eth0")
 
+    def add_address(self, host: int, address: str) -> None:
+        """One more, with the length of its prefix; nobody is asked whether it is taken."""
+        _ip("-n", self.name(host), "address", "add", address, "dev", "eth0", "nodad")
+
     def loss(self, host: int, percent: int) -> None:
         """Drop so many of the packets that come in."""
         rules = (
