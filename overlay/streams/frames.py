@@ -127,12 +127,12 @@ class FrameReader:
             return first[at : at + n]
         parts = []
         while n:
-            first, at = self._chunks[0], self._at
-            part = first[at : at + n] if at or len(first) > n else first
+            # A view: what spans chunks is copied once, by `join`.
+            part = memoryview(self._chunks[0])[self._at : self._at + n]
             parts.append(part)
             n -= len(part)
             self._step(len(part))
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return b"".join(parts)
 
     def _drop(self, n: int) -> None:
         self._size -= n
