@@ -240,3 +240,18 @@ def test_another_info_dictionary_is_not_taken() -> None:
     Fake(node, b"good")
     node.pass_time(1)
     assert node.share.state is State.DOWNLOADING
+
+
+def test_who_is_snubbed_does_not_keep_the_last_unit_from_others() -> None:
+    node = alone()
+    last = BOOK.layout.units_of(0)[-1]
+    silent = Fake(node, b"silent", held=(1 << 15 - last).to_bytes(2, "big")[: -(-UNITS // 8)])
+    node.pass_time(1)
+    silent.say(wire.Choke(0, False))
+    node.pass_time(20)
+    good = Fake(node, b"good")
+    good.say(wire.Choke(0, False))
+    for _ in range(10):
+        good.give_all()
+        node.pass_time(1)
+    assert node.share.state is State.COMPLETE

@@ -178,6 +178,8 @@ class Download:
         """What is under way from the other takes much longer than a unit from this one would, or nothing comes."""
         rate, own = other.pipeline.rate.at(now_ns), channel.pipeline.rate.at(now_ns)
         silent_ns = now_ns - other.heard_ns
+        if other.snubbed:
+            return True
         if not rate or not own:
             return silent_ns > LATE_AT_FIRST_S * SECOND
         unit_ns = self.layout.unit_bytes * SECOND // rate
@@ -190,7 +192,7 @@ class Download:
         loop.call_at(self._next_ask_ns, self._fill_all)
 
     def _fill_all(self) -> None:
-        for channel in tuple(self.share.channels.values()):
+        for channel in sorted(self.share.channels.values(), key=lambda channel: channel.snubbed):
             self.fill(channel)
 
     @staticmethod
