@@ -1,0 +1,29 @@
+"""Every bound of the disk side, with its reason."""
+
+from __future__ import annotations
+
+from apps.files.core.limits import KIB, MIB
+
+#: Descriptors of shared and downloaded files that are kept open: the usual limit of a process is 1,024, and a node
+#: needs them for its streams.
+MAX_OPEN_FILES = 128
+#: Threads that hash one share. One core does about 1.5 GiB/s, and disks are not faster than a few of them.
+HASHERS = 4
+#: Read and hashed in one go: a hop to a thread costs 90-150 us, hashing this 3 ms.
+JOB_BYTES = 4 * MIB
+JOB_FILES = 256
+#: Left free on a disk by a download: a machine whose disk is full to the last byte does not work.
+MARGIN_BYTES = 64 * MIB
+#: Free space is looked at again after so many bytes.
+ROOM_BYTES = 16 * MIB
+#: What was written is made safe, and noted as such, after so many bytes or seconds, whichever comes first.
+CHECKPOINT_BYTES = 256 * MIB
+CHECKPOINT_S = 30
+#: More files than this are made safe by one syncfs(2), not by an fsync(2) each, which takes milliseconds.
+MAX_SINGLE_SYNCS = 32
+#: Names tried for what is called like something that is there: "name (1)", "name (2)" ...
+MAX_NEW_NAMES = 1_000
+#: Things told of one share: what was left out, what is withdrawn.
+MAX_NOTES = 100
+#: Of a record, beside its bits and stamps.
+MAX_RECORD_EXTRA = 64 * KIB

@@ -1,0 +1,96 @@
+"""Making a share of what lies on the disk: listed, hashed, and left where it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import attrs
+
+from apps.files.core.info import File, Info, make_info, piece_length_for
+from apps.files.core.limits import UNIT_BYTES
+from apps.files.core.merkle import root_of_layer, unit_height
+from apps.files.shell.hashing import Piece, Progress, hash_pieces, pieces_of
+from apps.files.shell.listing import Found, list_tree
+from apps.files.shell.record import Stamp
+from overlay.errors import LocalError
+
+
+@attrs.frozen(slots=True)
+class Scanned:
+    info: Info
+    base: str
+    top: str
+    inode: int
+    #: In the order of `info.files`.
+    stamps: list[Stamp | None] = attrs.field(repr=False)
+
+
+def scan(
+    path: str, name: str | None, piece_length: int | None, nodes_path: str, progress: Progress,
+    on_skipped: Callable[[str], object],
+) -> Scanned:  # fmt: skip
+    """Hashes of all units, in their order, are written to the file `nodes_path`.
+
+    LocalError if it cannot be shared, or if anything writes to it meanwhile; what cannot be part of a share (links,
+    devices, sockets) is skipped and told."""
+    if not os.path.lexists(path):
+        raise LocalError(f"{path}: there is no such file or folder")
+    base_path, top = os.path.split(os.path.realpath(path))
+    if not top:
+        raise LocalError(f"{path}: the root of all files cannot be shared")
+    base = os.open(base_path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        inode = os.stat(top, dir_fd=base, follow_symlinks=False).st_ino
+        listing = list_tree(base, top, progress, on_skipped)
+        raw_name = os.fsencode(name or os.path.basename(os.path.abspath(path)) or top)
+        if not listing.files and not listing.folders:
+            raise LocalError(f"{path}: there is nothing in this folder to share")
+        lengths = [found.stamp.size for found in listing.files]
+        progress.total = sum(lengths)
+        piece = piece_length or piece_length_for(max(lengths, default=0))
+        roots = _roots(base, top, listing.files, min(piece, UNIT_BYTES), nodes_path, progress)
+        raw_paths = (tuple(map(os.fsencode, found.path)) or (raw_name,) for found in listing.files)
+        files = [
+            File(raw, found.stamp.size, root, found.executable)
+            for raw, found, root in zip(raw_paths, listing.files, roots, strict=True)
+        ]
+        folders = [tuple(map(os.fsencode, folder)) for folder in listing.folders]
+        info = make_info(raw_name, files, piece_length=piece, folders=folders)
+        return Scanned(info, base_path, top, inode, [found.stamp for found in listing.files])
+    finally:
+        os.close(base)
+
+
+def _roots(
+    base: int, top: str, files: list[Found], unit_bytes: int, nodes_path: str, progress: Progress
+) -> list[bytes | None]:
+    roots: list[bytes | None] = [None] * len(files)
+    layer = bytearray()
+    pieces = _pieces(top, files, unit_bytes)
+    with (
+        open(nodes_path, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as out,
+        closing(hash_pieces(base, pieces, progress)) as results,
+    ):
+        for hashed in results:
+            piece, found = hashed.piece, files[hashed.piece.file]
+            if hashed.nodes is None and hashed.stamp is None:
+                raise LocalError(f"{'/'.join(piece.path)} cannot be read: {hashed.error}")
+            if hashed.nodes is None or hashed.stamp != found.stamp:
+                raise LocalError(
+                    f"{'/'.join(piece.path)} changed while it was hashed; share it when nothing writes to it any more"
+                )
+            out.write(hashed.nodes)
+            layer += hashed.nodes
+            if piece.offset + piece.length == found.stamp.size:
+                roots[piece.file] = root_of_layer(bytes(layer), found.stamp.size, piece.height)
+                layer.clear()
+    return roots
+
+
+def _pieces(top: str, files: list[Found], unit_bytes: int) -> Iterator[Piece]:
+    for index, found in enumerate(files):
+        if found.stamp.size:
+            height = unit_height(found.stamp.size, unit_bytes=unit_bytes)
+            yield from pieces_of(index, (top, *found.path), found.stamp.size, height, unit_bytes)

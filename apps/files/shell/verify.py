@@ -1,0 +1,101 @@
+"""Which units of a share are there: those of unchanged files by the record, all others by their hashes."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+from apps.files.core import bits
+from apps.files.core.merkle import HASH_BYTES, root_of_layer
+from apps.files.shell.beneath import InTheWay, Walk, look
+from apps.files.shell.entry import Entry
+from apps.files.shell.hashing import Piece, Progress, hash_pieces
+from apps.files.shell.limits import JOB_BYTES
+from apps.files.shell.record import Record, Stamp, stamp_of
+
+_NONE = bytes(HASH_BYTES)
+
+
+def verify(entry: Entry, base: int, files: Iterable[int], record: Record | None, progress: Progress) -> None:
+    """Set `held` and `stamps` of the entry by what lies beneath `base`. Nothing is written."""
+    trusted: list[range] = []
+    doubtful: list[int] = []
+    entry.stamps = [None] * len(entry.info.files)
+    with Walk(base) as walk:
+        for file in files:
+            found = _look(walk, entry, file)
+            entry.stamps[file] = found
+            if found is None or not entry.info.files[file].length:
+                continue
+            numbers = entry.layout.units_of(file)
+            if record is not None and record.stamps[file] == found:
+                trusted.append(numbers)
+                if entry.holds(numbers, of=record.held):
+                    continue
+            doubtful.append(file)
+    units = entry.layout.units
+    held = record.held & bits.of_ranges(trusted, units) if record is not None else 0
+    entry.held = held
+    progress.total = sum(entry.info.files[file].length for file in doubtful)
+    entry.held = held | bits.of_ranges(_good_units(entry, base, doubtful, progress), units)
+
+
+def _look(walk: Walk, entry: Entry, file: int) -> Stamp | None:
+    path = entry.path_of(file)
+    try:
+        found = look(path[-1], walk.folder(path[:-1]))
+    except (FileNotFoundError, InTheWay):
+        return None
+    return stamp_of(found) if found is not None and stat.S_ISREG(found.st_mode) else None
+
+
+def _good_units(entry: Entry, base: int, files: list[int], progress: Progress) -> Iterator[range]:
+    known: dict[int, bytes] = {}
+    with closing(hash_pieces(base, _candidates(entry, files, known), progress)) as results:
+        for hashed in results:
+            piece, found = hashed.piece, hashed.nodes
+            if found is None or hashed.stamp != entry.stamps[piece.file]:
+                continue  # it changes while it is read
+            first = piece.offset // entry.layout.unit_bytes
+            nodes = known[piece.file][HASH_BYTES * first : HASH_BYTES * first + len(found)]
+            start = entry.layout.units_of(piece.file).start + first
+            for index, at in enumerate(range(0, len(found), HASH_BYTES)):
+                if found[at : at + HASH_BYTES] == nodes[at : at + HASH_BYTES]:
+                    yield range(start + index, start + index + 1)
+
+
+def _candidates(entry: Entry, files: list[int], known: dict[int, bytes]) -> Iterator[Piece]:
+    """Runs of units that are not held, but whose hash is known; hashes that are all there must lead to the root."""
+    for file in files:
+        described, units = entry.info.files[file], entry.layout.units_of(file)
+        height = entry.layout.unit(units.start).height
+        assert described.root is not None
+        nodes = entry.nodes(file) if len(units) > 1 else described.root
+        marks = [nodes[at : at + HASH_BYTES] != _NONE for at in range(0, len(nodes), HASH_BYTES)]
+        if all(marks) and root_of_layer(nodes, described.length, height) != described.root:
+            continue
+        known[file] = nodes
+        # Written after the record, but within the same tick of the clock: the stamp is that of the record.
+        held = entry.held >> units.start
+        marks = [mark and not held >> index & 1 for index, mark in enumerate(marks)]
+        size = entry.layout.unit_bytes
+        for first, end in _runs(marks, max(1, JOB_BYTES // size)):
+            offset = first * size
+            length = min(end * size, described.length) - offset
+            yield Piece(file, entry.path_of(file), offset, length, height)
+
+
+def _runs(marks: list[bool], most: int) -> Iterator[tuple[int, int]]:
+    first = None
+    for index, mark in enumerate([*marks, False]):
+        if first is not None and (not mark or index - first == most):
+            yield first, index
+            first = None
+        if mark and first is None:
+            first = index
+
+
+def is_folder(base: int, name: str) -> bool:
+    found = look(name, base)
+    return found is not None and stat.S_ISDIR(found.st_mode)
