@@ -12,8 +12,8 @@ Units are those of apps.files.core.layout.
         Make ready to write, or to go on: safe names, sparse `.part` files, room. `wanted`: indices of files, or
         None for all. `raw info` is kept. `held`: bits of the units that are there and were found good (first unit in
         the highest bit): what a record of an earlier run claims is only a hint. For a share that was scanned, `raw
-        info` and `folder` are empty and `held` says what has not changed. A share that was paused, or whose disk was full,
-        is opened again without being forgotten in between.
+        info` and `folder` are empty and `held` says what has not changed. A share that was paused,
+        or whose disk was full, is opened again without being forgotten in between.
     info(share) -> raw info, or b"" if it is not known here
     read(share, ((file, offset, length), ...)) -> (bytes | None, ...)
         None: it cannot be read, or the file has changed since it was hashed. At most BATCH_BYTES.
