@@ -167,6 +167,9 @@ MAX_STREAMS = 1024
 MAX_INCOMING_STREAMS = 768
 MAX_STREAMS_PER_PEER = 32
 MAX_STREAMS_PER_ADDRESS = 256
+#: Tasks of one application that talk on streams of others, and for one peer: such a task may outlive its stream.
+MAX_APP_STREAMS = MAX_INCOMING_STREAMS
+MAX_APP_STREAMS_PER_PEER = MAX_STREAMS_PER_PEER
 #: One message on a stream: a unit of a file and its head.
 MAX_STREAM_MESSAGE = 256 * 1024 + 1024
 #: Bytes of the name of a protocol: "/<application>/<protocol>".
@@ -184,6 +187,9 @@ STREAM_WINDOW = 2 << 20
 MAX_LARGE_WINDOWS = 64
 #: Messages of a stream that wait for their reader; further ones stay unparsed within the window.
 MAX_UNREAD_MESSAGES = 4096
+#: Frames of a stream that are no messages, beside one a second and one a message: a side asks and answers every 5 s,
+#: and all of it may come at once. 384 KiB of empty ones would take 0.15 s.
+MAX_SPARE_FRAMES = 1024
 #: A stream that says nothing is asked after this, ...
 KEEP_ALIVE_S = 10
 #: ... then this often, and after so many questions it is gone: 25 s after its last word.

@@ -6,7 +6,7 @@ import enum
 from collections import deque
 
 from overlay.errors import BadMessage
-from overlay.limits import MAX_END_TEXT, MAX_STREAM_MESSAGE
+from overlay.limits import MAX_END_TEXT, MAX_SPARE_FRAMES, MAX_STREAM_MESSAGE
 
 HEAD_BYTES = 4
 #: PING and PONG carry nothing; what a later version puts in may have this many bytes.
@@ -74,7 +74,7 @@ def decode_end(payload: bytes) -> tuple[End, str]:
 class FrameReader:
     """Bytes in as they come, frames out. How the bytes were cut makes no difference; they are copied once."""
 
-    __slots__ = ("_at", "_chunks", "_head", "_size", "skipped")
+    __slots__ = ("_at", "_chunks", "_head", "_size", "skipped", "spare")
 
     def __init__(self) -> None:
         self._chunks: deque[bytes] = deque()
@@ -85,11 +85,18 @@ class FrameReader:
         self._head: tuple[int, int] | None = None
         #: Bytes of frames of unknown kinds, heads included.
         self.skipped = 0
+        #: How many more frames may come that are no messages; each message allows one.
+        self.spare = MAX_SPARE_FRAMES
 
     def feed(self, data: bytes) -> None:
         if data:
             self._chunks.append(data)
             self._size += len(data)
+
+    def clear(self) -> None:
+        """Nothing of what was fed is wanted any more."""
+        self._chunks.clear()
+        self._at = self._size = 0
 
     def next(self) -> tuple[Kind, bytes] | None:
         """The next frame; None until more bytes come. BadMessage for what no version sends."""
@@ -100,6 +107,9 @@ class FrameReader:
                 head = self._take(HEAD_BYTES)
                 kind, length = head[0], int.from_bytes(head[1:], "big")
                 _check_length(kind, length)
+                self.spare += 1 if kind == Kind.DATA else -1
+                if self.spare < 0:
+                    raise BadMessage("so many frames with nothing to say")
                 self._head = kind, length
                 if kind > Kind.END:
                     self.skipped += HEAD_BYTES

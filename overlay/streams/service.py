@@ -109,6 +109,12 @@ class Streams:
         """Take no more of them; those that are open go on."""
         self._takers.pop(protocol, None)
 
+    def close_opened(self, protocols: str, reason: str) -> None:
+        """Those that this side opened for protocols whose names begin so."""
+        for (_, protocol), stream in tuple(self._opened.items()):
+            if stream is not None and protocol.startswith(protocols):
+                stream.close(reason)
+
     def figures(self) -> dict[str, int]:
         """How many there are now."""
         return {

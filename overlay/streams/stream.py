@@ -161,6 +161,8 @@ class Stream:
         """This side has said all, and reads no more; what was sent still arrives. Any number of times."""
         self.finish(End.DONE, reason)
         self._queue.clear()
+        self._reader.clear()
+        self._unread = 0
 
     @property
     def ended(self) -> StreamEnded | None:
@@ -283,6 +285,7 @@ class Stream:
         """Every few seconds while it lives."""
         now_ns, pipe = self._loop.now.mono_ns, self._pipe
         self._timer = None
+        self._reader.spare += PROBE_S
         if pipe.unsent and now_ns - pipe.taken_ns >= STALLED_S * SECOND:
             return self.finish(End.STALLED, f"nothing was taken for {STALLED_S} s")
         next_ns = now_ns + PROBE_S * SECOND

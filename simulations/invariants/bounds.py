@@ -70,8 +70,10 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
     yield from _of_streams(peer.streams)
     tasks, streams = len(peer.loop.tasks()), peer.streams.figures()
     # A command is a task and at most two groups of asking ones; upkeep joins through 64 places at once; a stream of
-    # others has its handshake or who talks on it, one that is dialled a task an address.
-    talking = streams["handshakes"] + streams["incoming"] + limits.MAX_DIAL_ADDRESSES * streams["dials"]
+    # others has its handshake or who talks on it, one that is dialled a task an address of the peer.
+    talking = sum(ctx.streams.talking for ctx in peer.apps._contexts.values())
+    yield "tasks that talk on streams", talking, limits.MAX_APP_STREAMS * max(1, len(peer._apps))
+    talking += streams["handshakes"] + limits.MAX_DIAL_ADDRESSES * streams["dials"]
     yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + limits.MAX_APP_SERVING + talking
     # One a request, a stream, a task that sleeps or has a deadline, a few a lookup; as many again may be dead.
     alive = endpoint.waiting + streams["streams"] + 4 * tasks + 4 * dht.lookups_running + 256

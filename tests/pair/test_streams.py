@@ -17,6 +17,7 @@ from overlay.limits import (
     MAX_HANDSHAKES,
     MAX_HANDSHAKES_PER_ADDRESS,
     MAX_PROBES,
+    MAX_SPARE_FRAMES,
     MAX_STREAM_MESSAGE,
     MAX_STREAMS_PER_PEER,
     PROBE_S,
@@ -519,11 +520,55 @@ def test_questions_are_answered_once_for_all_that_came_together() -> None:
     world = World()
     a, b = world.pair()
     before = b._pipe.unsent
-    world.do(0, lambda: a._pipe.send(b"\1\0\0\0" * 10_000))
+    world.do(0, lambda: a._pipe.send(b"\1\0\0\0" * 1_000))
     world.run(1)
     assert b.unread == 0
     assert b._pipe.unsent == before
     assert (a.ended, b.ended) == (None, None)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 9], ids=["ping", "pong", "unknown"])
+def test_whoever_only_says_nothing_loses_the_stream(kind: int) -> None:
+    """100,000 such frames in one go would cost 0.15 s, and nobody needs them."""
+    world = World()
+    a, b = world.pair()
+    frame = bytes((kind, 0, 0, 0))
+    world.do(0, lambda: a._pipe.send(frame * MAX_SPARE_FRAMES))
+    world.run(0.1)
+    assert b.ended is None
+    world.run(600)  # whoever lives long has more to ask
+    world.do(0, lambda: a._pipe.send(frame * 500))
+    world.run(0.1)
+    assert b.ended is None
+    world.do(0, lambda: a._pipe.send(frame * MAX_SPARE_FRAMES))
+    world.run(0.1)
+    assert b.ended is not None
+    assert b.ended.end is End.BAD_FRAME
+
+
+def test_messages_make_up_for_other_frames() -> None:
+    world = World()
+    a, b = world.pair()
+
+    async def hear() -> None:
+        for _ in range(4 * MAX_SPARE_FRAMES):
+            await b.receive()
+
+    world.do(0, lambda: a._pipe.send(b"\x09\0\0\0\0\0\0\0" * 4 * MAX_SPARE_FRAMES))
+    world.await_(1, hear())
+    assert b.ended is None
+
+
+def test_a_closed_stream_keeps_nothing_that_was_not_read() -> None:
+    world = World()
+    a, b = world.pair()
+    for _ in range(3):
+        world.await_(0, a.send(bytes(100_000)))
+    world.do(0, lambda: a._pipe.send(b"\0\1\0\0"))  # the head of one more
+    world.run(1)
+    assert b.unread > 300_000
+    world.do(1, b.close)
+    assert (b.unread, len(b._queue), len(b._reader._chunks)) == (0, 0, 0)
 
 
 def test_addresses_and_totals_have_their_share() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from overlay import App, AppContext
 from overlay.errors import LocalError, Refused
+from overlay.limits import MAX_APP_STREAMS_PER_PEER
 from overlay.runtime.ports import SECOND, Failed, Ok, Outcome
 from overlay.streams import End, Stream, StreamEnded, Streams, stream
 from overlay.streams.slots import Sessions
@@ -57,6 +58,15 @@ class Swap(App):
             for _ in range(args["parts"]):
                 await stream.send(bytes(PART))
 
+        async def touch(args: dict[str, Any]) -> Any:
+            """Open, see whether it lasts a second, and go; how it ended."""
+            stream = await ctx.connect(bytes.fromhex(args["to"]), protocol="fail")
+            await ctx.sleep(SECOND)
+            stream.close()
+            assert stream.ended is not None
+            return [str(stream.ended), int(stream.ended.end.value)]
+
+        ctx.command("touch", touch)
         ctx.command("connect", connect)
         ctx.command("pour", pour)
 
@@ -185,6 +195,28 @@ def test_a_command_that_is_given_up_leaves_its_stream_to_the_application() -> No
     swarm.run_until(swarm.engine.now_ns + 60 * SECOND)
     for node in (0, 1):
         assert set(peer(swarm, node).streams.figures().values()) == {0}
+
+
+def test_tasks_that_outlive_their_streams_are_bounded() -> None:
+    """Who opens a stream for a handler that does not read, goes and comes again leaves a task each time."""
+    swarm = swarm_of(3, failing="deaf")
+    there = peer(swarm, 1)
+    tasks = len(there.loop.tasks())
+    told: list[Outcome] = []
+    for _ in range(MAX_APP_STREAMS_PER_PEER + 8):
+        ask(swarm, 0, "touch", told.append, to=there.id.hex())
+        swarm.run_until(swarm.engine.now_ns + 2 * SECOND)
+    assert len(told) == MAX_APP_STREAMS_PER_PEER + 8
+    assert there.apps._contexts["swap"].streams.talking == MAX_APP_STREAMS_PER_PEER
+    assert len(there.loop.tasks()) - tasks <= MAX_APP_STREAMS_PER_PEER + 8
+    assert set(there.streams.figures().values()) == {0}
+    assert told[-1] == Ok(["swap is still busy with other streams", End.BUSY])
+    ask(swarm, 2, "touch", told.append, to=there.id.hex())
+    swarm.run_until(swarm.engine.now_ns + 2 * SECOND)
+    assert told[-1] == Ok(["this side has closed the stream", End.DONE])  # another peer is let in
+    assert swarm.broken == []
+    swarm.run_until(swarm.engine.now_ns + 3700 * SECOND)
+    assert there.apps._contexts["swap"].streams.talking == 0
 
 
 def test_a_peer_that_dies_in_the_middle_is_told() -> None:
