@@ -6,6 +6,7 @@ to all streams of a node; one keeps bytes of its own only while the other side o
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 from collections import Counter, deque
@@ -79,9 +80,10 @@ class Shared:
         """Count it until it is `shut`."""
         self._open.add(sock)
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; RFC 5482
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.STALLED_S * 1000)
+        with contextlib.suppress(OSError):  # some systems refuse for one that the other side has reset already
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; RFC 5482
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.STALLED_S * 1000)
 
     def shut(self, sock: socket.socket) -> None:
         """Void if it is."""

@@ -46,11 +46,17 @@ PREFACE_BYTES = 8
 ACCEPTS_PER_TURN = 16
 #: Pause after an error of a listener (no descriptor, no memory), so that it does not eat a core.
 ERROR_PAUSE_S = 0.05
+#: What accept(2) says of a connection that was over before it was taken.
+_GONE = frozenset({
+    errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH,
+    errno.EHOSTDOWN, errno.ENOPROTOOPT, errno.EOPNOTSUPP,
+})  # fmt: skip
 #: Descriptors that stay for everything else: store, files, control, interfaces.
 DESCRIPTORS_KEPT = 256
 
 Tell = Callable[[StreamEvent], None]
-#: Owns the connection, of which no byte is read yet; it is closed when this returns.
+#: Owns the connection, of which no byte is read yet; it is closed when this returns. How many there are at once,
+#: whoever registered it bounds.
 Foreign = Callable[[trio.SocketStream, Address], Awaitable[None]]
 
 
@@ -204,8 +210,10 @@ class Streams:
                     sock, sockaddr = listener.accept()
                 except BlockingIOError:
                     break
-                except OSError as error:  # the connection is gone already, or there is no descriptor for it
+                except OSError as error:
                     self._counters[f"accept_{name_of(error)}"] += 1
+                    if error.errno in _GONE:
+                        continue  # nobody has to make room for it
                     failed = not self._silent.send_one_away() and not self._lingering.send_one_away()
                     break
                 self._greet(sock, address_at(sockaddr))

@@ -518,11 +518,31 @@ async def test_a_machine_without_descriptors_takes_connections_again_later(
         await other.aclose()
 
 
+async def test_a_connection_that_is_gone_before_it_was_taken_costs_nobody_a_place(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    failing = _Failing(failures=0)
+    async with nodes(prepare=failing.stand_before) as (node,):
+        silent = await connect(node, b"")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        failing.fail_with(errno.ECONNABORTED, times=3)
+        good = await connect(node)
+        await node.until(lambda: 1 in node.core.opened)
+        assert trio.current_time() == 0  # without a pause
+        assert node.streams.counters()["tcp_accept_econnaborted"] == 3
+        assert node.streams.counters()["tcp_silent"] == 1
+        for stream in (silent, good):
+            await stream.aclose()
+
+
 class _Failing:
     """A listener that has no descriptor for the first connections."""
 
     def __init__(self, *, failures: int) -> None:
-        self._failures = failures
+        self.fail_with(errno.EMFILE, times=failures)
+
+    def fail_with(self, code: int, *, times: int) -> None:
+        self._code, self._failures = code, times
 
     def stand_before(self, streams: Streams) -> None:
         ((family, self._listener),) = streams._listeners.items()
@@ -531,7 +551,7 @@ class _Failing:
     def accept(self) -> tuple[socket.socket, object]:
         if self._failures:
             self._failures -= 1
-            raise OSError(errno.EMFILE, "Too many open files")
+            raise OSError(self._code, "it failed")
         return self._listener.accept()
 
     def __getattr__(self, name: str) -> object:
