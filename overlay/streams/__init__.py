@@ -9,8 +9,9 @@ Bytes and limits: docs/protocol/streams.md.
 
 from __future__ import annotations
 
+from overlay.streams.endings import StreamEnded
 from overlay.streams.frames import End
 from overlay.streams.service import Streams
-from overlay.streams.stream import Stream, StreamEnded
+from overlay.streams.stream import Stream
 
 __all__ = ["End", "Stream", "StreamEnded", "Streams"]

@@ -10,16 +10,15 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 
-from overlay.errors import OverlayError, Refused, RemoteError, TimedOut
+from overlay.errors import LimitError, OverlayError, Refused, RemoteError, TimedOut
 from overlay.limits import DIAL_NEXT_MS, DIAL_S, HANDSHAKE_S
 from overlay.runtime.address import Address
 from overlay.runtime.future import Future
 from overlay.runtime.loop import Group, Loop
-from overlay.runtime.ports import MS, SECOND, StreamEnd
+from overlay.runtime.ports import MS, SECOND
 from overlay.secure.handshake import Secured
-from overlay.streams.frames import End
+from overlay.streams.endings import explained
 from overlay.streams.pipe import Pipe
-from overlay.streams.stream import StreamEnded
 
 
 @attrs.frozen(slots=True)
@@ -102,22 +101,6 @@ class _Race:
             raise explained(error, address) from None
 
 
-def explained(error: BaseException, address: Address) -> BaseException:
-    """What whoever opened a stream is told of what went wrong in its handshake or in agreeing."""
-    match error:
-        case StreamEnded(end=End.DONE | End.NO_SUCH_PROTOCOL | End.BUSY | End.REFUSED):
-            return Refused(f"{address} does not take this stream: {error}")
-        case StreamEnded(end=StreamEnd.CLOSED):
-            return Refused(f"{address} closed the stream when it knew who we are: are both clocks right?")
-        case StreamEnded():
-            return RemoteError(f"the stream with {address} broke off: {error}")
-        case TimedOut():
-            return TimedOut(f"{address} did not finish the handshake in time")
-        case RemoteError(reason=reason):
-            return RemoteError(f"the handshake with {address} failed: {reason}")
-    return error
-
-
 def _joined(errors: Sequence[OverlayError]) -> OverlayError:
     first, text = errors[0], "; ".join(str(error) for error in errors)
     match first:
@@ -127,4 +110,6 @@ def _joined(errors: Sequence[OverlayError]) -> OverlayError:
             return Refused(text)
         case TimedOut():
             return TimedOut(text)
+        case LimitError():
+            return LimitError(text)
     return RemoteError(text)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import attrs
 
-from overlay.errors import LimitError, OverlayError, Refused, RemoteError, TimedOut
+from overlay.errors import OverlayError
 from overlay.limits import MAX_HANDSHAKE_MESSAGE
 from overlay.runtime.address import Address
 from overlay.runtime.future import Future
@@ -21,6 +21,7 @@ from overlay.runtime.ports import (
     StreamSend,
 )
 from overlay.secure.handshake import Secured
+from overlay.streams.endings import error_of
 
 
 class Sink(Protocol):
@@ -29,23 +30,6 @@ class Sink(Protocol):
     def on_data(self, data: bytes) -> None: ...
     def on_sent(self) -> None: ...
     def on_cut(self, reason: StreamEnd) -> None: ...
-
-
-def error_of(reason: StreamEnd, address: Address) -> OverlayError:
-    """What it means for somebody who waits for a stream with `address`."""
-    match reason:
-        case StreamEnd.REFUSED:
-            return Refused(f"nobody takes streams at {address}")
-        case StreamEnd.TIMED_OUT:
-            return TimedOut(f"{address} does not answer")
-        case StreamEnd.UNREACHABLE:
-            return TimedOut(f"there is no way to {address}")
-        case StreamEnd.FULL:
-            return LimitError("this node holds as many streams as it may")
-        case StreamEnd.CLOSED:
-            return Refused(f"{address} closed the stream in its handshake: another network, or no room for us")
-        case StreamEnd.RESET | StreamEnd.DAMAGED:
-            return RemoteError(f"the stream with {address} broke off: {reason.value}")
 
 
 @attrs.define(slots=True, eq=False)

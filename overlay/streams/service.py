@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from overlay.errors import BadMessage, LimitError, LocalError, OverlayError, Refused, TimedOut
+from overlay.errors import BadMessage, LimitError, LocalError, OverlayError, Refused
 from overlay.identity.keys import Signer, Verifier
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
@@ -33,7 +33,8 @@ from overlay.runtime.ports import (
 )
 from overlay.secure.handshake import LENGTH_BYTES, PREFACE_BYTES, Acceptor, Dialler, Secured, StaticKey, decode_length
 from overlay.secure.noise import Suite
-from overlay.streams.dialling import explained, reach
+from overlay.streams.dialling import reach
+from overlay.streams.endings import count_of, explained, give_up
 from overlay.streams.frames import HEAD_BYTES, End
 from overlay.streams.pipe import Pipe
 from overlay.streams.slots import Handshakes, Lease, Sessions, Slot
@@ -173,7 +174,7 @@ class Streams:
             stream.agreed(protocol)
             return stream
         except BaseException as error:
-            _give_up(pipe, stream, error)
+            give_up(pipe, stream, error)
             raise explained(error, pipe.address) from None
 
     def _begin(self, address: Address) -> Pipe:
@@ -212,12 +213,12 @@ class Streams:
                 self._leases[stream] = self._sessions.take(stream.peer, pipe.address, incoming=True)
                 await self._agree(stream, await stream.receive())
         except OverlayError as error:
-            self.count(f"streams: {_count_of(error)}")
-            _give_up(pipe, stream, error)
+            self.count(f"streams: {count_of(error)}")
+            give_up(pipe, stream, error)
         finally:
             self._handshakes.leave(slot)
             if stream is None or not stream.protocol:
-                _give_up(pipe, stream, None)
+                give_up(pipe, stream, None)
         if scope.cancelled_caught:
             self.count("streams: made room")
 
@@ -289,34 +290,3 @@ class Streams:
 def _check_name(protocol: str) -> None:
     if not 1 <= len(protocol.encode()) <= MAX_PROTOCOL_NAME or not protocol.isprintable():
         raise LocalError(f"a protocol has a printable name of 1 to {MAX_PROTOCOL_NAME} bytes, not {protocol!r}")
-
-
-def _give_up(pipe: Pipe, stream: Stream | None, error: BaseException | None) -> None:
-    """Leave nothing, and say why to whoever has proved who he is."""
-    if stream is None:
-        pipe.close()
-        return
-    match error:
-        case BadMessage():
-            stream.finish(End.BAD_FRAME, error.reason)
-        case LimitError():
-            stream.finish(End.BUSY, str(error))
-        case Refused():
-            stream.finish(End.REFUSED, str(error))
-        case None:
-            stream.finish(End.BUSY, "it took too long")
-        case _:
-            stream.finish(End.FAILED, "it was given up")
-
-
-def _count_of(error: OverlayError) -> str:
-    match error:
-        case TimedOut():
-            return "handshake timed out"
-        case BadMessage():
-            return "bad handshake"
-        case LimitError():
-            return "no room"
-        case Refused():
-            return "handshake refused"
-    return "handshake broke off"

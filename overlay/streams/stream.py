@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from overlay.errors import BadMessage, LocalError, OverlayError
+from overlay.errors import BadMessage, LocalError
 from overlay.identity.node_id import node_id_of
 from overlay.limits import (
     FIRST_WINDOW,
@@ -30,6 +30,7 @@ from overlay.runtime.loop import Loop, Timer
 from overlay.runtime.ports import SECOND, StreamEnd
 from overlay.secure.handshake import Secured
 from overlay.secure.noise import MAX_MESSAGE
+from overlay.streams.endings import TEXTS, StreamEnded
 from overlay.streams.frames import HEAD_BYTES, Bytes, End, FrameReader, Kind, decode_end, encode_end, encode_frame
 from overlay.streams.pipe import Pipe
 
@@ -37,22 +38,6 @@ _PING = encode_frame(Kind.PING, b"")
 _PONG = encode_frame(Kind.PONG, b"")
 #: A shell may hold back a whole record for which too little is granted.
 _RECORD = MAX_MESSAGE
-
-
-class StreamEnded(OverlayError):
-    """The stream is over."""
-
-    def __init__(self, text: str, *, end: End | StreamEnd, here: bool) -> None:
-        super().__init__(text)
-        #: `End`: a side said so. `StreamEnd`: the connection broke off without a word.
-        self.end = end
-        #: This side ended it.
-        self.here = here
-
-    @property
-    def clean(self) -> bool:
-        """Whether a side said that all was said: nothing is missing of what the other side sent."""
-        return self.end is End.DONE
 
 
 class Stream:
@@ -136,7 +121,7 @@ class Stream:
         if self._ended is not None:
             raise self._ended
         if self._cut is not None:  # while there is more to read than is parsed
-            raise StreamEnded(_TEXTS[self._cut], end=self._cut, here=False)
+            raise StreamEnded(TEXTS[self._cut], end=self._cut, here=False)
         self._say(encode_frame(Kind.DATA, message))
         self.sent += len(message)
         self._blocked = self._pipe.unsent >= UNSENT_HIGH
@@ -248,7 +233,7 @@ class Stream:
         if asked and self._ended is None and self._pipe.unsent < UNSENT_HIGH:
             self._say(_PONG)  # one for all that came together: who only asks does not fill our memory
         if self._cut is not None and self._ended is None and len(self._queue) < MAX_UNREAD_MESSAGES:
-            self._over(StreamEnded(_TEXTS[self._cut], end=self._cut, here=False))
+            self._over(StreamEnded(TEXTS[self._cut], end=self._cut, here=False))
 
     def _told_end(self, end: End, text: str) -> None:
         shown = "".join(c if c.isprintable() else "?" for c in text) or end.name.lower().replace("_", " ")
@@ -303,17 +288,6 @@ class Stream:
             next_ns = ask_ns
         self._timer = self._loop.call_at(next_ns, self._tick)
         return None
-
-
-_TEXTS = {
-    StreamEnd.CLOSED: "the other side went without a word",
-    StreamEnd.REFUSED: "nobody takes streams there",
-    StreamEnd.RESET: "the other side died",
-    StreamEnd.TIMED_OUT: "the network did not carry it any more",
-    StreamEnd.DAMAGED: "bytes were changed on their way",
-    StreamEnd.UNREACHABLE: "there is no way there any more",
-    StreamEnd.FULL: "this node holds as many streams as it may",
-}
 
 
 def _wake(future: Future[None] | None) -> None:

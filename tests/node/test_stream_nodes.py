@@ -18,7 +18,8 @@ from overlay.identity.network import format_psk
 from overlay.identity.node_id import parse_id
 from overlay.secure import handshake
 from overlay.secure.noise import Suite
-from overlay.streams.stream import Stream, StreamEnded
+from overlay.streams.endings import StreamEnded
+from overlay.streams.stream import Stream
 from p2pnode.config import Config, NetworkConfig
 from p2pnode.driver import CommandFailed
 from p2pnode.keyfile import write_secret

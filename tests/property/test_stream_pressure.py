@@ -29,8 +29,9 @@ from overlay.runtime.ports import (
 )
 from overlay.secure.handshake import Secured
 from overlay.secure.noise import Suite
+from overlay.streams.endings import StreamEnded
 from overlay.streams.pipe import Pipe
-from overlay.streams.stream import Stream, StreamEnded
+from overlay.streams.stream import Stream
 from tests.support.pair import keys_of
 
 THERE = Address(bytes((10, 0, 0, 1)), 4433)

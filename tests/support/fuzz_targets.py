@@ -53,10 +53,11 @@ from overlay.secure.handshake import (
     encode_preface,
 )
 from overlay.secure.noise import Suite
+from overlay.streams.endings import StreamEnded
 from overlay.streams.frames import End, FrameReader, decode_end, encode_end, encode_frame
 from overlay.streams.frames import Kind as Frame
 from overlay.streams.pipe import Pipe
-from overlay.streams.stream import Stream, StreamEnded
+from overlay.streams.stream import Stream
 from overlay.typed import decode_message, encode_message, message
 from overlay.wire import cbor, cose
 from overlay.wire import messages as m
