@@ -13,6 +13,8 @@ import pytest
 from overlay import App, AppContext
 from overlay.errors import LocalError, Refused
 from overlay.limits import MAX_APP_STREAMS_PER_PEER
+from overlay.rpc.contact import Contact
+from overlay.runtime.address import Address
 from overlay.runtime.ports import SECOND, Failed, Ok, Outcome
 from overlay.streams import End, Stream, StreamEnded, Streams, stream
 from overlay.streams.slots import Sessions
@@ -182,6 +184,22 @@ def test_a_protocol_that_the_application_does_not_take_is_refused() -> None:
     failed = asked(swarm, 0, "connect", to=bytes(32).hex(), protocol="1")
     assert isinstance(failed, Failed)
     assert "nobody with that id" in failed.message
+
+
+def test_an_application_reaches_a_peer_whose_address_in_the_table_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    swarm = swarm_of(3)
+    here, there = peer(swarm, 0), peer(swarm, 1)
+    asked(swarm, 0, "fetch", **{"from": there.id.hex(), "number": 1, "parts": 1})
+    right = here.known(there.id)
+    stale = here.endpoint.book.contact(right.key, Address(bytes((20, 9, 9, 9)), 4433))
+
+    async def locate(node_id: bytes) -> Contact:
+        assert node_id == there.id
+        return stale
+
+    monkeypatch.setattr(here.apps._contexts["swap"], "locate", locate)
+    fetched = asked(swarm, 0, "fetch", **{"from": there.id.hex(), "number": 1, "parts": 1})
+    assert fetched == Ok(PART)
 
 
 def test_a_command_that_is_given_up_leaves_its_stream_to_the_application() -> None:

@@ -129,3 +129,17 @@ def test_the_meter_remembers_so_many_addresses(monkeypatch: pytest.MonkeyPatch) 
     assert all(allowed(meter, f"60.1.2.{i}:1", 1) for i in range(100))
     assert len(meter._counts) == 10
     assert allowed(meter, "60.1.2.0:1", 3000) == MAX_DATAGRAMS_PER_ADDRESS_S - 1
+
+
+def test_where_a_peer_has_answered() -> None:
+    """The latest first; where it is silent now last; neither others nor what never answered."""
+    book, one = PeerBook(), somebody(1)
+    elsewhere = [BOOK.contact(one.key, Address(bytes((10, 9, 9, n)), 4433)) for n in range(4)]
+    book.answered(one, 5, None)
+    book.answered(elsewhere[0], 9, None)
+    book.answered(elsewhere[1], 7, None)
+    book.failed(elsewhere[0], 10)
+    book.touch(elsewhere[2])
+    book.answered(somebody(2), 8, None)
+    assert book.addresses_of(one.id) == [elsewhere[1].address, one.address, elsewhere[0].address]
+    assert book.addresses_of(bytes(32)) == []
