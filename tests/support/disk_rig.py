@@ -74,9 +74,9 @@ def make_tree(folder: Path, contents: dict[str, bytes]) -> Path:
 
 
 def tree_at(folder: Path) -> dict[str, bytes | None]:
-    """All that is in a folder: contents of files, None for folders."""
+    """All that is in a folder: contents of files, None for the rest."""
     return {
-        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
 
