@@ -80,7 +80,8 @@ def test_a_choice_by_the_order_of_a_set(planted: bool) -> None:
 # --- a forgotten timeout ------------------------------------------------------------------
 
 _DEATHS = (
-    "mass-exit", "population.nodes=16", "population.arrive_s=3", "duration_s=60", "timeline.0.at_s=20", "timeline.1.at_s=25",
+    "mass-exit", "population.nodes=16", "population.arrive_s=3", "duration_s=60", "timeline.0.at_s=20",
+    "timeline.1.at_s=25",
 )  # fmt: skip
 
 
