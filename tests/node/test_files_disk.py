@@ -16,7 +16,7 @@ from apps.files.core.limits import UNIT_BYTES
 from apps.files.shell.descriptors import Descriptors
 from apps.files.shell.disk import Disk
 from overlay.errors import LocalError
-from tests.support.disk_rig import SMALL, Shared, make_tree, share, tree_at
+from tests.support.disk_rig import SMALL, Shared, folder, make_tree, share, tree_at
 
 CONTENTS = {
     "a.txt": b"a", "b/deep/er.bin": random.Random(1).randbytes(5 * SMALL + 7), "b/empty": b"", "b.txt": b"b" * SMALL,
@@ -26,10 +26,10 @@ CONTENTS = {
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    folder = make_tree(tmp_path / "shared", CONTENTS)
-    (folder / "nothing/in/here").mkdir(parents=True)
-    (folder / "a.txt").chmod(0o755)
-    return folder
+    top = make_tree(tmp_path / "shared", CONTENTS)
+    (top / "nothing/in/here").mkdir(parents=True)
+    (top / "a.txt").chmod(0o755)
+    return top
 
 
 @pytest.fixture
@@ -378,16 +378,16 @@ def test_open_files_are_bounded_and_none_is_closed_while_it_is_used(tmp_path: Pa
     assert len(kept) == 0
 
 
-@pytest.mark.slow
-def test_ten_thousand_files(tmp_path: Path) -> None:
-    folder = make_tree(tmp_path / "many", {f"{i % 100}/{i}": b"%d" % i for i in range(10_000)})
-    before = len(os.listdir("/proc/self/fd"))
-    shared = share(tmp_path / "seed", folder, piece=None)
-    to, target = new_disk(tmp_path), tmp_path / "target"
-    shared.held(to, target)
-    for first in range(0, 10_000, 64):
-        batch = tuple(shared.unit(number) for number in range(first, min(first + 64, 10_000)))
-        assert set(to.write(shared.share, batch)) == {disk.GOOD}
-    assert len(os.listdir("/proc/self/fd")) < before + 300
-    to.finish(shared.share)
-    assert tree_at(target / "many") == tree_at(folder)
+def test_ten_thousand_files() -> None:
+    with folder() as at:
+        tree = make_tree(at / "many", {f"{i % 100}/{i}": b"%d" % i for i in range(10_000)})
+        before = len(os.listdir("/proc/self/fd"))
+        shared = share(at / "seed", tree, piece=None)
+        to, target = new_disk(at), at / "target"
+        shared.held(to, target)
+        for first in range(0, 10_000, 64):
+            batch = tuple(shared.unit(number) for number in range(first, min(first + 64, 10_000)))
+            assert set(to.write(shared.share, batch)) == {disk.GOOD}
+        assert len(os.listdir("/proc/self/fd")) < before + 300
+        to.finish(shared.share)
+        assert tree_at(target / "many") == tree_at(tree)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -22,7 +19,7 @@ from apps.files.core.limits import LEAF_BYTES, MAX_DEPTH
 from apps.files.core.names import Target, safe_name, safe_paths
 from apps.files.shell.disk import Disk
 from overlay.errors import LocalError
-from tests.support.disk_rig import SMALL, make_tree, share, tree_at
+from tests.support.disk_rig import SMALL, folder, make_tree, share, tree_at
 from tests.support.shares import content, file_of
 
 NAMES = st.one_of(
@@ -33,16 +30,6 @@ NAMES = st.one_of(
     st.binary(min_size=1, max_size=12),
 )  # fmt: skip
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map(tuple)
-
-
-@contextmanager
-def folder() -> Iterator[Path]:
-    """Hypothesis runs many examples of one test, each in a folder of its own; in memory, where fsync is free."""
-    path = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)).resolve()
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
 
 
 def without_conflicts(paths: list[tuple[bytes, ...]]) -> list[tuple[bytes, ...]]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -63,6 +66,16 @@ def share(home: Path, path: Path, *, name: str | None = None, piece: int | None 
     raw, share_id = source.scan(str(path), name, piece)
     info = decode_info(raw)
     return Shared(source, share_id, info, layout_of(info))
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """In memory, where fsync is free, and gone afterwards: for many examples or many files in one test."""
+    path = Path(tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)).resolve()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
 
 
 def make_tree(folder: Path, contents: dict[str, bytes]) -> Path:

@@ -1,0 +1,34 @@
+"""The core of file sharing on real disks: nodes in the simulator, files in folders."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from apps.files.core.app import Files
+from apps.files.shell.disk import Disk
+from tests.support.disk_rig import make_tree, tree_at
+from tests.support.files_swarm import FilesSwarm
+
+
+class OnDisk(FilesSwarm):
+    def __init__(self, n: int, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(n, {}, seed=1)
+
+    def _files(self, node: int) -> list[Files]:
+        self.files[node] = Files(Disk(str(self.folder / f"home {node}"), margin=0).operations())
+        return [self.files[node]]
+
+
+def test_two_nodes_fetch_a_folder_from_a_third(tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "shared", {"a": random.Random(1).randbytes(3_000_000), "b/c": b"c", "b/empty": b""})
+    swarm = OnDisk(4, tmp_path)
+    shared = swarm.ask(0, "share", path=str(tree))
+    for node in (1, 2):
+        swarm.ask(node, "get", link=shared["link"], folder=str(tmp_path / f"target {node}"))
+    swarm.run_for(30)
+    for node in (1, 2):
+        status = swarm.ask(node, "status", share=shared["id"])
+        assert (status["state"], status["path"]) == ("complete", str(tmp_path / f"target {node}" / "shared"))
+        assert tree_at(tmp_path / f"target {node}" / "shared") == tree_at(tree)
