@@ -75,6 +75,7 @@ class Datagrams(Protocol):
 
     def send(self, to: Address, data: bytes) -> None: ...
     async def serve(self, received: Callable[[Address, bytes], None], turn_done: Callable[[], None]) -> None: ...
+    def take(self, received: Callable[[Address, bytes], None]) -> None: ...
 
 
 class StreamSockets(Protocol):
@@ -348,4 +349,5 @@ class Driver:
             self._deadline = self.peer.next_deadline()
             if self._deadline is not None and self.clock().mono_ns >= self._deadline:
                 self._deadline = None
+                self.datagrams.take(self._received)  # an answer that is there is no timeout
                 self._feed(self.peer.handle_timer)

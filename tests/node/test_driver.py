@@ -29,6 +29,8 @@ class FakeDatagrams:
     sent: list[tuple[Address, bytes]] = attrs.Factory(list)
     received: Callable[[Address, bytes], None] | None = None
     turn_done: Callable[[], None] | None = None
+    #: In the socket, not taken yet.
+    waiting: list[bytes] = attrs.Factory(list)
 
     def send(self, to: Address, data: bytes) -> None:
         self.sent.append((to, data))
@@ -36,6 +38,10 @@ class FakeDatagrams:
     async def serve(self, received: Callable[[Address, bytes], None], turn_done: Callable[[], None]) -> None:
         self.received, self.turn_done = received, turn_done
         await trio.sleep_forever()
+
+    def take(self, received: Callable[[Address, bytes], None]) -> None:
+        while self.waiting:
+            received(SOMEBODY, self.waiting.pop(0))
 
     def push(self, *datagrams: bytes) -> None:
         assert self.received is not None
@@ -121,6 +127,15 @@ async def test_effects_of_a_batch_leave_when_the_batch_is_through() -> None:
     async with running() as made:
         made.datagrams.push(b"one", b"two")
         assert made.datagrams.sent == [(SOMEBODY, b"one"), (SOMEBODY, b"two")]
+
+
+async def test_what_has_come_counts_before_what_is_due(autojump_clock: trio.testing.MockClock) -> None:
+    async with running() as made:
+        await made.driver.command("alarm", at=virtual_now().mono_ns + 1000 * MS)
+        made.datagrams.waiting.append(b"an answer")
+        await trio.sleep(2)
+        assert [seen[0] for seen in made.peer.seen[-2:]] == ["datagram", "timer"]
+        assert made.datagrams.sent == [(SOMEBODY, b"an answer")]
 
 
 async def test_the_timer_fires_at_the_deadline_and_follows_it_when_it_moves(

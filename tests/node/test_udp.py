@@ -13,7 +13,7 @@ import trio.testing
 from overlay import limits
 from overlay.runtime.address import Address, parse_address
 from p2pnode.transport.binding import CannotListen, PortTaken
-from p2pnode.transport.udp import DATAGRAMS_PER_TURN, Udp, open_udp
+from p2pnode.transport.udp import DATAGRAMS_BEFORE_TIMER, DATAGRAMS_PER_TURN, Udp, open_udp
 
 V4, V6 = parse_address("127.0.0.1:0"), parse_address("[::1]:0")
 
@@ -89,6 +89,18 @@ async def test_a_turn_is_bounded() -> None:
         async with serving(b) as inbox:
             await inbox.wait_for(DATAGRAMS_PER_TURN + 1)
             assert inbox.turns == [DATAGRAMS_PER_TURN, 1]
+
+
+async def test_what_is_there_can_be_taken_at_once() -> None:
+    with open_udp([V4]) as a, open_udp([V4]) as b:
+        for n in range(DATAGRAMS_BEFORE_TIMER + 1):
+            a.send(b.listen[0], bytes([n]))
+        taken: list[bytes] = []
+        b.take(lambda _, data: taken.append(data))
+        assert taken == [bytes([n]) for n in range(DATAGRAMS_BEFORE_TIMER)]
+        b.take(lambda _, data: taken.append(data))
+        b.take(lambda _, data: taken.append(data))
+        assert len(taken) == DATAGRAMS_BEFORE_TIMER + 1
 
 
 async def test_what_is_too_long_is_dropped_and_counted() -> None:
