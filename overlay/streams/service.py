@@ -15,7 +15,15 @@ from overlay.errors import BadMessage, LimitError, LocalError, OverlayError, Ref
 from overlay.identity.keys import Signer, Verifier
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
-from overlay.limits import HANDSHAKE_S, MAX_DIAL_ADDRESSES, MAX_DIALS, MAX_END_TEXT, MAX_PROTOCOL_NAME
+from overlay.limits import (
+    HANDSHAKE_S,
+    MAX_DIAL_ADDRESSES,
+    MAX_DIALS,
+    MAX_END_TEXT,
+    MAX_HANDSHAKES,
+    MAX_HANDSHAKES_PER_ADDRESS,
+    MAX_PROTOCOL_NAME,
+)
 from overlay.runtime.address import Address
 from overlay.runtime.group import Group
 from overlay.runtime.loop import CancelScope, Loop
@@ -33,11 +41,12 @@ from overlay.runtime.ports import (
 )
 from overlay.secure.handshake import LENGTH_BYTES, PREFACE_BYTES, Acceptor, Dialler, Secured, StaticKey, decode_length
 from overlay.secure.noise import Suite
+from overlay.streams.crowd import Crowd, Slot
 from overlay.streams.dialling import reach
 from overlay.streams.endings import count_of, explained, give_up
 from overlay.streams.frames import HEAD_BYTES, End
 from overlay.streams.pipe import Pipe
-from overlay.streams.slots import Handshakes, Lease, Sessions, Slot
+from overlay.streams.slots import Lease, Sessions
 from overlay.streams.stream import Stream
 from overlay.trust.policy import Observation, Policy, Verdict
 
@@ -67,7 +76,9 @@ class Streams:
     _id: bytes = attrs.field(init=False)
     _last_id: int = attrs.field(default=0, init=False)
     _pipes: dict[int, Pipe] = attrs.field(factory=dict, init=False)
-    _handshakes: Handshakes = attrs.field(factory=Handshakes, init=False)
+    _handshakes: Crowd = attrs.field(
+        factory=lambda: Crowd(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_ADDRESS), init=False
+    )  # fmt: skip
     _sessions: Sessions = attrs.field(factory=Sessions, init=False)
     _dials: int = attrs.field(default=0, init=False)
     #: By peer and protocol; None while it is dialled.

@@ -1,77 +1,19 @@
-"""Who may have how many handshakes and streams at once. Whatever is taken here is given back in a `finally`."""
+"""Who may have how many streams at once. Whatever is taken here is given back in a `finally`."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import attrs
 
 from overlay.errors import LimitError
 from overlay.limits import (
-    MAX_HANDSHAKES,
-    MAX_HANDSHAKES_PER_ADDRESS,
     MAX_INCOMING_STREAMS,
     MAX_LARGE_WINDOWS,
     MAX_STREAMS,
     MAX_STREAMS_PER_ADDRESS,
     MAX_STREAMS_PER_PEER,
 )
-from overlay.runtime.address import Address, Scope
-
-
-def place_of(address: Address) -> bytes:
-    """Whoever has one address of a global IPv6 /64 has all of them; else an address is a place of its own."""
-    if len(address.ip) == 16 and address.scope is Scope.GLOBAL:
-        return address.ip[:8]
-    return address.ip + address.zone.to_bytes(4, "big")
-
-
-@attrs.define(slots=True, eq=False)
-class Slot:
-    """Of one incoming handshake. `evict` is called if another takes its place."""
-
-    place: bytes
-    evict: Callable[[], object]
-    #: It has sent a whole message: it is not a socket that somebody only opened.
-    spoke: bool = False
-
-
-@attrs.define(slots=True, eq=False)
-class Handshakes:
-    """Incoming handshakes. A newcomer always gets in: at a bound somebody else goes."""
-
-    _by_place: dict[bytes, list[Slot]] = attrs.Factory(dict)
-    _total: int = 0
-
-    def __len__(self) -> int:
-        return self._total
-
-    def enter(self, address: Address, evict: Callable[[], object]) -> Slot:
-        place = place_of(address)
-        here = self._by_place.get(place, [])
-        if len(here) >= MAX_HANDSHAKES_PER_ADDRESS:
-            self._evict(here)
-        elif self._total >= MAX_HANDSHAKES:
-            self._evict(max(self._by_place.values(), key=len))
-        slot = Slot(place, evict)
-        self._by_place.setdefault(place, []).append(slot)
-        self._total += 1
-        return slot
-
-    def leave(self, slot: Slot) -> None:
-        """Any number of times."""
-        here = self._by_place.get(slot.place, [])
-        if slot in here:
-            here.remove(slot)
-            self._total -= 1
-            if not here:
-                del self._by_place[slot.place]
-
-    def _evict(self, slots: list[Slot]) -> None:
-        """The oldest that has said nothing; the oldest, if all have."""
-        slot = next((slot for slot in slots if not slot.spoke), slots[0])
-        self.leave(slot)
-        slot.evict()
+from overlay.runtime.address import Address
+from overlay.streams.crowd import place_of
 
 
 @attrs.define(slots=True, eq=False)

@@ -32,8 +32,8 @@ from overlay.runtime.ports import (
     StreamOpen,
     StreamSend,
 )
+from overlay.streams.crowd import Crowd, Slot
 from p2pnode.transport.binding import address_at, family_of, name_of, sockaddr_of
-from p2pnode.transport.crowd import Crowd, group_of
 from p2pnode.transport.stream import Shared, Stream, end_of
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Streams:
     )
     _foreign: dict[int, Foreign] = attrs.field(factory=dict, init=False)
     #: Places among those that linger, by the id of the stream.
-    _tickets: dict[int, int] = attrs.field(factory=dict, init=False)
+    _places: dict[int, Slot] = attrs.field(factory=dict, init=False)
     _ids: Iterator[int] = attrs.field(factory=lambda: itertools.count(1, 2), init=False)
     _shared: Shared = attrs.field(init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
@@ -145,7 +145,7 @@ class Streams:
                 stream.keys(effect)
             case StreamClose():
                 stream.close()
-                self._tickets[effect.id] = self._lingering.enter(group_of(stream.peer), partial(self._drop, stream))
+                self._places[effect.id] = self._lingering.enter(stream.peer, partial(self._drop, stream))
 
     def _drop(self, stream: Stream) -> None:
         self._counters["lingering_dropped"] += 1
@@ -195,9 +195,9 @@ class Streams:
         finally:
             self._shared.shut(stream.sock)
             del self._streams[stream.id]
-            ticket = self._tickets.pop(stream.id, None)
-            if ticket is not None:
-                self._lingering.leave(group_of(stream.peer), ticket)
+            place = self._places.pop(stream.id, None)
+            if place is not None:
+                self._lingering.leave(place)
 
     # --- what others open -------------------------------------------------------------------
 
@@ -227,9 +227,9 @@ class Streams:
             sock.close()
             return
         self._shared.adopt(sock)
-        ticket = self._silent.enter(group_of(peer), partial(self._send_away, sock))
+        place = self._silent.enter(peer, partial(self._send_away, sock))
         assert self._nursery is not None
-        self._nursery.start_soon(self._sniff, sock, peer, ticket)
+        self._nursery.start_soon(self._sniff, sock, peer, place)
 
     def _has_room(self) -> bool:
         return self._shared.sockets < self.most or self._silent.send_one_away() or self._lingering.send_one_away()
@@ -239,7 +239,7 @@ class Streams:
         trio.lowlevel.notify_closing(sock)
         self._shared.shut(sock)
 
-    async def _sniff(self, sock: socket.socket, peer: Address, ticket: int) -> None:
+    async def _sniff(self, sock: socket.socket, peer: Address, place: Slot) -> None:
         preface, foreign = b"", None
         try:
             with trio.move_on_after(limits.HANDSHAKE_S) as patience:
@@ -255,7 +255,7 @@ class Streams:
         except (OSError, trio.ClosedResourceError):
             pass  # reset by the other side; sent away
         finally:
-            self._silent.leave(group_of(peer), ticket)
+            self._silent.leave(place)
             if foreign is None and len(preface) < PREFACE_BYTES:
                 self._shared.shut(sock)
         if len(preface) == PREFACE_BYTES:

@@ -10,20 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overlay.runtime.address import parse_address
-from p2pnode.transport.crowd import Crowd, group_of
+from overlay.streams.crowd import Crowd, Slot, place_of
 
 PLACES, PER_GROUP = 5, 3
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from([b"a", b"b", b"c", b"d"]), st.booleans()), max_size=40))
 def test_the_bounds_hold_and_the_oldest_of_the_group_or_of_the_largest_goes(steps: list[tuple[bytes, bool]]) -> None:
-    crowd, here, gone = Crowd(PLACES, PER_GROUP), list[tuple[bytes, int, int]](), list[int]()
+    crowd, here, gone = Crowd(PLACES, PER_GROUP), list[tuple[bytes, int, Slot]](), list[int]()
     for number, (group, leaves) in enumerate(steps):
         mine = [member for member in here if member[0] == group]
         if leaves:
             for _, _, ticket in mine[:1]:
-                crowd.leave(group, ticket)
-                crowd.leave(group, ticket)  # again is void
+                crowd.leave(ticket)
+                crowd.leave(ticket)  # again is void
             here = [member for member in here if member not in mine[:1]]
         else:
             sizes = Counter(member[0] for member in here)
@@ -33,7 +33,7 @@ def test_the_bounds_hold_and_the_oldest_of_the_group_or_of_the_largest_goes(step
             elif len(here) == PLACES:
                 goes = next(member for member in here if sizes[member[0]] == max(sizes.values()))
                 largest = [group for group, size in sizes.items() if size == max(sizes.values())]
-            ticket = crowd.enter(group, partial(gone.append, number))
+            ticket = crowd.enter(parse_address(f"192.0.2.{group[0]}:1"), partial(gone.append, number))
             if goes is not None:
                 (sent,) = gone
                 left = next(member for member in here if member[1] == sent)
@@ -61,4 +61,4 @@ def test_nobody_is_sent_away_from_an_empty_crowd() -> None:
     ],
 )
 def test_a_global_ipv6_network_of_64_bits_is_one_place(one: str, other: str, same: bool) -> None:
-    assert (group_of(parse_address(one)) == group_of(parse_address(other))) is same
+    assert (place_of(parse_address(one)) == place_of(parse_address(other))) is same
