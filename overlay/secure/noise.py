@@ -49,7 +49,7 @@ def nonce_of(suite: Suite, n: int) -> bytes:
 
 def rekeyed(suite: Suite, key: bytes) -> bytes:
     """REKEY(key), section 4.2: the first 32 bytes of ENCRYPT(key, 2**64 - 1, no data, 32 zeros)."""
-    return _aead(suite, key).encrypt(nonce_of(suite, _LAST_NONCE), bytes(KEY_BYTES), b"")[:KEY_BYTES]
+    return aead_of(suite, key).encrypt(nonce_of(suite, _LAST_NONCE), bytes(KEY_BYTES), b"")[:KEY_BYTES]
 
 
 def public_of(private: bytes) -> bytes:
@@ -66,7 +66,7 @@ class CipherState:
         self._suite = suite
         self.key = key
         self.n = 0
-        self._aead = None if key is None else _aead(suite, key)
+        self._aead = None if key is None else aead_of(suite, key)
 
     def seal(self, data: bytes, *, associated: bytes = b"") -> bytes:
         if self._aead is None:
@@ -87,7 +87,7 @@ class CipherState:
         if self.key is None:
             raise LocalError("there is no key yet that could be followed by another")
         self.key = rekeyed(self._suite, self.key)
-        self._aead = _aead(self._suite, self.key)
+        self._aead = aead_of(self._suite, self.key)
 
     def _next_nonce(self) -> bytes:
         if self.n == _LAST_NONCE:
@@ -237,7 +237,7 @@ class Handshake:
         return data
 
 
-def _aead(suite: Suite, key: bytes) -> AESGCM | ChaCha20Poly1305:
+def aead_of(suite: Suite, key: bytes) -> AESGCM | ChaCha20Poly1305:
     return AESGCM(key) if suite is Suite.AESGCM else ChaCha20Poly1305(key)
 
 

@@ -6,16 +6,14 @@ classes work in buffers of the caller, which are used again: a stream at full sp
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-#: A Noise message has at most so many bytes (Noise 3), tag included.
-MAX_MESSAGE: Final = 65_535
-TAG: Final = 16
-LENGTH: Final = 2
+from overlay.secure.handshake import LENGTH_BYTES as LENGTH
+from overlay.secure.noise import MAX_MESSAGE, Suite, aead_of, nonce_of, rekeyed
+from overlay.secure.noise import TAG_BYTES as TAG
+
 MAX_PLAIN: Final = MAX_MESSAGE - TAG
 #: What a record is longer than its plaintext.
 OVERHEAD: Final = LENGTH + TAG
@@ -23,40 +21,24 @@ OVERHEAD: Final = LENGTH + TAG
 #: (RFC 8446 5.5: 2^24.5 full-size records), and below the 2^32 messages of SP 800-38D.
 REKEY_AFTER: Final = 1 << 20
 
-_LAST_NONCE: Final = (1 << 64) - 1
-
-
-class DamagedRecord(Exception):
-    """Somebody changed it on the way, or it was sealed with another key; or it is none."""
-
-
-#: Number of the suite, as in StreamKeys -> cipher, and the nonce of a number.
-_SUITES: dict[int, tuple[Callable[[bytes], AESGCM | ChaCha20Poly1305], Callable[[int], bytes]]] = {
-    1: (AESGCM, lambda n: n.to_bytes(12, "big")),
-    2: (ChaCha20Poly1305, lambda n: b"\0\0\0\0" + n.to_bytes(8, "little")),
-}
-
 
 class _Cipher:
     """The key of one direction, and how many records it has seen."""
 
-    __slots__ = ("_key", "_make", "_nonce_of", "_number", "aead")
+    __slots__ = ("_key", "_number", "_suite", "aead")
 
     def __init__(self, key: bytes, suite: int) -> None:
-        self._make, self._nonce_of = _SUITES[suite]
+        self._suite, self._key = Suite(suite), key
         self._number = 0
-        self._use(key)
-
-    def _use(self, key: bytes) -> None:
-        self._key = key
-        self.aead = self._make(key)
+        self.aead = aead_of(self._suite, key)
 
     def next_nonce(self) -> bytes:
         number = self._number
         if number and number % REKEY_AFTER == 0:
-            self._use(self.aead.encrypt(self._nonce_of(_LAST_NONCE), bytes(32), b"")[:32])
+            self._key = rekeyed(self._suite, self._key)
+            self.aead = aead_of(self._suite, self._key)
         self._number = number + 1
-        return self._nonce_of(number)
+        return nonce_of(self._suite, number)
 
 
 class Sealer:

@@ -18,13 +18,15 @@ import trio
 from overlay import limits
 from overlay.runtime.address import Address
 from overlay.runtime.ports import StreamClosed, StreamData, StreamEnd, StreamEvent, StreamKeys, StreamOpened, StreamSent
+from overlay.secure.handshake import LENGTH_BYTES
+from overlay.secure.noise import MAX_MESSAGE
 from p2pnode.transport.binding import name_of, sockaddr_of
-from p2pnode.transport.records import LENGTH, MAX_MESSAGE, MAX_PLAIN, OVERHEAD, Opener, Sealer
+from p2pnode.transport.records import MAX_PLAIN, OVERHEAD, Opener, Sealer
 
 #: Records that are sealed and given to the kernel at once: two messages of 256 KiB and their heads. Five cost a tenth
 #: more time of a core, one after another twice as much.
 RECORDS_PER_TURN = 10
-_OUT = RECORDS_PER_TURN * (LENGTH + MAX_MESSAGE)
+_OUT = RECORDS_PER_TURN * (LENGTH_BYTES + MAX_MESSAGE)
 #: Bytes taken from the kernel at once; a quarter of it costs twice the time of a core.
 _IN = 512 * 1024
 #: Buffers for sending that wait for their next use.

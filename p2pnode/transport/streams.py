@@ -32,6 +32,7 @@ from overlay.runtime.ports import (
     StreamOpen,
     StreamSend,
 )
+from overlay.secure.handshake import MAGIC, PREFACE_BYTES
 from overlay.streams.crowd import Crowd, Slot
 from p2pnode.transport.binding import address_at, family_of, name_of, sockaddr_of
 from p2pnode.transport.stream import Shared, Stream, end_of
@@ -39,9 +40,7 @@ from p2pnode.transport.stream import Shared, Stream, end_of
 log = logging.getLogger(__name__)
 
 #: The first byte of ours; no text, no TLS (0x16), no BitTorrent (0x13) begins with it.
-PREFACE = 0xD2
-#: With the version and the cipher: what the core is given together.
-PREFACE_BYTES = 8
+PREFACE = MAGIC[0]
 #: Connections taken before other tasks run.
 ACCEPTS_PER_TURN = 16
 #: Pause after an error of a listener (no descriptor, no memory), so that it does not eat a core.
