@@ -12,6 +12,7 @@ import click
 
 from p2pnode.ui.fail import Fail, fail
 from p2pnode.ui.numbers import FiniteRange
+from simulations.bounds import LONGEST_S
 
 if TYPE_CHECKING:
     from simulations.scenario import BadScenario, Scenario
@@ -120,7 +121,7 @@ def number(value: float) -> str:
 
 
 #: The bounds of duration_s in simulations.scenario, which is not imported here (`--help` is to be quick).
-DURATION = FiniteRange(0.001, 1e8)
+DURATION = FiniteRange(0.001, LONGEST_S)
 
 _OPTIONS = (
     click.argument("scenario"),

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, NoReturn
@@ -26,6 +26,16 @@ _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdli
 
 
 @contextmanager
+def on_ctrl_c(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """While the context is open; what was there before comes back."""
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def stopping(swarm: Swarm, *, as_json: bool = False) -> Iterator[None]:
     """Ctrl-C once: the run ends between two events, and what ran is shown and written. Twice: at once."""
 
@@ -37,11 +47,8 @@ def stopping(swarm: Swarm, *, as_json: bool = False) -> Iterator[None]:
     def at_once(_number: int, frame: FrameType | None) -> None:
         _end_at_once(f"stopped by Ctrl-C at {swarm.now_s:.6f} virtual s", frame, as_json=as_json)
 
-    before = signal.signal(signal.SIGINT, stop)
-    try:
+    with on_ctrl_c(stop):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -51,11 +58,8 @@ def ending_at_once(*, as_json: bool = False) -> Iterator[None]:
     def at_once(_number: int, frame: FrameType | None) -> None:
         _end_at_once("stopped by Ctrl-C", frame, as_json=as_json)
 
-    before = signal.signal(signal.SIGINT, at_once)
-    try:
+    with on_ctrl_c(at_once):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _end_at_once(what: str, frame: FrameType | None, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ import click
 from p2pnode.ui.fail import Exit, fail
 from p2pnode.ui.numbers import FiniteRange
 from p2pnode.ui.render import print_json, table
+from simulations.bounds import LONGEST_S
 from simulations.cli.chosen import Chosen, choosing
 from simulations.cli.ending import ending_at_once, telling
 
@@ -27,7 +28,7 @@ _RECORDS = 1000
 )
 @choosing
 @click.option("--to-event", type=click.IntRange(1), metavar="N", help="Stop after so many events.")
-@click.option("--to-time", type=FiniteRange(0, 1e8), metavar="VIRTUAL_S", help="Stop at that virtual second.")
+@click.option("--to-time", type=FiniteRange(0, LONGEST_S), metavar="VIRTUAL_S", help="Stop at that virtual second.")
 @click.option("--node", type=click.IntRange(0), metavar="I", help="Show this node; else the first that broke, or 0.")
 @click.option("--json", "as_json", is_flag=True, help='One JSON object on stdout, with "v": 1.')
 def replay(chosen: Chosen, to_event: int | None, to_time: float | None, node: int | None, as_json: bool) -> int:

@@ -18,6 +18,7 @@ import click
 from p2pnode.ui.fail import Exit, fail
 from p2pnode.ui.render import print_json, say, table
 from simulations.cli.chosen import DURATION, number, refuse
+from simulations.cli.ending import on_ctrl_c
 
 if TYPE_CHECKING:
     from simulations.sweep.figures import Figure, Grid
@@ -231,11 +232,8 @@ def _stopping() -> Iterator[None]:
         say("stopping the cells that run; Ctrl-C again stops at once")
         signal.default_int_handler(number, frame)
 
-    before = signal.signal(signal.SIGINT, stop)
-    try:
+    with on_ctrl_c(stop):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _again() -> str:
