@@ -27,6 +27,7 @@ from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import attrs
 
+from overlay.app_names import is_name
 from overlay.app_storage import AppStorage
 from overlay.app_streams import AppStreams, StreamHandler
 from overlay.dht.get import Got, get
@@ -82,13 +83,6 @@ def check_apps(apps: Sequence[App]) -> None:
         if app.name in names:
             raise LocalError(f"{what} has the name of another one here: {app.name!r}")
         names[app.name] = app
-
-
-def is_name(name: object) -> bool:
-    """Whether an application, or a command of it, may be called that."""
-    if not isinstance(name, str) or not name.isprintable() or "/" in name:  # they stand in paths of the control API
-        return False
-    return 1 <= len(name.encode()) <= MAX_APP_NAME
 
 
 def work_of(apps: Sequence[App]) -> tuple[dict[str, Callable[..., Any]], dict[str, Callable[..., Any]]]:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 
+from overlay.app_names import is_name
 from overlay.errors import LocalError, Refused
 from overlay.events import AppEvent, Event
 from overlay.limits import MAX_APP_NAME, MAX_APP_STREAMS, MAX_APP_STREAMS_PER_PEER
@@ -55,7 +56,7 @@ class AppStreams:
         self._streams.close_opened(f"/{self._app}/", "the application ended")
 
     def _name_of(self, protocol: str) -> str:
-        if not 1 <= len(protocol.encode()) <= MAX_APP_NAME or not protocol.isprintable() or "/" in protocol:
+        if not is_name(protocol):
             raise LocalError(
                 f"a protocol has a name of 1 to {MAX_APP_NAME} printable bytes without /, not {protocol!r}"
             )

@@ -16,8 +16,6 @@ from apps.files.core.limits import LEAF_BYTES, MAX_HASHES_ASKED, UNIT_BYTES
 from overlay.errors import BadMessage
 
 HASH_BYTES = 32
-#: Height of a whole unit: 2**4 leaves.
-UNIT_HEIGHT = (UNIT_BYTES // LEAF_BYTES).bit_length() - 1
 #: A file of 2**63 bytes has a tree of height 49.
 _MAX_HEIGHT = 64
 

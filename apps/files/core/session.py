@@ -74,9 +74,6 @@ class Session:
     def channels(self) -> tuple[Channel, ...]:
         return tuple(self._channels.values())
 
-    def channel_of(self, share: bytes) -> Channel | None:
-        return self._by_share.get(share)
-
     # --- life -------------------------------------------------------------------------------
 
     async def run(self) -> None:

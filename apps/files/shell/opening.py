@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from apps.files.core import bits
 from apps.files.core.info import Info
 from apps.files.core.layout import Layout
 from apps.files.core.names import Target, safe_name, safe_paths
@@ -46,7 +47,7 @@ class Parts:
 
     @property
     def all(self) -> int:
-        return (1 << self.layout.units) - 1
+        return bits.all_of(self.layout.units)
 
 
 def name_of(info: Info, *, posix: bool) -> str:
