@@ -92,6 +92,12 @@ class Entry:
         some = (1 << len(units)) - 1
         return (self.held if of is None else of) >> units.start & some == some
 
+    def lose(self, file: int) -> None:
+        """No unit of it counts as held any more."""
+        units = self.layout.units_of(file)
+        with self.lock:
+            self.held &= ~((1 << len(units)) - 1 << units.start)
+
     @contextmanager
     def at_base(self) -> Iterator[int]:
         """Seeds are many: the folder around one is open only while it is used."""

@@ -43,9 +43,7 @@ def _read(entry: Entry, file: int, offset: int, length: int) -> bytes | None:
 
 
 def _withdraw(entry: Entry, file: int, reason: str) -> None:
-    with entry.lock:
-        units = entry.layout.units_of(file)
-        entry.held &= ~((1 << len(units)) - 1 << units.start)
+    entry.lose(file)
     entry.notes.add(f"{'/'.join(entry.path_of(file))}: {reason}")
     entry.descriptors.drop(entry.share, file=file)
 
