@@ -22,6 +22,7 @@ and reported, and ends nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
@@ -36,11 +37,12 @@ from overlay.dht.providers import Provider, providers
 from overlay.dht.publish import Published, publish_blob, publish_provider, publish_signed
 from overlay.dht.put import Profile
 from overlay.dht.state import DhtState
-from overlay.errors import BadMessage, LimitError, LocalError, Refused, TimedOut
+from overlay.errors import BadMessage, LimitError, LocalError, OverlayError, Refused, TimedOut
 from overlay.events import AppEvent
 from overlay.gossip.service import Gossip, Subscription
 from overlay.limits import MAX_APP_BODY, MAX_APP_COMMANDS, MAX_APP_NAME, MAX_APPS
 from overlay.rpc.contact import Contact
+from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
 from overlay.runtime.group import Group
 from overlay.runtime.ports import Now
@@ -158,15 +160,19 @@ class AppContext:
             raise Refused(f"{self.name} at the other peer: {reply.status.name.lower().replace('_', ' ')}")
         return decode_message(reply.body, *answers) if answers else reply.body
 
-    async def connect(self, node_id: bytes, *, protocol: str = "1") -> Stream:
+    async def connect(self, node_id: bytes, *, protocol: str = "1", hints: Sequence[Address] = ()) -> Stream:
         """A sealed stream of messages to the same application at another peer, which must `accept` this protocol.
 
         One per peer and protocol; it ends with the application. Every address is tried at which the peer has answered
-        lately, and an error says what was wrong with each. Raises NotFound (nobody knows that id), Refused,
+        lately, and an error says what was wrong with each. `hints`: where somebody says that it is, tried first if it
+        never answered us; the stream proves who is there. Raises NotFound (nobody knows that id), Refused,
         TimedOut, RemoteError, LimitError (there is one already, or a bound of this peer).
         """
+        if hints and not self.dht.endpoint.peers.addresses_of(node_id):
+            with contextlib.suppress(OverlayError):
+                return await self.streams.connect(node_id, hints, protocol)
         contact = await self.locate(node_id)
-        addresses = [contact.address, *self.dht.endpoint.peers.addresses_of(node_id)]
+        addresses = [contact.address, *self.dht.endpoint.peers.addresses_of(node_id), *hints]
         return await self.streams.connect(node_id, addresses, protocol)
 
     def accept(self, handler: StreamHandler, *, protocol: str = "1") -> None:

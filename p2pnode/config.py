@@ -20,6 +20,8 @@ from p2pnode.paths import HOME_VARIABLE, Home, HomeError
 #: A settings file is typed by a person.
 MAX_FILE = 1024 * 1024
 _PREFIX = "P2PNODE_"
+#: The application that runs unless somebody says no; an entry point of p2pnode.apps.
+FILES = "files"
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 #: What a person calls the types of TOML.
 _NAMES = {bool: "bool", int: "int", float: "float", str: "str", list: "list", tuple: "list", dict: "table"}
@@ -129,11 +131,20 @@ class Config:
         "", 'Serve peers of the Python package "kademlia" at [HOST:]PORT (loopback by default); "" for none.',
         check=_bridge,
     )  # fmt: skip
-    apps: tuple[str, ...] = _option((), "Overlay applications to run: a name, or package.module:Class.")
+    files: bool = _option(True, "Share files and fetch them (p2pnode files).")
+    bittorrent: bool = _option(
+        True, "Give shares to programs of BitTorrent, and take from them. Never on a private network."
+    )
+    apps: tuple[str, ...] = _option((), "Further overlay applications to run: a name, or package.module:Class.")
     network: NetworkConfig = attrs.field(factory=NetworkConfig)
     log: LogConfig = attrs.field(factory=LogConfig)
     #: Where each setting that was given came from, by path; the others are defaults.
     sources: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)
+
+    @property
+    def all_apps(self) -> tuple[str, ...]:
+        """Names of applications in the order in which they start."""
+        return (*([FILES] if self.files and FILES not in self.apps else []), *self.apps)
 
 
 _SECTIONS: dict[str, type[NetworkConfig] | type[LogConfig]] = {"network": NetworkConfig, "log": LogConfig}

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,10 +31,11 @@ from overlay.runtime.address import Address, Scope
 from overlay.runtime.ports import Interface
 from overlay.wire.ticket import make_ticket
 from p2pnode import keyfile
+from p2pnode.api import Opened, RunningNode
 from p2pnode.config import Config
 from p2pnode.driver import EVENTS_KEPT, CommandFailed, Driver, NodeCrashed, Subscription
 from p2pnode.lock import only_here, take_lock
-from p2pnode.parts import make_parts
+from p2pnode.parts import make_parts, open_apps
 from p2pnode.paths import Home
 from p2pnode.record.recorder import Recorder, Unrecorded, Wanted, begin
 from p2pnode.store import Store, open_store
@@ -78,6 +79,7 @@ class Node:
     _lan: Lan
     #: Local addresses at which it can be reached now.
     _reachable: tuple[Interface, ...] = ()
+    _moved: trio.Event = attrs.field(factory=trio.Event, init=False)
     _stopped: trio.Event = attrs.field(factory=trio.Event, init=False)
     #: The bridge, once it serves.
     bridge: Bridge | None = attrs.field(default=None, init=False)
@@ -105,7 +107,23 @@ class Node:
 
     @property
     def ticket(self) -> str:
-        return make_ticket(self._network, self._key, self._addresses())
+        return make_ticket(self._network, self._key, self.addresses)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where others may try: the farthest reaching first, loopback only if there is nothing else."""
+        port = {address.is_v4: address.port for address in self._sockets.listen}
+        all_of_them = [Address(interface.ip, port[len(interface.ip) == 4]) for interface in self._reachable]
+        # A link-local IPv6 address means nothing without the zone of whoever uses it.
+        usable = [address for address in all_of_them if address.is_v4 or address.scope is not Scope.LINK]
+        far = [address for address in usable if address.scope > Scope.LOOPBACK]
+        return tuple(sorted(far or usable, key=lambda address: (-address.scope, not address.is_v4)))
+
+    async def moved_from(self, known: tuple[Address, ...]) -> tuple[Address, ...]:
+        """`addresses`, as soon as they are others than `known`."""
+        while self.addresses == known:
+            await self._moved.wait()
+        return self.addresses
 
     @property
     def version(self) -> str:
@@ -159,15 +177,6 @@ class Node:
         """Until somebody calls `stop`."""
         await self._stopped.wait()
 
-    def _addresses(self) -> tuple[Address, ...]:
-        """Where others may try: the farthest reaching first, loopback only if there is nothing else."""
-        port = {address.is_v4: address.port for address in self._sockets.listen}
-        all_of_them = [Address(interface.ip, port[len(interface.ip) == 4]) for interface in self._reachable]
-        # A link-local IPv6 address means nothing without the zone of whoever uses it.
-        usable = [address for address in all_of_them if address.is_v4 or address.scope is not Scope.LINK]
-        far = [address for address in usable if address.scope > Scope.LOOPBACK]
-        return tuple(sorted(far or usable, key=lambda address: (-address.scope, not address.is_v4)))
-
 
 @asynccontextmanager
 async def open_node(
@@ -198,57 +207,90 @@ async def open_node(
                     "another node on this machine runs with a copy of this key, and peers cannot tell the two apart: "
                     "stop one, move its %s away, and it gets an identity of its own", home.key,
                 )  # fmt: skip
-            store = await trio.to_thread.run_sync(open_store, home.db)
-            recorder: Recorder | Unrecorded = Unrecorded(store)
-            suite = faster_suite()
-            try:
+            async with _stored(home) as store, open_apps(parts.apps, parts.terms, home) as opened:
+                recorder: Recorder | Unrecorded = Unrecorded(store)
+                suite = faster_suite()
                 if record is not None:
-                    recorder = begin(record, network=network, pair=pair, apps=config.apps, storage=store, suite=suite)
-                peer = Peer(
-                    network=network, keys=pair, apps=parts.apps, storage=recorder.storage, rng=recorder.rng,
-                    entropy=recorder.entropy, suite=suite,
-                )  # fmt: skip
-                _warn_of_the_puzzle(pair, network)  # not before the peer, which refuses a home of another network
-                functions, operations = work_of(parts.apps)
-                driver = Driver(
-                    recorder.core(peer), sockets.udp, store, streams=sockets.streams, functions=functions,
-                    operations=operations,
-                )  # fmt: skip
-                lan = Lan(
-                    Listings(network, pair.key, os.urandom),
-                    sockets.listen,
-                    partial(_offer, driver),
-                    partial(_table, driver),
-                )
-                node = Node(home, config, driver, is_new, trio.current_time(), network, pair.key, sockets, store, lan)
-                crashes: list[NodeCrashed] = []
-                failure: Exception | None = None
-                async with trio.open_nursery() as nursery:
-                    try:
-                        await nursery.start(_drive, driver, nursery.cancel_scope, crashes)
-                        await nursery.start(watch_interfaces, partial(_interfaces_changed, node))
-                        nursery.start_soon(_log_events, driver)
-                        for seed in parts.seeds:
-                            nursery.start_soon(_join, driver, seed, sockets.listen)
-                        if config.lan:
-                            nursery.start_soon(lan.run)
-                        if config.bridge:
-                            await _start_bridge(node, nursery)
-                        try:
-                            yield node
-                        finally:
-                            await _leave(driver)
-                    except Exception as error:
-                        failure = error  # raised below, where the nursery does not make it a group
-                    nursery.cancel_scope.cancel()
-                if crashes:
-                    raise crashes[0]
-                if failure is not None:
-                    raise failure
+                    recorder = begin(
+                        record, network=network, pair=pair, apps=config.all_apps, bittorrent=config.bittorrent,
+                        storage=store, suite=suite,
+                    )  # fmt: skip
+                try:
+                    apps = [one.app for one in opened]
+                    peer = Peer(
+                        network=network, keys=pair, apps=apps, storage=recorder.storage, rng=recorder.rng,
+                        entropy=recorder.entropy, suite=suite,
+                    )  # fmt: skip
+                    _warn_of_the_puzzle(pair, network)  # not before the peer, which refuses a home of another network
+                    functions, operations = work_of(apps)
+                    driver = Driver(
+                        recorder.core(peer), sockets.udp, store, streams=sockets.streams, functions=functions,
+                        operations=operations,
+                    )  # fmt: skip
+                    lan = Lan(
+                        Listings(network, pair.key, os.urandom),
+                        sockets.listen,
+                        partial(_offer, driver),
+                        partial(_table, driver),
+                    )
+                    began = trio.current_time()
+                    node = Node(home, config, driver, is_new, began, network, pair.key, sockets, store, lan)
+                    async with _serving(node, parts.seeds, opened):
+                        yield node
+                finally:
+                    recorder.close()
+
+
+@asynccontextmanager
+async def _stored(home: Home) -> AsyncIterator[Store]:
+    store = await trio.to_thread.run_sync(open_store, home.db)
+    try:
+        yield store
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(store.close)
+
+
+@asynccontextmanager
+async def _serving(node: Node, seeds: Sequence[Seed], apps: Sequence[Opened]) -> AsyncIterator[None]:
+    """All that runs while a node does; at the end it says goodbye."""
+    driver, sockets = node.driver, node._sockets
+    crashes: list[NodeCrashed] = []
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        try:
+            await nursery.start(_drive, driver, nursery.cancel_scope, crashes)
+            await nursery.start(watch_interfaces, partial(_interfaces_changed, node))
+            nursery.start_soon(_log_events, driver)
+            for seed in seeds:
+                nursery.start_soon(_join, driver, seed, sockets.listen)
+            if node.config.lan:
+                nursery.start_soon(node._lan.run)
+            if node.config.bridge:
+                await _start_bridge(node, nursery)
+            for one in apps:
+                if one.serve is not None:
+                    nursery.start_soon(_serve_app, one.app.name, one.serve, node)
+            try:
+                yield
             finally:
-                recorder.close()
-                with trio.CancelScope(shield=True):
-                    await trio.to_thread.run_sync(store.close)
+                for one in apps:
+                    one.leave()
+                await _leave(driver)
+        except Exception as error:
+            failure = error  # raised below, where the nursery does not make it a group
+        nursery.cancel_scope.cancel()
+    if crashes:
+        raise crashes[0]
+    if failure is not None:
+        raise failure
+
+
+async def _serve_app(name: str, serve: Callable[[RunningNode], Awaitable[None]], node: Node) -> None:
+    try:
+        await serve(node)
+    except Exception:
+        log.exception("what runs beside application %s ended; the node and the application run on without it", name)
 
 
 async def _identity(
@@ -289,6 +331,8 @@ async def _drive(
 
 def _interfaces_changed(node: Node, interfaces: tuple[Interface, ...]) -> None:
     node._reachable = reachable(interfaces, node._sockets.listen)
+    node._moved.set()
+    node._moved = trio.Event()
     log.info("reachable at %s", ", ".join(str(Address(i.ip, 0)).rpartition(":")[0] for i in node._reachable))
     # Others would make the core ask for contacts that these sockets cannot reach.
     node.driver.network_changed(node._reachable)

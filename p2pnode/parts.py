@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import EntryPoint, entry_points
+from typing import cast
 
 import attrs
 
 from overlay.app import App, check_apps
+from overlay.errors import OverlayError
 from overlay.identity.network import Network, parse_psk
+from p2pnode.api import Opened, Shell, Terms
 from p2pnode.config import Config
 from p2pnode.keyfile import KeyFileError, read_secret
-from p2pnode.paths import HomeError
+from p2pnode.paths import Home, HomeError
 from p2pnode.transport.seeds import Seed, parse_seed
 
 #: Entry points of applications.
@@ -30,16 +34,33 @@ class SettingError(HomeError):
 
 
 @attrs.frozen(slots=True)
+class Loaded:
+    """An application that can be had; nothing is open yet."""
+
+    #: As somebody named it.
+    named: str
+    #: Without its shell, if it has one.
+    app: App
+    shell: Shell | None
+
+
+@attrs.frozen(slots=True)
 class Parts:
     network: Network
     seeds: list[Seed]
-    apps: list[App]
+    terms: Terms
+    apps: list[Loaded]
 
 
 def make_parts(config: Config) -> Parts:
     """SettingError or LocalError if a setting names something that cannot be used."""
     network = network_of(config)
-    return Parts(network, [parse_seed(text, network) for text in config.join], load_apps(config.apps))
+    terms = terms_of(network, bittorrent=config.bittorrent)
+    return Parts(network, [parse_seed(text, network) for text in config.join], terms, load_apps(config.all_apps, terms))
+
+
+def terms_of(network: Network, *, bittorrent: bool) -> Terms:
+    return Terms(private=network.psk is not None, bittorrent=bittorrent)
 
 
 def network_of(config: Config) -> Network:
@@ -54,27 +75,54 @@ def network_of(config: Config) -> Network:
     return Network(settings.name, puzzle_bits=settings.puzzle_bits, psk=parse_psk(secret.decode(errors="replace")))
 
 
-def load_apps(names: Sequence[str]) -> list[App]:
+def load_apps(names: Sequence[str], terms: Terms) -> list[Loaded]:
     """Each a name of the entry-point group p2pnode.apps or `package.module:Class`.
 
     SettingError if one cannot be had, LocalError if it has no name of its own.
     """
     known = {entry.name: entry for entry in entry_points(group=APPS)} if names else {}
-    apps: list[App] = []
+    loaded: list[Loaded] = []
     for name in names:
         if os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())  # for the module that a person has just written; what is installed comes first
         entry = known.get(name) or EntryPoint(name, name, APPS)
         try:
             made = entry.load()()
+            shell = None if isinstance(made, App) or not _is_shell(made) else cast("Shell", made)
+            app = made if shell is None else shell.bare(terms)
         except Exception as error:
             raise SettingError(
                 "an application cannot be loaded",
                 facts={"app": name, "reason": f"{type(error).__name__}: {error}", "known": ", ".join(known) or "none"},
             ) from error
-        if not isinstance(made, App):
-            facts = {"app": name, "expected": "a subclass of overlay.App"}
+        if not isinstance(app, App):
+            facts = {"app": name, "expected": "a subclass of overlay.App, or a p2pnode.api.Shell"}
             raise SettingError("this is not an application", facts=facts)
-        apps.append(made)
-    check_apps(apps)
-    return apps
+        loaded.append(Loaded(name, app, shell))
+    check_apps([one.app for one in loaded])
+    return loaded
+
+
+def _is_shell(made: object) -> bool:
+    return callable(getattr(made, "bare", None)) and callable(getattr(made, "open", None))
+
+
+@asynccontextmanager
+async def open_apps(apps: Sequence[Loaded], terms: Terms, home: Home) -> AsyncIterator[list[Opened]]:
+    """All of them with their shells, which are closed in reverse. SettingError names the one that cannot be opened."""
+    async with AsyncExitStack() as stack:
+        opened: list[Opened] = []
+        for one in apps:
+            if one.shell is None:
+                opened.append(Opened(one.app))
+                continue
+            folder = home.app_folder(one.app.name)
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                opened.append(await stack.enter_async_context(one.shell.open(folder, terms)))
+            except (OSError, OverlayError) as error:
+                raise SettingError(
+                    "an application cannot be started",
+                    facts={"app": one.named, "folder": str(folder), "reason": str(error)},
+                ) from error
+        yield opened

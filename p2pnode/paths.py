@@ -1,6 +1,6 @@
 """Where a node keeps its files, and the exception of everything that can be wrong with them.
 
-A home is one folder, 0700: node.key, node.lock, node.toml, node.db, control.sock, node.log.
+A home is one folder, 0700: node.key, node.lock, node.toml, node.db, control.sock, node.log, apps/NAME.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 import attrs
 
@@ -70,6 +71,10 @@ class Home:
     def log(self) -> Path:
         return self.dir / "node.log"
 
+    def app_folder(self, name: str) -> Path:
+        """What an application of this name keeps beside its core, such as notes of a disk. No name leaves the home."""
+        return self.dir / "apps" / quote(name, safe="").replace(".", "%2E")
+
     def files(self) -> dict[str, Path]:
         """Every path by its label, for `config paths`."""
         return {
@@ -80,6 +85,7 @@ class Home:
             "socket": self.socket,
             "lock": self.lock,
             "log": self.log,
+            "apps": self.dir / "apps",
         }
 
     def make(self) -> Home:

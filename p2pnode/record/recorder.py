@@ -55,7 +55,7 @@ class Wanted:
 
 
 def begin(
-    wanted: Wanted, *, network: Network, pair: KeyPair, apps: Sequence[str], storage: Storage,
+    wanted: Wanted, *, network: Network, pair: KeyPair, apps: Sequence[str], storage: Storage, bittorrent: bool = True,
     suite: Suite = Suite.AESGCM, chance: Callable[[int], bytes] = os.urandom,
 ) -> Recorder:  # fmt: skip
     """Makes the file and writes all that a fresh core needs. RecordingError if that cannot be, or is over the limit."""
@@ -71,6 +71,7 @@ def begin(
         "rng": rng,
         "entropy": entropy,
         "apps": list(apps),
+        "bittorrent": bittorrent,
         "suite": int(suite),
     }  # fmt: skip
     writer = Writer(wanted.path)

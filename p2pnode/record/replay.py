@@ -16,7 +16,7 @@ from overlay.peer import Peer
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Effect, Now
 from overlay.secure.noise import Suite
-from p2pnode.parts import load_apps
+from p2pnode.parts import load_apps, terms_of
 from p2pnode.record.items import ACCOUNT_BYTES, Tag, account_text, accounts_of, call_of, effect_text, input_text
 from p2pnode.record.ports import MemoryStore, RecordedStorage, SeededEntropy
 from p2pnode.record.tape import NotARecording, open_reader
@@ -202,14 +202,16 @@ def replay(path: Path, *, to_ns: int | None = None, to_input: int | None = None)
 
 
 def _peer_of(header: dict[str, Any], store: MemoryStore) -> Peer:
-    network = header["network"]
+    named = header["network"]
+    network = Network(
+        named["name"], puzzle_bits=named["puzzle_bits"], psk=named["psk"],
+        params=tuple((name, value) for name, value in named["params"]),
+    )  # fmt: skip
+    terms = terms_of(network, bittorrent=header.get("bittorrent", True))  # older recordings have no such setting
     return Peer(
-        network=Network(
-            network["name"], puzzle_bits=network["puzzle_bits"], psk=network["psk"],
-            params=tuple((name, value) for name, value in network["params"]),
-        ),
-        keys=KeyPair.from_seed(header["key"]), storage=RecordedStorage(store, lambda *_: None),
-        rng=Rng(header["rng"]), entropy=SeededEntropy(header["entropy"]), apps=load_apps(header["apps"]),
+        network=network, keys=KeyPair.from_seed(header["key"]), storage=RecordedStorage(store, lambda *_: None),
+        rng=Rng(header["rng"]), entropy=SeededEntropy(header["entropy"]),
+        apps=[one.app for one in load_apps(header["apps"], terms)],
         suite=Suite(header.get("suite", Suite.AESGCM)),  # recordings of before it was chosen have none
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from overlay.identity.network import format_psk
 from overlay.identity.node_id import format_id
 from overlay.runtime.ports import Now
 from overlay.wire.ticket import parse_ticket
+from p2pnode.api import Terms
 from p2pnode.config import Config, NetworkConfig
 from p2pnode.driver import CommandFailed, NodeCrashed
 from p2pnode.keyfile import new_key, save_key, write_secret
@@ -169,6 +170,9 @@ async def test_networks_do_not_mix(tmp_path: Path) -> None:
         assert (await c.command("ping", peer=b.listen[0].removeprefix("udp ")))["id"] == b.id
 
 
+TERMS = Terms(private=False, bittorrent=False)
+
+
 class Echo(App):
     """An application as a stranger would write it."""
 
@@ -179,11 +183,11 @@ class Echo(App):
 
 
 async def test_applications_run_with_the_node(tmp_path: Path) -> None:
-    assert [type(app) for app in load_apps([f"{__name__}:Echo"])] == [Echo]
+    assert [type(one.app) for one in load_apps([f"{__name__}:Echo"], TERMS)] == [Echo]
     with pytest.raises(HomeError, match="not an application"):
-        load_apps(["builtins:dict"])
+        load_apps(["builtins:dict"], TERMS)
     with pytest.raises(LocalError, match="Echo has the name of another one here: 'echo'"):
-        load_apps([f"{__name__}:Echo", f"{__name__}:Echo"])
+        load_apps([f"{__name__}:Echo", f"{__name__}:Echo"], TERMS)
     async with open_node(Home(tmp_path / "a"), config(apps=(f"{__name__}:Echo",))) as node:
         assert (await node.command("status"))["id"] == node.id
 

@@ -26,11 +26,13 @@ from overlay.runtime.ports import (
 )
 from overlay.secure.handshake import encode_preface
 from overlay.secure.noise import Suite, public_of
+from p2pnode.api import Terms
 from p2pnode.parts import load_apps
 from p2pnode.record.ports import MemoryStore
 from p2pnode.record.recorder import DEFAULT_LIMIT, RecordedCore, Recorder, Wanted, begin
 from tests.support.pair import keys_of
 
+TERMS = Terms(private=False, bittorrent=True)
 NETWORK = Network("recorded", puzzle_bits=0)
 FRIEND = parse_address("10.0.0.7:4433")
 
@@ -60,7 +62,7 @@ class Recorded:
         )  # fmt: skip
         self.peer = Peer(
             network=NETWORK, keys=keys_of(1), storage=self.recorder.storage, rng=self.recorder.rng,
-            entropy=self.recorder.entropy, apps=load_apps(apps), suite=suite,
+            entropy=self.recorder.entropy, apps=[one.app for one in load_apps(apps, TERMS)], suite=suite,
         )  # fmt: skip
         self.core: RecordedCore = self.recorder.core(self.peer)
         self.now = Now(5 * SECOND, 1_700_000_000_000)

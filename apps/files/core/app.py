@@ -1,15 +1,4 @@
-"""File sharing as an application: shares, sessions with peers, and the commands of people.
-
-Commands (`p2pnode app ask files COMMAND KEY=VALUE`); a share is named by its link, its id in hex, or the beginning of
-that. Those which take long return at once: `status` tells how far it is.
-
-    share   {"path", "name"?}               -> {"id", "link", "name", "size", "files"}
-    get     {"link", "folder", "only"?: [pattern]} -> {"id", "state"}
-    list    {}                              -> [{as status}]
-    status  {"share"}                       -> see `around.describe`
-    pause | resume {"share"}                -> {as status}
-    remove  {"share", "erase"?: bool}       -> {"id"}
-    limit   {"up"?: bytes/s | 0, "down"?}   -> {"up", "down"}   0: no limit
+"""File sharing as an application: shares and sessions with peers; what people may ask of it: apps.files.core.commands.
 
 Events: found, complete, corrupt, snubbed, peer dropped, full, failed, changed, withdrawn, cannot read, no sources.
 """
@@ -21,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from apps.files.core import disk
+from apps.files.core import commands, disk
 from apps.files.core.around import Around, describe, link_of
 from apps.files.core.choker import slots_for
 from apps.files.core.info import Info
@@ -29,8 +18,9 @@ from apps.files.core.info_quest import read_info
 from apps.files.core.layers import proved
 from apps.files.core.life import Life
 from apps.files.core.limits import BURST_BYTES, MAX_SESSIONS, MAX_SHARES
-from apps.files.core.links import parse_link
+from apps.files.core.links import Hint
 from apps.files.core.rates import Bucket
+from apps.files.core.saved import LIMITS, SHARE, Saved, decode_saved
 from apps.files.core.serving import make_tree
 from apps.files.core.session import MessageStream, Session
 from apps.files.core.share import Share, State
@@ -38,18 +28,18 @@ from apps.files.core.sources import Sources, provider_key
 from apps.files.core.wire import PROTOCOL
 from overlay.app import App, AppContext
 from overlay.dht.publish import withdraw
-from overlay.errors import LimitError, LocalError, NotFound, OverlayError, Refused
+from overlay.errors import LimitError, LocalError, OverlayError, Refused
 from overlay.identity.node_id import node_id_of
+from overlay.runtime.address import Address
 from overlay.runtime.group import Group
 from overlay.wire import cbor
 
-_SHARE, _LIMITS = b"share/", b"limits"
-
 
 @attrs.define(slots=True, eq=False)
-class _Running:
+class Running:
     """A share and what drives it."""
 
+    saved: Saved
     share: Share
     life: Life
     sources: Sources
@@ -60,16 +50,19 @@ class Files(App):
     name = "files"
     functions = {"proved": proved, "tree": make_tree, "read_info": read_info}  # noqa: RUF012
 
-    def __init__(self, operations: Mapping[str, Callable[..., Any]]) -> None:
-        """`operations`: all of apps.files.core.disk."""
+    def __init__(self, operations: Mapping[str, Callable[..., Any]], *, bittorrent: bool = False) -> None:
+        """`operations`: all of apps.files.core.disk. `bittorrent`: programs of BitTorrent may be talked to."""
         missing = [name for name in disk.OPERATIONS if name not in operations]
         if missing:
             raise LocalError(f"the disk of file sharing lacks {', '.join(missing)}")
-        self.operations = operations
+        self.operations, self.bittorrent = operations, bittorrent
         self.uploads, self.downloads = Bucket(None, BURST_BYTES, 0), Bucket(None, BURST_BYTES, 0)
-        self.shares: dict[bytes, _Running] = {}
+        self.shares: dict[bytes, Running] = {}
         self.sessions: dict[bytes, Session] = {}
+        #: Addresses of this node, the farthest reaching first.
+        self.reachable: tuple[Address, ...] = ()
         self._ctx: AppContext | None = None
+        self.around: Around
 
     @property
     def ctx(self) -> AppContext:
@@ -78,136 +71,66 @@ class Files(App):
 
     async def run(self, ctx: AppContext) -> None:
         self._ctx = ctx
-        self.shares, self.sessions = {}, {}
-        for name in ("share", "get", "list", "status", "pause", "resume", "remove", "limit"):
-            ctx.command(name, getattr(self, f"_do_{name}"))
-        if limits := ctx.storage.get(_LIMITS):
+        self.shares, self.sessions, self.around = {}, {}, Around(ctx)
+        commands.declare(self, ctx)
+        if limits := ctx.storage.get(LIMITS):
             up, down = cbor.decode(limits)
             self.uploads.limit(ctx.now.mono_ns, up or None)
             self.downloads.limit(ctx.now.mono_ns, down or None)
-        for key, value in tuple(ctx.storage.scan(_SHARE)):
-            folder, only, paused = cbor.decode(value)
-            self._add(key[len(_SHARE) :], folder, tuple(only), paused=paused)
+        for key, value in tuple(ctx.storage.scan(SHARE)):
+            self.add(key[len(SHARE) :], decode_saved(value))
         ctx.accept(self._on_stream, protocol=PROTOCOL)
-
-    # --- commands ---------------------------------------------------------------------------
-
-    async def _do_share(self, args: dict[str, Any]) -> Any:
-        name = args.get("name")
-        raw, share_id = await self.ctx.operate("scan", _text(args, "path"), None if name is None else str(name), None)
-        info = await self.ctx.compute("read_info", raw, share_id)
-        if not isinstance(info, Info):
-            raise LocalError(f"this cannot be shared: {info}")
-        running = self.shares.get(share_id)
-        if running is None or running.share.state is not State.COMPLETE:
-            if running is not None:
-                self._stop(running)
-            self._add(share_id, "", ())
-            await self.ctx.storage.synced()
-        return {
-            "id": share_id.hex(), "link": link_of(self.ctx, share_id, info), "name": info.name.decode(errors="replace"),
-            "size": info.length, "files": len(info.files),
-        }  # fmt: skip
-
-    async def _do_get(self, args: dict[str, Any]) -> Any:
-        link, only = parse_link(_text(args, "link")), args.get("only") or []
-        if not isinstance(only, list) or not all(isinstance(pattern, str) for pattern in only):
-            raise LocalError('"only" is a list of patterns of file names')
-        running = self.shares.get(link.id)
-        if running is None:
-            running = self._add(link.id, _text(args, "folder"), tuple(only))
-            await self.ctx.storage.synced()
-        running.sources.add([hint.peer for hint in link.hints])
-        return {"id": link.id.hex(), "state": running.share.state.value}
-
-    async def _do_list(self, args: dict[str, Any]) -> Any:
-        return [describe(self.ctx, running.share) for running in self.shares.values()]
-
-    async def _do_status(self, args: dict[str, Any]) -> Any:
-        return describe(self.ctx, self._find(args).share)
-
-    async def _do_pause(self, args: dict[str, Any]) -> Any:
-        running = self._find(args)
-        self._stop(running)
-        running.share.state = State.PAUSED
-        await self._withdraw(running.share)
-        self._save(running, paused=True)
-        await self.ctx.storage.synced()
-        return describe(self.ctx, running.share)
-
-    async def _do_resume(self, args: dict[str, Any]) -> Any:
-        running = self._find(args)
-        if not running.share.running:
-            self._stop(running)
-            running = self._add(running.share.id, running.life.folder, running.life.only)
-            await self.ctx.storage.synced()
-        return describe(self.ctx, running.share)
-
-    async def _do_remove(self, args: dict[str, Any]) -> Any:
-        running = self._find(args)
-        self._stop(running)
-        running.share.state = State.PAUSED
-        share_id = running.share.id
-        self.shares.pop(share_id, None)
-        await self._withdraw(running.share)
-        self.ctx.storage.delete(_SHARE + share_id)
-        await self.ctx.storage.synced()
-        await self.ctx.operate("forget", share_id, bool(args.get("erase", False)))
-        return {"id": share_id.hex()}
-
-    async def _do_limit(self, args: dict[str, Any]) -> Any:
-        for name, bucket in (("up", self.uploads), ("down", self.downloads)):
-            rate = args.get(name)
-            if rate is not None:
-                if type(rate) is not int or rate < 0:
-                    raise LocalError(f"a limit is a number of bytes per second, 0 for none, not {rate!r}")
-                bucket.limit(self.ctx.now.mono_ns, rate or None)
-        limits = [self.uploads.rate or 0, self.downloads.rate or 0]
-        for running in self.shares.values():
-            running.share.slots.choker.slots = slots_for(self.uploads.rate)
-        self.ctx.storage.put(_LIMITS, cbor.encode(limits))
-        await self.ctx.storage.synced()
-        return dict(zip(("up", "down"), limits, strict=True))
-
-    def _find(self, args: dict[str, Any]) -> _Running:
-        text = _text(args, "share").lower()
-        wanted = text if len(text) < 64 else parse_link(text).id.hex()
-        found = [running for share_id, running in self.shares.items() if share_id.hex().startswith(wanted)]
-        if len(found) != 1:
-            raise NotFound(f"{'several shares begin' if found else 'no share here begins'} with {wanted!r}")
-        return found[0]
 
     # --- shares -----------------------------------------------------------------------------
 
-    def _add(self, share_id: bytes, folder: str, only: tuple[str, ...], *, paused: bool = False) -> _Running:
-        if len(self.shares) >= MAX_SHARES:
+    def add(self, share_id: bytes, saved: Saved) -> Running:
+        if share_id not in self.shares and len(self.shares) >= MAX_SHARES:
             raise LimitError(f"{MAX_SHARES} shares are here already; remove one first")
-        share = Share(
-            share_id, Around(self.ctx), lambda *told: sources.on_peers(*told), lambda peer: sources.left(peer)
-        )
+        share = Share(share_id, self.around, lambda *told: sources.on_peers(*told), lambda peer: sources.left(peer))
         sources = Sources(share, self.ctx.id, self._reach, self._look_up)
+        sources.add_hints(saved.hints)
         share.slots.choker.slots = slots_for(self.uploads.rate)
-        running = _Running(share, Life(share, self.downloads, folder, only, self._announce), sources)
-        self.shares[share_id] = running
-        self._save(running, paused=paused)
-        if paused:
+        life = Life(share, self.downloads, saved.folder, saved.only, self._announce)
+        running = self.shares[share_id] = Running(saved, share, life, sources)
+        self.save(running)
+        if saved.paused:
             share.state = State.PAUSED
         else:
             self.ctx.spawn(self._run(running), name="share")
         return running
 
-    def _save(self, running: _Running, *, paused: bool) -> None:
-        life = running.life
-        self.ctx.storage.put(_SHARE + running.share.id, cbor.encode([life.folder, list(life.only), paused]))
+    def save(self, running: Running) -> None:
+        self.ctx.storage.put(SHARE + running.share.id, running.saved.encode())
 
-    async def _run(self, running: _Running) -> None:
+    def go_on(self, running: Running, only: tuple[str, ...], hints: tuple[Hint, ...]) -> Running:
+        """Of a share that is here: it may rest, or more of it is wanted, or its link says more."""
+        saved = running.saved
+        wanted = tuple(dict.fromkeys([*saved.only, *only])) if saved.only and only else ()
+        wider = attrs.evolve(saved, only=wanted, hints=hints or saved.hints, paused=False)
+        if not running.share.running or wanted != saved.only:
+            self.stop(running)
+            return self.add(running.share.id, wider)
+        running.saved = wider
+        running.sources.add_hints(hints)
+        self.save(running)
+        return running
+
+    async def rest(self, running: Running) -> None:
+        checking = running.share.state is State.CHECKING
+        self.stop(running)
+        running.share.state = State.PAUSED
+        if checking:
+            await self.ctx.operate("stop", running.share.id.hex())
+        await self._withdraw(running.share)
+
+    async def _run(self, running: Running) -> None:
         async with self.ctx.dht.loop.group(name="share") as group:
             running.group = group
             group.spawn(running.sources.run(), name="share: sources")
             await running.life.run()
             group.cancel()
 
-    def _stop(self, running: _Running) -> None:
+    def stop(self, running: Running) -> None:
         if running.group is not None:
             running.group.cancel()
         running.share.close_all()
@@ -230,15 +153,24 @@ class Files(App):
     async def _look_up(self, key: bytes) -> list[bytes]:
         return [node_id_of(provider.record.provider) for provider in await self.ctx.providers(key)]
 
+    def link(self, share_id: bytes, info: Info | None) -> str:
+        return link_of(self.ctx, share_id, info, self.reachable, bittorrent=self.bittorrent)
+
+    def describe(self, running: Running) -> dict[str, Any]:
+        share = running.share
+        return describe(self.ctx, share, self.link(share.id, share.info)) | {
+            "only": list(running.saved.only), "asked": running.sources.known,
+        }  # fmt: skip
+
     # --- sessions ---------------------------------------------------------------------------
 
-    async def _reach(self, peer: bytes) -> Session:
+    async def _reach(self, peer: bytes, hints: tuple[Address, ...]) -> Session:
         session = self.sessions.get(peer)
         if session is not None and not session.over:
             return session
         if len(self.sessions) >= MAX_SESSIONS:
             raise LimitError(f"files are exchanged with {MAX_SESSIONS} peers already")
-        stream = await self.ctx.connect(peer, protocol=PROTOCOL)
+        stream = await self.ctx.connect(peer, protocol=PROTOCOL, hints=hints)
         if not self._enters(stream):
             stream.close("this peer's own stream counts")
             return self.sessions[peer]
@@ -281,10 +213,3 @@ class Files(App):
 
     def _blame(self, peer: bytes, reason: str) -> None:
         self.ctx.emit("bad peer", peer=peer, reason=reason)
-
-
-def _text(args: dict[str, Any], name: str) -> str:
-    value = args.get(name)
-    if not isinstance(value, str) or not value:
-        raise LocalError(f"{name!r} is missing")
-    return value

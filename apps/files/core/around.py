@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
 from apps.files.core.info import Info
+from apps.files.core.limits import LINK_ADDRESSES, MAX_HASHING
 from apps.files.core.links import Hint, make_link
 from apps.files.core.share import Share
 from overlay.app import AppContext
+from overlay.runtime.address import Address
 from overlay.runtime.loop import Loop
+from overlay.runtime.queue import Queue
 
 
 @attrs.define(slots=True, eq=False)
@@ -18,6 +22,13 @@ class Around:
     """Surroundings of shares, made of the context of the application."""
 
     ctx: AppContext
+    #: Whoever hashes much takes one and puts it back.
+    turns: Queue[None] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.turns = Queue(self.loop, MAX_HASHING)
+        for _ in range(MAX_HASHING):
+            self.turns.put_nowait(None)
 
     @property
     def loop(self) -> Loop:
@@ -31,9 +42,15 @@ class Around:
     def spawn(self) -> Any:
         return self.ctx.spawn
 
-    @property
-    def operate(self) -> Any:
-        return self.ctx.operate
+    async def operate(self, operation: str, /, *args: Any) -> Any:
+        """As the context does; scans and checks of what is there wait for their turn."""
+        if operation not in ("scan", "open"):
+            return await self.ctx.operate(operation, *args)
+        await self.turns.get()
+        try:
+            return await self.ctx.operate(operation, *args)
+        finally:
+            self.turns.put_nowait(None)
 
     @property
     def compute(self) -> Any:
@@ -44,24 +61,31 @@ class Around:
         return self.ctx.emit
 
 
-def link_of(ctx: AppContext, share_id: bytes, info: Info | None) -> str:
+def link_of(
+    ctx: AppContext, share_id: bytes, info: Info | None, reachable: Sequence[Address], *, bittorrent: bool
+) -> str:
+    """`reachable`: where this peer is, for whoever has nothing but the link. `bittorrent`: also for its programs."""
+    reachable = reachable[:LINK_ADDRESSES]
     name = "" if info is None else info.name.decode(errors="replace")
-    return make_link(share_id, v1_id=None if info is None else info.v1_id, name=name, hints=[Hint(ctx.id)])
+    hints = [Hint(ctx.id, address) for address in reachable] or [Hint(ctx.id)]
+    public = bittorrent and info is not None and not info.private
+    v1_id = None if info is None else info.v1_id
+    return make_link(share_id, v1_id=v1_id, name=name, peers=reachable if public else (), hints=hints)
 
 
-def describe(ctx: AppContext, share: Share) -> dict[str, Any]:
+def describe(ctx: AppContext, share: Share, link: str) -> dict[str, Any]:
     """Of a share whose list of files is not known yet, name and sizes are None."""
     now_ns, info, layout = ctx.now.mono_ns, share.info, share.layout
     channels = share.channels.values()
     return {
         "id": share.id.hex(), "state": share.state.value, "trouble": share.trouble, "path": share.path,
         "name": None if info is None else info.name.decode(errors="replace"),
-        "link": link_of(ctx, share.id, info),
+        "link": link,
         "size": None if info is None else info.length,
         "files": None if info is None else len(info.files),
         "wanted": None if layout is None else share.wanted_bytes,
         "done": None if layout is None else share.done_bytes,
-        "peers": len(share.channels),
+        "peers": len(share.channels), "givers": len(share.givers), "dropped": len(share.banned),
         "seeds": sum(layout is not None and channel.held == share.all for channel in channels),
         "down_per_s": sum(channel.pipeline.rate.at(now_ns) for channel in channels),
         "up_per_s": sum(channel.up.at(now_ns) for channel in channels),

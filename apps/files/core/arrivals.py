@@ -13,7 +13,7 @@ import attrs
 
 from apps.files.core import disk
 from apps.files.core.hashes import HashQuestions
-from apps.files.core.limits import BATCH_BYTES, BATCH_UNITS, MAX_BANNED, MAX_CORRUPT
+from apps.files.core.limits import BATCH_BYTES, BATCH_UNITS, MAX_BANNED, MAX_CORRUPT, MAX_GIVERS
 from overlay.errors import LocalError
 from overlay.runtime.loop import Future
 
@@ -109,6 +109,8 @@ class Arrivals:
                 self.share.downloaded += len(arrived.data)
                 self.share.done_bytes += len(arrived.data)
                 arrived.channel.got += len(arrived.data)
+                if len(self.share.givers) < MAX_GIVERS:
+                    self.share.givers.add(arrived.peer)
             elif code == disk.CORRUPT:
                 self.share.wasted += len(arrived.data)
                 self._strike(arrived)

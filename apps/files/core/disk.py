@@ -25,6 +25,12 @@ Units are those of apps.files.core.layout.
         b"" if they are not there. `scan` keeps those of what it hashed. The core has checked them up to the root.
     finish(share) -> path
         All that was wanted is there: fsync, then rename to the final names. From now on it is read there.
+    progress(what) -> (bytes done, of so many) of the `scan` of this path, or the `open` of the share with this id in
+        hex, that is under way; None if there is none. Of a total that is not known yet: 0.
+    stop(what) -> None
+        The same scan or open ends with LocalError, soon.
+    take_torrent(path) -> share id
+        The info dictionary of a .torrent file is known from now on. LocalError if it is none.
     forget(share, erase) -> None
         Close it. With `erase` what was downloaded is deleted; what was scanned never is.
 """
@@ -36,7 +42,8 @@ from typing import Final
 from apps.files.core.merkle import hash_unit
 
 OPERATIONS: Final = (
-    "scan", "open", "info", "read", "write", "keep_layer", "layer", "finish", "forget",
+    "scan", "open", "info", "read", "write", "keep_layer", "layer", "finish", "forget", "progress", "stop",
+    "take_torrent",
 )  # fmt: skip
 
 #: Codes of `write`.

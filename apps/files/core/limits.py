@@ -51,6 +51,8 @@ MAX_LINK_CHARS = 16_384
 MAX_LINK_PARAMETERS = 256
 MAX_LINK_PEERS = 16
 MAX_LINK_HINTS = 8
+#: Addresses of its own that a node puts into a link: the farthest reaching ones. Each makes it 80 characters longer.
+LINK_ADDRESSES = 4
 #: Bytes of the name in a link: a longer one is cut, it is for display only.
 MAX_LINK_NAME = 255
 #: Patterns of one selection, and characters of each.
@@ -125,6 +127,8 @@ MAX_ASKED_UNITS = 1_024
 MAX_QUEUED_ANSWERS = 256
 #: Peers that a share deals no more with: they sent corrupt units.
 MAX_BANNED = 1_024
+#: Peers of one share that are counted as having given something; of more it is not known how many.
+MAX_GIVERS = 1_024
 #: Units that are read from the disk, or verified and written, at once: a hop to a thread costs 90-150 us.
 BATCH_BYTES = MIB
 BATCH_UNITS = 64
@@ -172,3 +176,6 @@ MAX_LOOK_AGAIN_S = 900
 PEX_S = 60
 #: Provider records are published for shares of which something is here.
 MAX_SHARES = 10_000
+#: Scans and checks of what is there, at once; others wait. Two of the four threads of a node are left for reading and
+#: writing, however much there is to hash.
+MAX_HASHING = 2

@@ -86,7 +86,7 @@ def make_link(
     if name:
         parts.append("dn=" + quote(_shortened(name).encode(errors="replace"), safe=""))
     parts += [f"x.pe={quote(str(attrs.evolve(address, zone=0)), safe='[]:')}" for address in peers[:MAX_LINK_PEERS]]
-    said = [_hint_text(hint) for hint in hints[:MAX_LINK_HINTS]]
+    said = [hint_text(hint) for hint in hints[:MAX_LINK_HINTS]]
     parts += [f"{_HINT}={quote(text, safe='@[]:-')}" for text in [*said, *tickets[:MAX_LINK_HINTS]]]
     return _SCHEME + "&".join(parts)
 
@@ -113,7 +113,7 @@ def parse_link(text: str) -> Link:
         *_ids(given.get("xt", [])),
         _shortened(given.get("dn", [""])[0]),
         _readable(_peer, given.get("x.pe", []), MAX_LINK_PEERS),
-        _readable(_hint, (hint for hint in said if hint not in tickets), MAX_LINK_HINTS),
+        _readable(parse_hint, (hint for hint in said if hint not in tickets), MAX_LINK_HINTS),
         _readable(parse_ticket, tickets, MAX_LINK_HINTS),
     )
 
@@ -172,12 +172,13 @@ def _peer(text: str) -> Address:
     return attrs.evolve(address, zone=0)  # a zone is a number of this machine: nobody else can know it
 
 
-def _hint(text: str) -> Hint:
+def parse_hint(text: str) -> Hint:
+    """`<id>` or `<id>@<ip:port>`; LocalError."""
     letters, at, where = text.partition("@")
     return Hint(parse_id(letters), _peer(where) if at else None)
 
 
-def _hint_text(hint: Hint) -> str:
+def hint_text(hint: Hint) -> str:
     where = f"@{attrs.evolve(hint.address, zone=0)}" if hint.address is not None else ""
     return format_id(hint.peer).replace("-", "") + where
 

@@ -132,6 +132,15 @@ class MemoryDisk:
         self.finished.append(share)
         return f"/done/{self.library[share].info.name.decode()}"
 
+    def progress(self, what: str) -> None:
+        """Nothing takes time here."""
+
+    def stop(self, what: str) -> None:
+        """As `progress`."""
+
+    def take_torrent(self, path: str) -> bytes:
+        raise LocalError(f"{path}: there is no such file")
+
     def forget(self, share: bytes, erase: bool) -> None:
         if erase:
             self.held.pop(share, None)

@@ -104,6 +104,8 @@ class Share:
     banned: dict[bytes, None] = attrs.Factory(dict)
     #: By peer: how many corrupt units it sent, and which; it cannot shake that off by coming back.
     strikes: dict[bytes, tuple[int, int]] = attrs.Factory(dict)
+    #: Who sent what was good.
+    givers: set[bytes] = attrs.Factory(set)
     #: Bytes of what is wanted, and of that what is here.
     wanted_bytes: int = 0
     done_bytes: int = 0

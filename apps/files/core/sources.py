@@ -7,7 +7,7 @@ has by units that verify. Who could not be reached, or has nothing, is tried aga
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -24,9 +24,11 @@ from apps.files.core.limits import (
     RETRY_PEER_S,
     WANTED_PEERS,
 )
+from apps.files.core.links import Hint
 from apps.files.core.share import Share, State
 from apps.files.core.wire import Peers
 from overlay.errors import OverlayError
+from overlay.runtime.address import Address
 from overlay.runtime.ports import SECOND
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ def provider_key(share_id: bytes) -> bytes:
 
 @attrs.define(slots=True, eq=False)
 class _Candidate:
+    #: Where it is said to be: a hint of the link.
+    addresses: tuple[Address, ...] = ()
     tries: int = 0
     next_ns: int = 0
     #: A stream is being opened.
@@ -55,12 +59,18 @@ class Sources:
 
     share: Share
     own_id: bytes
-    #: A session with a peer: the one that is there, or a new one. OverlayError.
-    reach: Callable[[bytes], Awaitable[Session]]
+    #: A session with a peer: the one that is there, or a new one, at these addresses or where it is known to be.
+    #: OverlayError.
+    reach: Callable[[bytes, tuple[Address, ...]], Awaitable[Session]]
     #: Ids of those whom the DHT names for a key. OverlayError.
     look_up: Callable[[bytes], Awaitable[list[bytes]]]
     _candidates: dict[bytes, _Candidate] = attrs.field(factory=dict, init=False)
     _dials: int = attrs.field(default=0, init=False)
+
+    @property
+    def known(self) -> int:
+        """Peers that may have it: those of the link, and of whom others told."""
+        return len(self._candidates)
 
     def add(self, peers: list[bytes]) -> None:
         """Worth a try. Beyond MAX_CANDIDATES those give way that failed most often."""
@@ -73,6 +83,14 @@ class Sources:
                     return
                 del self._candidates[worst]
             self._candidates[peer] = _Candidate()
+
+    def add_hints(self, hints: Sequence[Hint]) -> None:
+        """What a link says of a peer replaces what one said before."""
+        self.add([hint.peer for hint in hints])
+        for peer in {hint.peer for hint in hints} & self._candidates.keys():
+            candidate = self._candidates[peer]
+            candidate.addresses = tuple(hint.address for hint in hints if hint.peer == peer and hint.address)
+            candidate.tries = candidate.next_ns = 0
 
     def left(self, peer: bytes) -> None:
         """It went, or refused: not at once again."""
@@ -143,7 +161,7 @@ class Sources:
 
     async def _try(self, peer: bytes, candidate: _Candidate) -> None:
         try:
-            session = await self.reach(peer)
+            session = await self.reach(peer, candidate.addresses)
             candidate.tries = 0
             self._later(candidate)
             if self.share.takes(peer):

@@ -2,7 +2,7 @@
 
     Files(Disk(folder).operations())
 
-Beside what the core asks for, a shell may ask `progress`, `stop` and `notes`.
+Beside what the core asks for, a shell may ask `notes`, and says `leave` before the end.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from apps.files.shell.limits import MARGIN_BYTES
 from apps.files.shell.record import Kind
 from apps.files.shell.scan import scan
 from apps.files.shell.shelf import Shelf
+from apps.files.shell.torrent import read_torrent
 from overlay.errors import LocalError
 
 
@@ -43,6 +44,7 @@ class Disk:
     _entries: dict[bytes, Entry] = attrs.field(factory=dict, init=False)
     _gates: WeakValueDictionary[bytes, Gate] = attrs.field(factory=WeakValueDictionary, init=False)
     _working: dict[str, Progress] = attrs.field(factory=dict, init=False)
+    _leaving: bool = attrs.field(default=False, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -98,6 +100,11 @@ class Disk:
     def info(self, share: bytes) -> bytes:
         return self._shelf.info(share)
 
+    def take_torrent(self, path: str) -> bytes:
+        info = read_torrent(path).info
+        self._shelf.put_info(info.id, info.raw)
+        return info.id
+
     # --- while it is open -------------------------------------------------------------------
 
     def read(self, share: bytes, ranges: tuple[disk.Range, ...]) -> tuple[bytes | None, ...]:
@@ -122,14 +129,18 @@ class Disk:
             return entry.notes.all()
 
     def progress(self, what: str) -> tuple[int, int] | None:
-        """(bytes done, of so many) of a `scan`, by its path, or an `open`, by the id in hex; None if there is none."""
         progress = self._working.get(what)
         return None if progress is None else (progress.done, progress.total)
 
     def stop(self, what: str) -> None:
-        """The same scan or open ends with LocalError, soon."""
         progress = self._working.get(what)
         if progress is not None:
+            progress.stop = True
+
+    def leave(self) -> None:
+        """Every scan and open ends soon, those that are begun from now on at once."""
+        self._leaving = True
+        for progress in tuple(self._working.values()):
             progress.stop = True
 
     # --- the end ----------------------------------------------------------------------------
@@ -210,7 +221,7 @@ class Disk:
 
     @contextmanager
     def _work(self, what: str) -> Iterator[Progress]:
-        progress = self._working[what] = Progress()
+        progress = self._working[what] = Progress(stop=self._leaving)
         try:
             yield progress
         finally:

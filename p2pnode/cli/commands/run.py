@@ -52,6 +52,8 @@ _TOLD_EVERY = 20_000
 @click.option("--network-key", metavar="FILE", help="Key of a private network (p2pnode network new).")
 @click.option("--puzzle-bits", type=click.IntRange(0, 32), metavar="N", help="Work in an identity of this network.")
 @click.option("--bridge", metavar="[HOST:]PORT", help='Serve peers of the package "kademlia"; loopback by default.')
+@click.option("--no-files", is_flag=True, help="Neither share files nor fetch any.")
+@click.option("--no-bittorrent", is_flag=True, help="Share files with peers of this network alone.")
 @click.option(
     "--app", "apps", multiple=True, metavar="NAME", help="Application to run: a name, or package.module:Class."
 )
@@ -75,6 +77,8 @@ def run(
     network_key: str | None,
     puzzle_bits: int | None,
     bridge: str | None,
+    no_files: bool,
+    no_bittorrent: bool,
     apps: tuple[str, ...],
     record: Path | None,
     record_limit: int,
@@ -98,6 +102,8 @@ def run(
         "join": join + more_to_join,
         "lan": False if no_lan else None,
         "bridge": bridge,
+        "files": False if no_files else None,
+        "bittorrent": False if no_bittorrent else None,
         "apps": apps,
         "network.name": network,
         "network.key_file": network_key,

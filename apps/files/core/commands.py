@@ -1,0 +1,152 @@
+"""What people, and programs for them, may ask of file sharing.
+
+`p2pnode app ask files COMMAND KEY=VALUE`. A share is named by its link, its id in hex, or the beginning of that. `get`
+returns at once: `status` tells how far it is.
+
+    share   {"path", "name"?}               -> {"id", "link", "name", "size", "files"}, when all is hashed
+    get     {"link" | "torrent": path, "folder", "only"?: [pattern]} -> {"id", "state", "began"}
+            `began`: it was not under way. What is here already stays where it is; what rests goes on.
+    list    {}                              -> [{as status}]
+    status  {"share"}                       -> see `around.describe`; "asked" are those who may have it
+    progress {"path" | "share"}             -> {"done", "total"} bytes of what is being hashed or checked now, or null
+    stop    {"path"}                        -> {}   the share of this path is not made
+    reachable {"addresses"}                 -> {}   where this node is: for the links that it makes
+    pause | resume {"share"}                -> {as status}
+    remove  {"share", "erase"?: bool}       -> {"id"}
+    limit   {"up"?: bytes/s | 0, "down"?}   -> {"up", "down"}   0: no limit
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from apps.files.core.arguments import text_of, texts_of
+from apps.files.core.choker import slots_for
+from apps.files.core.info import Info
+from apps.files.core.links import Link, parse_link
+from apps.files.core.saved import LIMITS, SHARE, Saved
+from apps.files.core.share import State
+from overlay.app import AppContext
+from overlay.errors import LocalError, NotFound
+from overlay.runtime.address import parse_address
+from overlay.wire import cbor
+
+if TYPE_CHECKING:
+    from apps.files.core.app import Files, Running
+
+NAMES = (
+    "share", "get", "list", "status", "progress", "stop", "pause", "resume", "remove", "limit", "reachable",
+)  # fmt: skip
+
+
+def declare(files: Files, ctx: AppContext) -> None:
+    commands = Commands(files)
+    for name in NAMES:
+        ctx.command(name, getattr(commands, name))
+
+
+@attrs.frozen(slots=True, eq=False)
+class Commands:
+    files: Files
+
+    async def share(self, args: dict[str, Any]) -> Any:
+        name = args.get("name")
+        raw, share_id = await self.files.around.operate("scan", text_of(args, "path"), name and str(name), None)
+        info = await self.files.ctx.compute("read_info", raw, share_id)
+        if not isinstance(info, Info):
+            raise LocalError(f"this cannot be shared: {info}")
+        running = self.files.shares.get(share_id)
+        if running is None or running.share.state is not State.COMPLETE:
+            if running is not None:
+                self.files.stop(running)
+            self.files.add(share_id, Saved(""))
+            await self.files.ctx.storage.synced()
+        return {
+            "id": share_id.hex(), "link": self.files.link(share_id, info), "name": info.name.decode(errors="replace"),
+            "size": info.length, "files": len(info.files),
+        }  # fmt: skip
+
+    async def get(self, args: dict[str, Any]) -> Any:
+        folder, only = text_of(args, "folder"), texts_of(args, "only")
+        if "torrent" in args:
+            link = Link(await self.files.ctx.operate("take_torrent", text_of(args, "torrent")))
+        else:
+            link = parse_link(text_of(args, "link"))
+        running = self.files.shares.get(link.id)
+        began = running is None or not running.share.running
+        if running is None:
+            running = self.files.add(link.id, Saved(folder, only=only, hints=link.hints))
+        else:
+            running = self.files.go_on(running, only, link.hints)
+        await self.files.ctx.storage.synced()
+        return {"id": link.id.hex(), "state": running.share.state.value, "began": began}
+
+    async def list(self, args: dict[str, Any]) -> Any:
+        return [self.files.describe(running) for running in self.files.shares.values()]
+
+    async def status(self, args: dict[str, Any]) -> Any:
+        return self.files.describe(self._find(args))
+
+    async def progress(self, args: dict[str, Any]) -> Any:
+        what = self._find(args).share.id.hex() if "share" in args else text_of(args, "path")
+        progress = await self.files.ctx.operate("progress", what)
+        return None if progress is None else dict(zip(("done", "total"), progress, strict=True))
+
+    async def stop(self, args: dict[str, Any]) -> Any:
+        await self.files.ctx.operate("stop", text_of(args, "path"))
+        return {}
+
+    async def reachable(self, args: dict[str, Any]) -> Any:
+        self.files.reachable = tuple(map(parse_address, texts_of(args, "addresses")))
+        return {}
+
+    async def pause(self, args: dict[str, Any]) -> Any:
+        running = self._find(args)
+        await self.files.rest(running)
+        running.saved = attrs.evolve(running.saved, paused=True)
+        self.files.save(running)
+        await self.files.ctx.storage.synced()
+        return self.files.describe(running)
+
+    async def resume(self, args: dict[str, Any]) -> Any:
+        running = self._find(args)
+        if not running.share.running:
+            self.files.stop(running)
+            running = self.files.add(running.share.id, attrs.evolve(running.saved, paused=False))
+            await self.files.ctx.storage.synced()
+        return self.files.describe(running)
+
+    async def remove(self, args: dict[str, Any]) -> Any:
+        running = self._find(args)
+        share_id = running.share.id
+        self.files.shares.pop(share_id, None)
+        await self.files.rest(running)
+        self.files.ctx.storage.delete(SHARE + share_id)
+        await self.files.ctx.storage.synced()
+        await self.files.ctx.operate("forget", share_id, bool(args.get("erase", False)))
+        return {"id": share_id.hex()}
+
+    async def limit(self, args: dict[str, Any]) -> Any:
+        for name, bucket in (("up", self.files.uploads), ("down", self.files.downloads)):
+            rate = args.get(name)
+            if rate is not None:
+                if type(rate) is not int or rate < 0:
+                    raise LocalError(f"a limit is a number of bytes per second, 0 for none, not {rate!r}")
+                bucket.limit(self.files.ctx.now.mono_ns, rate or None)
+        limits = [self.files.uploads.rate or 0, self.files.downloads.rate or 0]
+        for running in self.files.shares.values():
+            running.share.slots.choker.slots = slots_for(self.files.uploads.rate)
+        self.files.ctx.storage.put(LIMITS, cbor.encode(limits))
+        await self.files.ctx.storage.synced()
+        return dict(zip(("up", "down"), limits, strict=True))
+
+    def _find(self, args: dict[str, Any]) -> Running:
+        text = text_of(args, "share").lower()
+        wanted = text if len(text) < 64 else parse_link(text).id.hex()
+        found = [running for share_id, running in self.files.shares.items() if share_id.hex().startswith(wanted)]
+        if len(found) != 1:
+            raise NotFound(f"{'several shares begin' if found else 'no share here begins'} with {wanted!r}")
+        return found[0]
+
