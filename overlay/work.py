@@ -46,5 +46,5 @@ class Work:
         finally:
             del self._waiting[effect_id]
         if isinstance(outcome, Failed):
-            raise LocalError(f"{name}: {outcome.message}")
+            raise LocalError(outcome.message)
         return outcome.value

@@ -115,8 +115,16 @@ def packed_outcome(outcome: Outcome) -> list[Any]:
             return [1, pack(code), pack(message), pack(facts)]
 
 
+#: Packed, in the place of a value that is no plain data: a pure function gave it, and a replay calls it again.
+COMPUTED: list[Any] = [2]
+#: What `outcome_of` gives for that.
+AGAIN = Ok("computed again")
+
+
 def outcome_of(packed: list[Any]) -> Outcome:
     match packed:
+        case [2]:
+            return AGAIN
         case [0, value]:
             return Ok(unpack(value))
         case [1, code, message, facts]:

@@ -27,11 +27,11 @@ from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import Core, Effect, Interface, Now, Outcome, Storage, StreamCore, StreamEvent
+from overlay.runtime.ports import Compute, Core, Effect, Interface, Now, Outcome, Storage, StreamCore, StreamEvent
 from overlay.secure.noise import Suite
 from overlay.wire import cbor
 from p2pnode.record import plain
-from p2pnode.record.items import Tag, accounts_of, packed_outcome, packed_stream
+from p2pnode.record.items import COMPUTED, Tag, accounts_of, packed_outcome, packed_stream
 from p2pnode.record.ports import RecordedStorage, SeededEntropy
 from p2pnode.record.tape import MAX_ITEM, RecordingError, Writer
 
@@ -229,12 +229,14 @@ class Recorder:
 class RecordedCore:
     """A Core that hands everything on, and tells the recorder."""
 
-    __slots__ = ("_core", "_effects", "_recorder")
+    __slots__ = ("_computing", "_core", "_effects", "_recorder")
 
     def __init__(self, core: Core, recorder: Recorder) -> None:
         self._core = core
         self._recorder = recorder
         self._effects: list[Effect] = []
+        #: Ids of Compute that were not answered yet.
+        self._computing: set[int] = set()
 
     def start(self, now: Now, /) -> None:
         self._recorder.took(Tag.START, now)
@@ -262,7 +264,16 @@ class RecordedCore:
         self._do(now, self._core.handle_cancel, id)
 
     def handle_done(self, now: Now, id: int, outcome: Outcome, /) -> None:
-        self._recorder.took_values(Tag.DONE, now, lambda: [id, packed_outcome(outcome)])
+        def values() -> list[Any]:
+            try:
+                return [id, packed_outcome(outcome)]
+            except plain.Unrecordable:
+                if id not in self._computing:
+                    raise
+                return [id, COMPUTED]
+
+        self._recorder.took_values(Tag.DONE, now, values)
+        self._computing.discard(id)
         self._do(now, self._core.handle_done, id, outcome)
 
     def handle_network(self, now: Now, interfaces: tuple[Interface, ...], /) -> None:
@@ -284,5 +295,6 @@ class RecordedCore:
             self._recorder.raised(error)
             raise
         effects = self._core.outbox()
+        self._computing.update(effect.id for effect in effects if isinstance(effect, Compute))
         self._recorder.gave(now, effects, self._core.next_deadline())
         self._effects += effects

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from overlay.app import work_of
 from overlay.errors import BadMessage, LocalError
 from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
 from overlay.peer import Peer
 from overlay.runtime.chance import Rng
-from overlay.runtime.ports import SECOND, Effect, Now
+from overlay.runtime.ports import SECOND, Compute, Effect, Failed, Now, Ok, Outcome
 from overlay.secure.noise import Suite
 from p2pnode.parts import load_apps, terms_of
-from p2pnode.record.items import ACCOUNT_BYTES, Tag, account_text, accounts_of, call_of, effect_text, input_text
+from p2pnode.record.items import ACCOUNT_BYTES, AGAIN, Tag, account_text, accounts_of, call_of, effect_text, input_text
 from p2pnode.record.ports import MemoryStore, RecordedStorage, SeededEntropy
 from p2pnode.record.tape import NotARecording, open_reader
 
@@ -82,7 +83,9 @@ class Replay:
             header = self._header()
             self._first = self._opening()
             self.verdict = Verdict({name: header[name] for name in ("p2pnode", "python", "apps")})
-            self.peer = _peer_of(header, self._store)
+            self.peer, self._functions = _peer_of(header, self._store)
+            #: What was asked for and not answered yet.
+            self._computing: dict[int, Compute] = {}
         except (BadMessage, KeyError, TypeError, ValueError, LocalError) as error:
             self.close()
             raise self._broken(f"{type(error).__name__}: {error}") from None
@@ -119,6 +122,11 @@ class Replay:
 
     def _feed(self, step: _Step) -> Difference | None:
         method, args = call_of(step.tag, step.args)
+        if step.tag == Tag.DONE:
+            compute, outcome = self._computing.pop(args[0], None), args[1]
+            if outcome is AGAIN and compute is not None:
+                outcome = _computed(self._functions[compute.function], compute.args)
+            args = args[0], outcome
         for number, text in step.refusals:
             self._store.refuse(number, text)
         raised: Exception | None = None
@@ -127,6 +135,7 @@ class Replay:
         except Exception as error:
             raised = error
         effects = self.peer.outbox()
+        self._computing |= {effect.id: effect for effect in effects if isinstance(effect, Compute)}
         self.verdict.effects += len(effects)
         deadline = self.peer.next_deadline()
         after = None if deadline is None else deadline - step.now.mono_ns
@@ -201,19 +210,28 @@ def replay(path: Path, *, to_ns: int | None = None, to_input: int | None = None)
         opened.close()
 
 
-def _peer_of(header: dict[str, Any], store: MemoryStore) -> Peer:
+def _peer_of(header: dict[str, Any], store: MemoryStore) -> tuple[Peer, dict[str, Callable[..., Any]]]:
+    """And the pure functions of its applications."""
     named = header["network"]
     network = Network(
         named["name"], puzzle_bits=named["puzzle_bits"], psk=named["psk"],
         params=tuple((name, value) for name, value in named["params"]),
     )  # fmt: skip
     terms = terms_of(network, bittorrent=header.get("bittorrent", True))  # older recordings have no such setting
-    return Peer(
+    apps = [one.app for one in load_apps(header["apps"], terms)]
+    peer = Peer(
         network=network, keys=KeyPair.from_seed(header["key"]), storage=RecordedStorage(store, lambda *_: None),
-        rng=Rng(header["rng"]), entropy=SeededEntropy(header["entropy"]),
-        apps=[one.app for one in load_apps(header["apps"], terms)],
+        rng=Rng(header["rng"]), entropy=SeededEntropy(header["entropy"]), apps=apps,
         suite=Suite(header.get("suite", Suite.AESGCM)),  # recordings of before it was chosen have none
     )  # fmt: skip
+    return peer, work_of(apps)[0]
+
+
+def _computed(function: Callable[..., Any], args: tuple[Any, ...]) -> Outcome:
+    try:
+        return Ok(function(*args))
+    except Exception as error:  # it did not raise when it was recorded
+        return Failed("failed", f"{type(error).__name__}: {error}")
 
 
 def _recorded(end: list[Any]) -> list[str]:

@@ -29,7 +29,7 @@ from apps.files.core.wire import PROTOCOL
 from overlay.app import App, AppContext
 from overlay.dht.publish import withdraw
 from overlay.errors import LimitError, LocalError, OverlayError, Refused
-from overlay.identity.node_id import node_id_of
+from overlay.identity.node_id import format_id, node_id_of
 from overlay.runtime.address import Address
 from overlay.runtime.group import Group
 from overlay.wire import cbor
@@ -159,7 +159,9 @@ class Files(App):
     def describe(self, running: Running) -> dict[str, Any]:
         share = running.share
         return describe(self.ctx, share, self.link(share.id, share.info)) | {
-            "only": list(running.saved.only), "asked": running.sources.known,
+            "folder": running.saved.folder or share.path.rpartition("/")[0], "only": list(running.saved.only),
+            "known": running.sources.known,
+            "silent": [{"peer": format_id(peer), "reason": why} for peer, why in running.sources.silent()],
         }  # fmt: skip
 
     # --- sessions ---------------------------------------------------------------------------

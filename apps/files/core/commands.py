@@ -3,11 +3,11 @@
 `p2pnode app ask files COMMAND KEY=VALUE`. A share is named by its link, its id in hex, or the beginning of that. `get`
 returns at once: `status` tells how far it is.
 
-    share   {"path", "name"?}               -> {"id", "link", "name", "size", "files"}, when all is hashed
-    get     {"link" | "torrent": path, "folder", "only"?: [pattern]} -> {"id", "state", "began"}
+    share   {"path", "name"?}               -> {"id", "link", "name", "size", "files", "notes"} when all is hashed
+    get     {"link" | "torrent": path, "folder", "only"?: [pattern]} -> {as status, "began"}
             `began`: it was not under way. What is here already stays where it is; what rests goes on.
     list    {}                              -> [{as status}]
-    status  {"share"}                       -> see `around.describe`; "asked" are those who may have it
+    status  {"share"}                       -> see `Files.describe`; "notes": what was left out, or is withdrawn
     progress {"path" | "share"}             -> {"done", "total"} bytes of what is being hashed or checked now, or null
     stop    {"path"}                        -> {}   the share of this path is not made
     reachable {"addresses"}                 -> {}   where this node is: for the links that it makes
@@ -18,6 +18,7 @@ returns at once: `status` tells how far it is.
 
 from __future__ import annotations
 
+import builtins
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -57,6 +58,7 @@ class Commands:
         info = await self.files.ctx.compute("read_info", raw, share_id)
         if not isinstance(info, Info):
             raise LocalError(f"this cannot be shared: {info}")
+        notes = await self._notes(share_id)
         running = self.files.shares.get(share_id)
         if running is None or running.share.state is not State.COMPLETE:
             if running is not None:
@@ -65,7 +67,7 @@ class Commands:
             await self.files.ctx.storage.synced()
         return {
             "id": share_id.hex(), "link": self.files.link(share_id, info), "name": info.name.decode(errors="replace"),
-            "size": info.length, "files": len(info.files),
+            "size": info.length, "files": len(info.files), "notes": notes,
         }  # fmt: skip
 
     async def get(self, args: dict[str, Any]) -> Any:
@@ -81,18 +83,26 @@ class Commands:
         else:
             running = self.files.go_on(running, only, link.hints)
         await self.files.ctx.storage.synced()
-        return {"id": link.id.hex(), "state": running.share.state.value, "began": began}
+        return self.files.describe(running) | {"began": began}
 
     async def list(self, args: dict[str, Any]) -> Any:
         return [self.files.describe(running) for running in self.files.shares.values()]
 
     async def status(self, args: dict[str, Any]) -> Any:
-        return self.files.describe(self._find(args))
+        running = self._find(args)
+        return self.files.describe(running) | {"notes": await self._notes(running.share.id)}
 
     async def progress(self, args: dict[str, Any]) -> Any:
         what = self._find(args).share.id.hex() if "share" in args else text_of(args, "path")
         progress = await self.files.ctx.operate("progress", what)
         return None if progress is None else dict(zip(("done", "total"), progress, strict=True))
+
+    async def _notes(self, share_id: bytes) -> builtins.list[str]:
+        """What a person should know of it; none of a share that is not open."""
+        try:
+            return [*await self.files.ctx.operate("notes", share_id)]
+        except LocalError:
+            return []
 
     async def stop(self, args: dict[str, Any]) -> Any:
         await self.files.ctx.operate("stop", text_of(args, "path"))

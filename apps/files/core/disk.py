@@ -29,6 +29,8 @@ Units are those of apps.files.core.layout.
         hex, that is under way; None if there is none. Of a total that is not known yet: 0.
     stop(what) -> None
         The same scan or open ends with LocalError, soon.
+    notes(share) -> (text, ...)
+        What a person should know: what was left out of the share, or is withdrawn, and why.
     take_torrent(path) -> share id
         The info dictionary of a .torrent file is known from now on. LocalError if it is none.
     forget(share, erase) -> None
@@ -42,7 +44,7 @@ from typing import Final
 from apps.files.core.merkle import hash_unit
 
 OPERATIONS: Final = (
-    "scan", "open", "info", "read", "write", "keep_layer", "layer", "finish", "forget", "progress", "stop",
+    "scan", "open", "info", "read", "write", "keep_layer", "layer", "finish", "forget", "progress", "stop", "notes",
     "take_torrent",
 )  # fmt: skip
 

@@ -163,6 +163,8 @@ ANSWER_S = 10
 WANTED_PEERS = 30
 #: Addresses of one share that are known and not tried yet; dials of one share at once.
 MAX_CANDIDATES = 256
+#: Peers that could not be reached and are named to a person, with the reason.
+SILENT_TOLD = 4
 MAX_SHARE_DIALS = 4
 #: A peer that could not be reached, or had nothing, is tried again after this, doubled each time.
 RETRY_PEER_S = 30

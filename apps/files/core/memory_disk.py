@@ -138,6 +138,9 @@ class MemoryDisk:
     def stop(self, what: str) -> None:
         """As `progress`."""
 
+    def notes(self, share: bytes) -> tuple[str, ...]:
+        return ()
+
     def take_torrent(self, path: str) -> bytes:
         raise LocalError(f"{path}: there is no such file")
 

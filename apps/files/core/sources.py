@@ -22,6 +22,7 @@ from apps.files.core.limits import (
     MAX_SHARE_DIALS,
     PEX_S,
     RETRY_PEER_S,
+    SILENT_TOLD,
     WANTED_PEERS,
 )
 from apps.files.core.links import Hint
@@ -49,6 +50,8 @@ class _Candidate:
     addresses: tuple[Address, ...] = ()
     tries: int = 0
     next_ns: int = 0
+    #: Why it could not be reached the last time.
+    trouble: str = ""
     #: A stream is being opened.
     dialling: bool = False
 
@@ -71,6 +74,11 @@ class Sources:
     def known(self) -> int:
         """Peers that may have it: those of the link, and of whom others told."""
         return len(self._candidates)
+
+    def silent(self) -> list[tuple[bytes, str]]:
+        """Who could not be reached, and why: those that were tried least often, at most SILENT_TOLD."""
+        failed = [(one.tries, peer, one.trouble) for peer, one in self._candidates.items() if one.trouble]
+        return [(peer, trouble) for _, peer, trouble in sorted(failed)[:SILENT_TOLD]]
 
     def add(self, peers: list[bytes]) -> None:
         """Worth a try. Beyond MAX_CANDIDATES those give way that failed most often."""
@@ -162,11 +170,12 @@ class Sources:
     async def _try(self, peer: bytes, candidate: _Candidate) -> None:
         try:
             session = await self.reach(peer, candidate.addresses)
-            candidate.tries = 0
+            candidate.tries, candidate.trouble = 0, ""
             self._later(candidate)
             if self.share.takes(peer):
                 session.open_share(self.share)
-        except OverlayError:
+        except OverlayError as error:
+            candidate.trouble = str(error)
             self._later(candidate)
         finally:
             candidate.dialling = False

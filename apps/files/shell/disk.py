@@ -2,7 +2,7 @@
 
     Files(Disk(folder).operations())
 
-Beside what the core asks for, a shell may ask `notes`, and says `leave` before the end.
+A shell says `leave` before the end.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -53,7 +54,7 @@ class Disk:
 
     def operations(self) -> dict[str, Callable[..., Any]]:
         """For `App.operations`."""
-        return {name: getattr(self, name) for name in disk.OPERATIONS}
+        return {name: partial(_in_words, getattr(self, name)) for name in disk.OPERATIONS}
 
     # --- opening ----------------------------------------------------------------------------
 
@@ -124,7 +125,6 @@ class Disk:
             return units.layer(entry, file)
 
     def notes(self, share: bytes) -> tuple[str, ...]:
-        """What a person should know: what was left out of the share, or is withdrawn, and why."""
         with self._open(share) as entry:
             return entry.notes.all()
 
@@ -227,3 +227,12 @@ class Disk:
         finally:
             if self._working.get(what) is progress:
                 del self._working[what]
+
+
+def _in_words(operation: Callable[..., Any], *args: Any) -> Any:
+    """What is wrong with a file is no bug, and people read it."""
+    try:
+        return operation(*args)
+    except OSError as error:
+        named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        raise LocalError(f"{named}{error.strerror or error}") from error
