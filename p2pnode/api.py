@@ -224,6 +224,21 @@ def _failure_of(response: http.client.HTTPResponse) -> Fail:
     return Fail(message, code=code if code in EXITS else "failed", facts=facts)
 
 
+# --- a command line of an application ------------------------------------------------------
+
+
+class Session(Protocol):
+    """`click.pass_obj` gives it to a command: what was said before the verb."""
+
+    def node(self) -> Client:
+        """The running node of this home; nothing is contacted before the first call."""
+        ...
+
+    def command(self, words: str) -> str:
+        """A command line that a person can paste: with --home if this one had it."""
+        ...
+
+
 # --- inside a node -------------------------------------------------------------------------
 
 

@@ -1,21 +1,20 @@
-"""What the options before the verb say, and decorators that every command shares."""
+"""What the options before the verb say."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import attrs
 import click
 
+from p2pnode.ui.options import examples as examples
+from p2pnode.ui.options import json_option as json_option
+
 if TYPE_CHECKING:
     from p2pnode.api import Client
     from p2pnode.paths import Home
-
-F = TypeVar("F", bound=Callable[..., Any])
-
 
 @attrs.frozen(slots=True)
 class Session:
@@ -54,12 +53,3 @@ def on_home(text: str, home: str | None) -> str:
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
-
-
-def json_option(command: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help='One JSON object on stdout, with "v": 1.')(command)
-
-
-def examples(*lines: str) -> str:
-    """An epilog of command lines, each as it is."""
-    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)

@@ -112,7 +112,9 @@ def duration(seconds: float | None) -> str:
 
 
 def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    # A control character in a name of the network must not reach the terminal.
-    return "".join(c if c.isprintable() else "?" for c in str(value))
+    return "-" if value is None else one_line(str(value))
+
+
+def one_line(text: str) -> str:
+    """What strangers wrote, on one line of a terminal: no control character reaches it."""
+    return "".join(c if c.isprintable() else "?" for c in text)

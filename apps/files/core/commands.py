@@ -12,7 +12,7 @@ returns at once: `status` tells how far it is.
     stop    {"path"}                        -> {}   the share of this path is not made
     reachable {"addresses"}                 -> {}   where this node is: for the links that it makes
     pause | resume {"share"}                -> {as status}
-    remove  {"share", "erase"?: bool}       -> {"id"}
+    remove  {"share", "erase"?: bool}       -> {"id", "erased"}
     limit   {"up"?: bytes/s | 0, "down"?}   -> {"up", "down"}   0: no limit
 """
 
@@ -32,6 +32,7 @@ from apps.files.core.share import State
 from overlay.app import AppContext
 from overlay.errors import LocalError, NotFound
 from overlay.runtime.address import parse_address
+from overlay.runtime.loop import CancelScope
 from overlay.wire import cbor
 
 if TYPE_CHECKING:
@@ -51,10 +52,21 @@ def declare(files: Files, ctx: AppContext) -> None:
 @attrs.frozen(slots=True, eq=False)
 class Commands:
     files: Files
+    #: By path: what is being hashed, or waits for its turn.
+    _scans: dict[str, CancelScope] = attrs.field(factory=dict, init=False)
 
     async def share(self, args: dict[str, Any]) -> Any:
-        name = args.get("name")
-        raw, share_id = await self.files.around.operate("scan", text_of(args, "path"), name and str(name), None)
+        path, name = text_of(args, "path"), args.get("name")
+        raw = share_id = b""
+        with self.files.ctx.dht.loop.scope() as scope:
+            self._scans[path] = scope
+            try:
+                raw, share_id = await self.files.around.operate("scan", path, name and str(name), None)
+            finally:
+                if self._scans.get(path) is scope:
+                    del self._scans[path]
+        if scope.cancelled_caught:
+            raise LocalError(f"{path}: it was stopped before all of it was hashed; nothing is shared")
         info = await self.files.ctx.compute("read_info", raw, share_id)
         if not isinstance(info, Info):
             raise LocalError(f"this cannot be shared: {info}")
@@ -105,7 +117,10 @@ class Commands:
             return []
 
     async def stop(self, args: dict[str, Any]) -> Any:
-        await self.files.ctx.operate("stop", text_of(args, "path"))
+        path = text_of(args, "path")
+        await self.files.ctx.operate("stop", path)
+        if path in self._scans:
+            self._scans[path].cancel()
         return {}
 
     async def reachable(self, args: dict[str, Any]) -> Any:
@@ -135,8 +150,9 @@ class Commands:
         await self.files.rest(running)
         self.files.ctx.storage.delete(SHARE + share_id)
         await self.files.ctx.storage.synced()
-        await self.files.ctx.operate("forget", share_id, bool(args.get("erase", False)))
-        return {"id": share_id.hex()}
+        erased = bool(args.get("erase", False)) and bool(running.saved.folder)
+        await self.files.ctx.operate("forget", share_id, erased)
+        return {"id": share_id.hex(), "erased": erased}
 
     async def limit(self, args: dict[str, Any]) -> Any:
         for name, bucket in (("up", self.files.uploads), ("down", self.files.downloads)):

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import click
 
-from p2pnode.cli.commands.topic import listen, one_line
+from p2pnode.cli.commands.topic import listen
 from p2pnode.cli.session import Session, examples, json_option, pass_session
 from p2pnode.ui.fail import fail
-from p2pnode.ui.render import print_json, print_table, say
+from p2pnode.ui.render import one_line, print_json, print_table, say
 
 
 @click.group(epilog=examples("p2pnode run --app chat", "p2pnode app ask chat say text='hello everybody'"))

@@ -13,7 +13,7 @@ import click
 from p2pnode.cli import arguments
 from p2pnode.cli.session import Session, examples, json_option, pass_session
 from p2pnode.ui.fail import fail
-from p2pnode.ui.render import counted, print_json, print_table, say, short_id
+from p2pnode.ui.render import counted, one_line, print_json, print_table, say, short_id
 from p2pnode.ui.values import to_json
 
 
@@ -57,11 +57,6 @@ def sub(session: Session, name: str, count: int | None, as_json: bool) -> None:
         body = event["body"]
         text = f"base64:{body['base64']}" if isinstance(body, dict) else one_line(body)
         print(f"{short_id(event['author'])}  {text}", flush=True)
-
-
-def one_line(text: str) -> str:
-    """What strangers wrote, on one line of a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def listen(session: Session, query: dict[str, str], count: int | None, what: str) -> Iterator[dict[str, Any]]:

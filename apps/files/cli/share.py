@@ -1,0 +1,106 @@
+"""`p2pnode files share`: hashes a file or folder where it lies, and prints the link."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import threading
+from typing import Any
+
+import attrs
+import click
+
+from apps.files.cli.asking import HASHING_S, ask
+from apps.files.cli.progress import Progress, shown
+from p2pnode.api import Session
+from p2pnode.ui.fail import Fail, fail
+from p2pnode.ui.options import examples, json_option
+from p2pnode.ui.render import counted, one_line, print_json, say
+from p2pnode.ui.sizes import size_text
+
+#: Between two looks at how far the node is.
+_LOOK_S = 0.2
+#: Notes that are printed; `files status` has all.
+_NOTES = 5
+
+
+@click.command(
+    epilog=examples(
+        "p2pnode files share photo.jpg",
+        "p2pnode files share ~/music/live --tag concert --tag 2024",
+        "p2pnode files share report.pdf --json | jq -r .link",
+    )
+)
+@click.argument("path", type=click.Path())
+@click.option("--tag", "tags", multiple=True, metavar="T", help="A word to be found by. May be repeated.")
+@click.option("--name", metavar="N", help="What it is called elsewhere; else as here.")
+@click.option("--hybrid", is_flag=True, help="Also for BitTorrent programs that know only version 1 (hashes twice).")
+@json_option
+@click.pass_obj
+def share(session: Session, path: str, tags: tuple[str, ...], name: str | None, hybrid: bool, as_json: bool) -> None:
+    """Share the file or folder PATH, and print the link that others fetch it with.
+
+    It stays where it is; the node reads it there, also after a restart. What changes later is withdrawn. Ctrl-C while
+    it is being hashed shares nothing. Links, devices and sockets in a folder are left out.
+    """
+    where = os.path.abspath(path)
+    if not os.path.lexists(where):
+        fail("there is no such file or folder", code="usage", path=where)
+    args: dict[str, Any] = {"path": where}
+    args |= {"name": name} if name is not None else {}
+    args |= {"tags": list(tags)} if tags else {}
+    args |= {"hybrid": True} if hybrid else {}
+    made = Hashing(session, where, args)
+    with shown(os.path.basename(where) or where, quiet=as_json) as progress:
+        answer = made.run(progress)
+    notes = answer.pop("notes", [])
+    if as_json:
+        print_json({"v": 1} | answer)
+        return
+    for note in notes[:_NOTES]:
+        say(f"left out: {one_line(note)}")
+    if len(notes) > _NOTES:
+        say(f"… and {len(notes) - _NOTES} more: {session.command('files status ' + answer['id'][:8])}")
+    print(f"shared   {one_line(answer['name'])}  {size_text(answer['size'])}   {answer['link']}", flush=True)
+    say(f"{counted(answer['files'], 'file')}; anywhere on the network:")
+    say(f"  p2pnode files get {shlex.quote(answer['link'])}")
+
+
+@attrs.define(slots=True, eq=False)
+class Hashing:
+    """The node hashes, which may take long; meanwhile it is asked how far it is."""
+
+    session: Session
+    path: str
+    args: dict[str, Any]
+    _answer: dict[str, Any] = attrs.field(factory=dict, init=False)
+    _failure: Fail | None = attrs.field(default=None, init=False)
+    _over: threading.Event = attrs.field(factory=threading.Event, init=False)
+
+    def run(self, progress: Progress) -> dict[str, Any]:
+        """What the application answers. Ctrl-C has the node give it up."""
+        thread = threading.Thread(target=self._ask, daemon=True)
+        thread.start()
+        try:
+            while not self._over.wait(_LOOK_S):
+                if (far := ask(self.session, "progress", {"path": self.path})) is None:
+                    progress.show(None, None, "waiting for its turn")
+                else:
+                    progress.show(far["done"], far["total"], "hashing")
+        except KeyboardInterrupt:
+            ask(self.session, "stop", {"path": self.path})
+            self._over.wait(_LOOK_S * 50)
+            raise
+        if self._failure is not None:
+            raise self._failure
+        return self._answer
+
+    def _ask(self) -> None:
+        try:
+            self._answer = ask(self.session, "share", self.args, timeout_s=HASHING_S)
+        except Fail as failure:
+            self._failure = failure
+        except Exception as error:  # else the other thread would wait for ever
+            self._failure = Fail(f"{type(error).__name__}: {error}")
+        finally:
+            self._over.set()
