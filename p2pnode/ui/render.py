@@ -39,13 +39,13 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, right: Se
     `right` names the headers of columns of figures.
     """
     cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(len(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
+    widths = [max(_columns(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
 
     def line(row: Sequence[str]) -> str:
-        padded = [
-            text.rjust(width) if header in right else text.ljust(width)
-            for text, width, header in zip(row, widths, headers, strict=True)
-        ]
+        padded = []
+        for text, width, header in zip(row, widths, headers, strict=True):
+            room = " " * (width - _columns(text))
+            padded.append(room + text if header in right else text + room)
         return "  ".join(padded).rstrip()
 
     return "\n".join(line(row) for row in [list(headers), *cells])
@@ -83,14 +83,21 @@ def counted(number: int, noun: str) -> str:
 
 def cut(text: str, width: int) -> str:
     """The text, or its beginning and "…", in so many columns of a terminal."""
-    import unicodedata
-
     columns = 0
     for n, c in enumerate(text):
-        columns += 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        columns += _columns(c)
         if columns > width or (columns == width and n + 1 < len(text)):
             return text[:n] + "…"
     return text
+
+
+def _columns(text: str) -> int:
+    """How wide it is on a terminal."""
+    if text.isascii():
+        return len(text)
+    import unicodedata  # names of files and of records, where they are not ASCII
+
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else not unicodedata.combining(c) for c in text)
 
 
 def milliseconds(value: float | None) -> str:

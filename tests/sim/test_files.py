@@ -40,8 +40,8 @@ class Liar(Files):
 class FreeRider(Files):
     """Takes, and has no slot for anybody."""
 
-    def _add(self, *args: Any, **more: Any) -> Any:
-        running = super()._add(*args, **more)
+    def add(self, *args: Any, **more: Any) -> Any:
+        running = super().add(*args, **more)
         running.share.slots.choker.slots = 0
         return running
 

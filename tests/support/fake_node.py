@@ -39,6 +39,10 @@ class FakeNode:
     #: Peers that a message is sent to.
     receivers: int = 2
     runs_chat: bool = True
+    #: What commands of applications answer, by (application, command): a value, what fails them, or a function of args.
+    answers: dict[tuple[str, str], Any] = attrs.Factory(dict)
+    #: What commands of applications wait for: that this other one is given.
+    slow: dict[tuple[str, str], str] = attrs.Factory(dict)
     _subscriptions: list[Subscription] = attrs.Factory(list)
     _changed: trio.Event = attrs.Factory(trio.Event)
 
@@ -59,6 +63,8 @@ class FakeNode:
             await trio.sleep_forever()
         if name in self.hold:
             await self.hold[name].wait()
+        if name == "app" and (other := self.slow.get((args["app"], args["command"]))) is not None:
+            await self.until(lambda: any(asked.get("command") == other for _, asked in self.asked))
         if name in self.fails:
             raise CommandFailed(*self.fails[name])
         return getattr(self, f"_{name}")(**args)
@@ -203,6 +209,11 @@ class FakeNode:
         return [{"name": "chat", "commands": ["say", "who"], "stored": 12}] if self.runs_chat else []
 
     def _app(self, app: str, command: str, args: dict[str, Any]) -> Any:
+        if (app, command) in self.answers:
+            answer = self.answers[app, command]
+            if isinstance(answer, CommandFailed):
+                raise answer
+            return answer(args) if callable(answer) else answer
         if (app, command) != ("chat", "say"):
             raise CommandFailed("not_found", f"no application {app!r} runs here (there are: chat)")
         self.emit(AppEvent(app, "said", (("author", node_id_of(KEY)), ("text", args.get("text")))))

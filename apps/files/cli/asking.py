@@ -24,7 +24,7 @@ def ask(session: Session, command: str, args: dict[str, Any], *, timeout_s: floa
     try:
         return session.node().call("POST", _PATH + command, args, timeout_s=timeout_s)["answer"]
     except Fail as failure:
-        if failure.code != "not_found" or failure.facts:
+        if failure.code != "not_found" or failure.what.startswith("application "):
             raise
         if failure.what.startswith("no application"):
             facts = {"it was started without": "run --no-files, or files = false in node.toml",

@@ -26,6 +26,8 @@ NOBODY_S = 60.0
 WRONG_S = 10.0
 #: Between two looks: at first often, for what is small.
 _LOOK_S, _MOST_LOOK_S = 0.02, 0.5
+#: The disk makes safe what is there.
+_REST_S = 30.0
 _TORRENT = ".torrent"
 
 
@@ -53,12 +55,13 @@ def get(
 
     Exit codes: 0 fetched, 5 all who had it sent what is wrong, 6 nobody who has it was reached, or --timeout.
     """
-    where = os.path.realpath(folder)
+    where = _checked(os.path.realpath(folder))
     args: dict[str, Any] = {"folder": where, "only": list(only)} | _named(link)
     began = time.monotonic()
     share = ask(session, "get", args)
     fetch = Fetch(session, share, began, timeout)
     _check_place(session, share, where)
+    was_there = share["state"] == "complete"
     with shown(name_of(share), quiet=as_json) as progress:
         share = fetch.run(progress)
     seconds = time.monotonic() - began
@@ -71,8 +74,8 @@ def get(
         )  # fmt: skip
         return
     print(f"fetched  {one_line(name_of(share))}  {size_text(share['wanted'])}   {one_line(share['path'])}", flush=True)
-    if not share["downloaded"]:
-        say("it was there already, and is verified")
+    if was_there or not share["downloaded"]:
+        say("it was there already")
         return
     wasted = f", {size_text(share['wasted'])} came in vain" if share["wasted"] else ""
     rate = rate_text(round(share["downloaded"] / max(seconds, 0.001)))
@@ -86,6 +89,18 @@ def _named(text: str) -> dict[str, str]:
         return {"torrent": os.path.abspath(text)}
     parsed(text)
     return {"link": text.strip()}
+
+
+def _checked(folder: str) -> str:
+    """One that can be written to, or be made. Before anybody is asked: who has the share may be found hours later."""
+    at = folder
+    while not os.path.lexists(at):
+        at = os.path.dirname(at)
+    if not os.path.isdir(at):
+        fail("this is not a folder", code="usage", path=at)
+    if not os.access(at, os.W_OK | os.X_OK):
+        fail("nothing can be written into this folder", code="usage", folder=at, another="-o DIR")
+    return folder
 
 
 def _check_place(session: Session, share: dict[str, Any], where: str) -> None:
@@ -104,7 +119,8 @@ def _check_place(session: Session, share: dict[str, Any], where: str) -> None:
 
 @attrs.define(slots=True, eq=False)
 class Fetch:
-    """Until a share is complete; in any other end it rests, if this command had begun it."""
+    """Until a share is complete. In any other end it rests, if this command had begun it; if not even its name came,
+    it is forgotten."""
 
     session: Session
     share: dict[str, Any]
@@ -127,7 +143,7 @@ class Fetch:
             if error.code == "no_node":
                 raise
             failure = error
-        raise self._ended(failure, rests=mine and self._rest())
+        raise self._ended(failure, self._rest() if mine else str(self.share["state"]))
 
     def _follow(self, progress: Progress) -> dict[str, Any]:
         look_s = _LOOK_S
@@ -180,20 +196,22 @@ class Fetch:
                 text = peers if share["peers"] else "looking for somebody who has it"
                 progress.show(share["done"], share["wanted"], text, rate=share["down_per_s"])
 
-    def _rest(self) -> bool:
-        """Nothing goes on behind the back of whoever stopped it."""
+    def _rest(self) -> str:
+        """What became of it: nothing goes on behind the back of whoever stopped it."""
+        share = {"share": self.share["id"]}
+        unknown = self.share["name"] is None
         try:
-            self.share = ask(self.session, "pause", {"share": self.share["id"]}, timeout_s=10)
+            ask(self.session, "remove" if unknown else "pause", share, timeout_s=_REST_S)
         except (Fail, KeyboardInterrupt):
-            return False
-        return True
+            return str(self.share["state"])
+        return "forgotten" if unknown else "paused"
 
-    def _ended(self, failure: Fail, *, rests: bool) -> Fail:
-        share, facts = self.share, dict(failure.facts)
-        id = short(share["id"])
-        done = percent(share)
-        if failure.code != "not_found":
-            facts["so far"] = f"{done if done != '-' else 'nothing'}, {'paused' if rests else share['state']}"
-            facts["go on"] = f"the same command, or {self.session.command(f'files resume {id}')}"
-            facts["forget it"] = self.session.command(f"files remove {id} --erase")
+    def _ended(self, failure: Fail, became: str) -> Fail:
+        facts, id = dict(failure.facts), short(self.share["id"])
+        if failure.code != "not_found":  # else somebody has removed it
+            so_far = "nothing" if self.share["done"] is None else percent(self.share)
+            again = "the same command" if became == "forgotten" else self.session.command(f"files resume {id}")
+            facts |= {"so far": f"{so_far}; it is {became}", "go on": again}
+        if failure.code != "not_found" and became != "forgotten":
+            facts["or forget it"] = self.session.command(f"files remove {id} --erase")
         return Fail(failure.what, code=failure.code, facts=facts)

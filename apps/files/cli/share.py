@@ -58,7 +58,7 @@ def share(session: Session, path: str, tags: tuple[str, ...], name: str | None, 
         print_json({"v": 1} | answer)
         return
     for note in notes[:_NOTES]:
-        say(f"left out: {one_line(note)}")
+        say(f"note     {one_line(note)}")
     if len(notes) > _NOTES:
         say(f"… and {len(notes) - _NOTES} more: {session.command('files status ' + answer['id'][:8])}")
     print(f"shared   {one_line(answer['name'])}  {size_text(answer['size'])}   {answer['link']}", flush=True)

@@ -13,8 +13,8 @@ from p2pnode.ui.render import counted, cut, duration, print_fields, print_json, 
 from p2pnode.ui.sizes import rate_text, size_text
 
 #: Columns that are left for a name in a table of 80.
-_NAME = 25
-_RIGHT = ("SIZE", "DONE", "PEERS", "DOWN", "UP")
+_NAME = 23
+_RIGHT = ("SIZE", "PEERS", "DOWN/S", "UP/S")
 
 
 @click.command("list", epilog=examples("p2pnode files list", "p2pnode files list --json | jq -r .id"))
@@ -28,15 +28,23 @@ def list_shares(session: Session, as_json: bool) -> None:
             print_json({"v": 1} | one)
         return
     rows = [
-        (short(one["id"]), cut(name_of(one), _NAME), size_text(one["size"]), percent(one), one["state"], one["peers"],
+        (short(one["id"]), cut(name_of(one), _NAME), size_text(one["size"]), _state(one), one["peers"],
          _rate(one["down_per_s"]), _rate(one["up_per_s"]))
         for one in shares
     ]  # fmt: skip
-    print_table(("ID", "NAME", "SIZE", "DONE", "STATE", "PEERS", "DOWN", "UP"), rows, right=_RIGHT)
+    print_table(("ID", "NAME", "SIZE", "STATE", "PEERS", "DOWN/S", "UP/S"), rows, right=_RIGHT)
     if not shares:
         say(f"nothing is shared here; share something:   {session.command('files share PATH')}")
     elif total(shares, "down_per_s") or total(shares, "up_per_s"):
         say(f"down {rate_text(total(shares, 'down_per_s'))}, up {rate_text(total(shares, 'up_per_s'))}")
+
+
+def _state(one: dict[str, Any]) -> str:
+    """Of one under way the percentage alone: `37 %`, `paused 37 %`, `complete`."""
+    state: str = one["state"]
+    if state in ("complete", "finding", "checking") or one["done"] is None:
+        return state
+    return percent(one) if state == "downloading" else f"{state} {percent(one)}"
 
 
 def _rate(per_s: int) -> str | None:
@@ -53,9 +61,7 @@ def status(session: Session, share: str, as_json: bool) -> None:
     if as_json:
         print_json({"v": 1} | one)
         return
-    print_fields(_fields(one))
-    for label, text in _more(one):
-        print_fields([(label, text)])
+    print_fields([*_fields(one), *_more(one)])
 
 
 def _fields(one: dict[str, Any]) -> list[tuple[str, object]]:
@@ -73,7 +79,7 @@ def _fields(one: dict[str, Any]) -> list[tuple[str, object]]:
     ]  # fmt: skip
     if one["only"]:
         fields.insert(4, ("only", ", ".join(one["only"])))
-    return [*fields, ("link", one["link"])]
+    return fields
 
 
 def _here(one: dict[str, Any]) -> str | None:
@@ -86,4 +92,4 @@ def _here(one: dict[str, Any]) -> str | None:
 
 def _more(one: dict[str, Any]) -> list[tuple[str, str]]:
     silent = [("no answer", f"{peer['peer'][:9]}  {peer['reason']}") for peer in one["silent"]]
-    return [*silent, *(("note", note) for note in one["notes"])]
+    return [*silent, *(("note", note) for note in one["notes"]), ("link", one["link"])]

@@ -5,6 +5,7 @@ Events: found, complete, corrupt, snubbed, peer dropped, full, failed, changed, 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -95,9 +96,14 @@ class Files(App):
         self.save(running)
         if saved.paused:
             share.state = State.PAUSED
+            self.ctx.spawn(self._recall(running), name="share")
         else:
             self.ctx.spawn(self._run(running), name="share")
         return running
+
+    async def _recall(self, running: Running) -> None:
+        with contextlib.suppress(OverlayError):  # then it stays without a name
+            await running.life.recall()
 
     def save(self, running: Running) -> None:
         self.ctx.storage.put(SHARE + running.share.id, running.saved.encode())

@@ -74,7 +74,8 @@ def link_of(
 
 
 def describe(ctx: AppContext, share: Share, link: str) -> dict[str, Any]:
-    """Of a share whose list of files is not known yet, name and sizes are None."""
+    """Of a share whose list of files is not known yet, name and sizes are None; as long as the disk was not looked at,
+    so is what is there."""
     now_ns, info, layout = ctx.now.mono_ns, share.info, share.layout
     channels = share.channels.values()
     return {
@@ -83,8 +84,8 @@ def describe(ctx: AppContext, share: Share, link: str) -> dict[str, Any]:
         "link": link,
         "size": None if info is None else info.length,
         "files": None if info is None else len(info.files),
-        "wanted": None if layout is None else share.wanted_bytes,
-        "done": None if layout is None else share.done_bytes,
+        "wanted": share.wanted_bytes if share.path else None,
+        "done": share.done_bytes if share.path else None,
         "peers": len(share.channels), "givers": len(share.givers), "dropped": len(share.banned),
         "seeds": sum(layout is not None and channel.held == share.all for channel in channels),
         "down_per_s": sum(channel.pipeline.rate.at(now_ns) for channel in channels),

@@ -175,4 +175,3 @@ class Commands:
         if len(found) != 1:
             raise NotFound(f"{'several shares begin' if found else 'no share here begins'} with {wanted!r}")
         return found[0]
-

@@ -57,18 +57,24 @@ class Life:
         self.share.state, self.share.trouble = state, str(error)
         self.share.around.emit(state.value, share=self.share.id, error=str(error))
 
-    async def _find(self) -> None:
+    async def recall(self) -> None:
+        """What it is, if that is known here: a share that rests has a name, too."""
         share = self.share
-        if share.info is not None:
-            return
         raw = await share.around.operate("info", share.id)
         info = await share.around.compute("read_info", raw, share.id) if raw else None
-        if not isinstance(info, Info):
+        if isinstance(info, Info) and share.info is None:
+            share.know(info)
+
+    async def _find(self) -> None:
+        share = self.share
+        if share.info is None:
+            await self.recall()
+        if share.info is None:
             share.quest = InfoQuest(share)
             info = await share.quest.run()
             share.quest = None
             share.around.emit("found", share=share.id, name=info.name, size=info.length, files=len(info.files))
-        share.know(info)
+            share.know(info)
 
     async def _check(self) -> None:
         share = self.share
