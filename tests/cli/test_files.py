@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import signal
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from apps.files.cli import fetch
 from p2pnode.driver import CommandFailed
 from tests.cli import golden
 from tests.cli.conftest import Run
@@ -44,9 +44,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    getting = importlib.import_module("apps.files.cli.get")  # the package has the command under this name
-    monkeypatch.setattr(getting, "NOBODY_S", 0.0)
-    monkeypatch.setattr(getting, "WRONG_S", 0.0)
+    monkeypatch.setattr(fetch, "NOBODY_S", 0.0)
+    monkeypatch.setattr(fetch, "WRONG_S", 0.0)
 
 
 def told(node: FakeNode) -> list[str]:
