@@ -239,6 +239,19 @@ class Session(Protocol):
         ...
 
 
+class DemoPeer(Protocol):
+    """A peer of `p2pnode demo`: a step of an application (entry points p2pnode.demo) gets all of them, and `say`.
+
+    The first line of its docstring is its title; it raises Fail if what it shows did not happen."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def home(self) -> Path: ...
+    @property
+    def node(self) -> Client: ...
+
+
 # --- inside a node -------------------------------------------------------------------------
 
 

@@ -23,8 +23,8 @@ def _commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[str, 
             yield from _commands(command, (*path, name))
 
 
-#: Without plug-ins: another distribution may be installed beside this one.
-ALL = [path for path in _commands(cli, ()) if path[0] in LAZY]
+#: Without other plug-ins: another distribution may be installed beside this one.
+ALL = [path for path in _commands(cli, ()) if path[0] in {*LAZY, "files"}]
 
 
 @pytest.mark.parametrize("path", [(), *ALL], ids=" ".join)

@@ -171,8 +171,9 @@ RETRY_PEER_S = 30
 #: The first time: two that open streams to each other at once lose one of them.
 FIRST_RETRY_S = 2
 MAX_RETRY_PEER_S = 1_800
-#: The DHT is asked again after this while peers are missing, doubled each time, and after the second otherwise.
-LOOK_AGAIN_S = 15
+#: The DHT is asked again after this while peers are missing, doubled each time, and after the second otherwise. Who has
+#: just shared something is announced a second later.
+LOOK_AGAIN_S = 2
 MAX_LOOK_AGAIN_S = 900
 #: Peer exchange: told at most this often to one peer, and believed as often (BEP 11: once a minute).
 PEX_S = 60

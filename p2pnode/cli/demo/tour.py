@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import entry_points
 from typing import Any
 
 import attrs
@@ -18,6 +20,8 @@ NAME = "greeting"
 STRANGERS_NAME = "from-a-stranger"
 
 Say = Callable[[str], None]
+#: Entry points of applications: a further step, as p2pnode.api.DemoPeer says.
+PLUGINS = "p2pnode.demo"
 
 
 @attrs.frozen(slots=True)
@@ -31,6 +35,14 @@ class Step:
     def as_json(self) -> dict[str, Any]:
         step: dict[str, Any] = {"name": self.name, "ok": self.ok, "ms": self.ms}
         return step if self.ok else step | {"error": self.error}
+
+
+def _of_applications(peers: Sequence[DemoPeer], say: Say) -> list[tuple[str, str, Callable[[], None]]]:
+    steps: list[tuple[str, str, Callable[[], None]]] = []
+    for entry in sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name):
+        step = entry.load()
+        steps.append((entry.name, (step.__doc__ or entry.name).splitlines()[0].rstrip("."), partial(step, peers, say)))
+    return steps
 
 
 @attrs.define(slots=True, eq=False)
@@ -52,6 +64,7 @@ class Tour:
             ("overwrite_refused", "nobody else can overwrite it", self.overwrite_refused),
             ("kill", "kill -9 the author, get again", self.kill),
             ("restart", "start it again", self.restart),
+            *_of_applications(self.peers, self.say),
         ):
             self.say(f"\n{len(done) + 1}. {title}")
             done.append(self._timed(name, act))
