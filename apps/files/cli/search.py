@@ -30,5 +30,5 @@ def search(session: Session, words: tuple[str, ...], as_json: bool) -> None:
     for one in found:
         facts = [size_text(one["size"]), counted(one["files"], "file"), counted(one["seeds"], "seed")]
         tags = f"   {one_line(' '.join(one['tags']))}" if one["tags"] else ""
-        print(f"{one_line(one['name'])}   {', '.join(facts)}{tags}\n  {one['link']}")
+        print(f"{one_line(one['name'])}   {', '.join(facts)}{tags}\n  {one_line(one['link'])}")
     say(f"fetch one:   {session.command('files get LINK')}   (with the link in quotes)")

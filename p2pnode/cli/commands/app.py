@@ -11,7 +11,10 @@ import click
 from p2pnode.cli.commands.topic import listen
 from p2pnode.cli.session import Session, examples, json_option, pass_session
 from p2pnode.ui.fail import fail
-from p2pnode.ui.render import one_line, print_json, print_table, say
+from p2pnode.ui.render import cut, one_line, print_json, print_table, say
+
+#: Columns that are left for them in a table of 80; --json has all.
+_COMMANDS = 50
 
 
 @click.group(epilog=examples("p2pnode run --app chat", "p2pnode app ask chat say text='hello everybody'"))
@@ -29,7 +32,7 @@ def list_apps(session: Session, as_json: bool) -> None:
         for found in apps:
             print_json({"v": 1} | found)
         return
-    rows = [(found["name"], ", ".join(found["commands"]), found["stored"]) for found in apps]
+    rows = [(found["name"], cut(", ".join(found["commands"]), _COMMANDS), found["stored"]) for found in apps]
     print_table(("APPLICATION", "COMMANDS", "STORED"), rows, right=("STORED",))
     if not apps:
         say(f"no application runs; start the node with one:   {session.command('run --app NAME')}")
