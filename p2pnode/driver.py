@@ -187,12 +187,16 @@ class Driver:
         if self._crash is not None:
             raise NodeCrashed(_reason(self._crash)) from self._crash
 
+    @property
+    def is_running(self) -> bool:
+        return self._crash is None and not self._ended
+
     async def command(self, name: str, /, **args: Any) -> Any:
         """Have the core do something (the commands of Peer) and return its value.
 
         CommandFailed if it fails or the node ends meanwhile. Cancelling the caller cancels the command.
         """
-        if self._ended or self._nursery is None or self._crash is not None:
+        if not self.is_running or self._nursery is None:
             raise CommandFailed("failed", "the node is not running")
         if len(self._waiters) >= limits.MAX_COMMANDS:
             raise CommandFailed("failed", f"{limits.MAX_COMMANDS} commands are being served already; try again later")
@@ -229,7 +233,7 @@ class Driver:
     # --- inputs -----------------------------------------------------------------------------
 
     def _feed(self, handle: Callable[..., None], *args: Any) -> None:
-        if self._crash is not None or self._ended:
+        if not self.is_running:
             return
         try:
             handle(self.clock(), *args)
@@ -251,7 +255,7 @@ class Driver:
         self._feed(self.peer.handle_stream, event)  # type: ignore[attr-defined]  # a StreamCore, or nobody calls
 
     def _flush_safely(self) -> None:
-        if self._crash is not None or self._ended:
+        if not self.is_running:
             return
         try:
             self._flush()

@@ -289,7 +289,9 @@ async def _serving(node: Node, seeds: Sequence[Seed], apps: Sequence[Opened]) ->
 async def _serve_app(name: str, serve: Callable[[RunningNode], Awaitable[None]], node: Node) -> None:
     try:
         await serve(node)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, CommandFailed) and not node.driver.is_running:
+            return  # the core ended first, and says why
         log.exception("what runs beside application %s ended; the node and the application run on without it", name)
 
 

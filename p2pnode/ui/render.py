@@ -39,12 +39,12 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, right: Se
     `right` names the headers of columns of figures.
     """
     cells = [[_cell(value) for value in row] for row in rows]
-    widths = [max(_columns(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
+    widths = [max(columns_of(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
 
     def line(row: Sequence[str]) -> str:
         padded = []
         for text, width, header in zip(row, widths, headers, strict=True):
-            room = " " * (width - _columns(text))
+            room = " " * (width - columns_of(text))
             padded.append(room + text if header in right else text + room)
         return "  ".join(padded).rstrip()
 
@@ -83,15 +83,17 @@ def counted(number: int, noun: str) -> str:
 
 def cut(text: str, width: int) -> str:
     """The text, or its beginning and "…", in so many columns of a terminal."""
+    if columns_of(text) <= width:
+        return text
     columns = 0
     for n, c in enumerate(text):
-        columns += _columns(c)
-        if columns > width or (columns == width and n + 1 < len(text)):
+        columns += columns_of(c)
+        if columns >= width:
             return text[:n] + "…"
     return text
 
 
-def _columns(text: str) -> int:
+def columns_of(text: str) -> int:
     """How wide it is on a terminal."""
     if text.isascii():
         return len(text)

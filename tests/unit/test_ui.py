@@ -12,7 +12,7 @@ from overlay.runtime.ports import CODES
 from p2pnode import status
 from p2pnode.cli.arguments import Seconds
 from p2pnode.ui.fail import EXITS, Exit, Fail, as_json, as_text, fail
-from p2pnode.ui.render import duration, short_id, table
+from p2pnode.ui.render import columns_of, cut, duration, short_id, table
 from p2pnode.ui.values import from_json, readable, to_json
 
 
@@ -69,9 +69,22 @@ def test_table_is_aligned_and_one_line_a_row(rows: list[tuple[str, int | None]])
     text = table(("NAME", "COUNT"), rows, right=("COUNT",))
     lines = text.split("\n")
     assert len(lines) == len(rows) + 1
-    ends = {len(line) for line in lines}
+    ends = {columns_of(line) for line in lines}
     assert len(ends) == 1  # right-aligned figures end in one column
     assert all(c.isprintable() for line in lines for c in line)
+
+
+@pytest.mark.parametrize(("text", "columns"), [("abc", 3), ("写真", 4), ("u\u0308", 1), ("ｈ", 2), ("", 0)])
+def test_columns_of_a_terminal(text: str, columns: int) -> None:
+    assert columns_of(text) == columns
+    assert cut(text, columns) == text
+
+
+@given(st.text(max_size=20), st.integers(1, 12))
+def test_what_is_cut_fits(text: str, width: int) -> None:
+    short = cut(text, width)
+    assert columns_of(short) <= width
+    assert short == text or (short.endswith("…") and text.startswith(short[:-1]) and columns_of(text) > width)
 
 
 def test_short_id() -> None:
