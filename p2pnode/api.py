@@ -1,13 +1,10 @@
-"""What command lines and shells of applications see of a node: a client of a running one, and the place inside one.
+"""What command lines and shells of applications see of a node: a client of a running one, and p2pnode.shells.
 
     node = connect(home)
     node.call("GET", "/v1/status")["peers"]
 
 HTTP/1.1 over the unix socket in the home. Standard library and attrs only (31 ms to import). Every failure is a
 `p2pnode.ui.fail.Fail` with the exit code of the interface; a caller need not look at HTTP.
-
-`Shell` is for an application that needs more than its core: a disk, sockets. It is what the entry point of such an
-application names, in the place of the class of the core.
 """
 
 from __future__ import annotations
@@ -19,20 +16,16 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
-import attrs
-
+from p2pnode.shells import Opened as Opened
+from p2pnode.shells import RunningNode as RunningNode
+from p2pnode.shells import Shell as Shell
+from p2pnode.shells import Terms as Terms
 from p2pnode.ui.fail import EXITS, Fail
-
-if TYPE_CHECKING:
-    from overlay.app import App
-    from overlay.events import Event
-    from overlay.runtime.address import Address
 
 SOCKET_NAME = "control.sock"
 #: A secure PUT is two lookups of 20 s, stores and a read-back; more than that is a node that hangs.
@@ -224,7 +217,7 @@ def _failure_of(response: http.client.HTTPResponse) -> Fail:
     return Fail(message, code=code if code in EXITS else "failed", facts=facts)
 
 
-# --- a command line of an application ------------------------------------------------------
+# --- for command lines of applications -----------------------------------------------------
 
 
 class Session(Protocol):
@@ -250,72 +243,3 @@ class DemoPeer(Protocol):
     def home(self) -> Path: ...
     @property
     def node(self) -> Client: ...
-
-
-# --- inside a node -------------------------------------------------------------------------
-
-
-@attrs.frozen(slots=True)
-class Terms:
-    """What the settings of a node say to its applications; the same in a replay."""
-
-    #: Whether the network has a key.
-    private: bool
-    #: Whether programs of BitTorrent may be talked to.
-    bittorrent: bool
-
-
-class Events(Protocol):
-    """`async for event in events`: what the core reports. A reader that is slow misses some."""
-
-    def __aiter__(self) -> Events: ...
-    async def __anext__(self) -> Event: ...
-
-
-class RunningNode(Protocol):
-    """The node around an application, for what runs beside it."""
-
-    @property
-    def listen(self) -> Sequence[str]:
-        """`udp 127.0.0.1:4433`, `tcp 127.0.0.1:4433`, one text a socket."""
-        ...
-
-    @property
-    def addresses(self) -> tuple[Address, ...]:
-        """Where others may reach it now, by UDP and TCP: the farthest reaching first."""
-        ...
-
-    async def moved_from(self, known: tuple[Address, ...]) -> tuple[Address, ...]:
-        """`addresses`, as soon as they are others than `known`."""
-        ...
-
-    async def command(self, name: str, /, **args: Any) -> Any:
-        """`command("app", app="files", command="list", args={})`; raises p2pnode.driver.CommandFailed."""
-        ...
-
-    def subscribe(self) -> AbstractContextManager[Events]: ...
-
-
-@attrs.frozen(slots=True)
-class Opened:
-    """An application whose shell is ready."""
-
-    app: App
-    #: Runs beside the node from when it serves until it ends. What it raises is logged and ends it alone.
-    serve: Callable[[RunningNode], Awaitable[None]] | None = None
-    #: Called when the node begins to leave: operations that take long end soon, none is begun any more.
-    leave: Callable[[], object] = lambda: None
-
-
-class Shell(Protocol):
-    """What an entry point of p2pnode.apps may name instead of a subclass of App. Made without arguments."""
-
-    def bare(self, terms: Terms) -> App:
-        """The application without its shell, for a replay, where all that operations gave is recorded."""
-        ...
-
-    def open(self, folder: Path, terms: Terms) -> AbstractAsyncContextManager[Opened]:
-        """`folder`: for its own, in the home, 0700. Left when the core does not run any more.
-
-        OSError or OverlayError if it cannot be."""
-        ...
