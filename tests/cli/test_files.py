@@ -24,8 +24,8 @@ def share(**more: Any) -> dict[str, Any]:
     """What the application says of a share that is complete."""
     return {
         "id": ID, "state": "complete", "trouble": "", "path": "/home/ada/photo.jpg", "name": "photo.jpg", "link": LINK,
-        "size": 2_140_000, "files": 1, "wanted": 2_140_000, "done": 2_140_000, "peers": 0, "givers": 0, "dropped": 0,
-        "seeds": 0, "down_per_s": 0, "up_per_s": 0, "downloaded": 0, "uploaded": 0, "wasted": 0,
+        "size": 2_140_000, "files": 1, "wanted": 2_140_000, "done": 2_140_000, "peers": 0, "useful": 0, "givers": 0,
+        "dropped": 0, "seeds": 0, "down_per_s": 0, "up_per_s": 0, "downloaded": 0, "uploaded": 0, "wasted": 0,
         "folder": "/home/ada", "only": [], "known": 0, "silent": [], "notes": [], "began": True,
     } | more  # fmt: skip
 
@@ -135,6 +135,20 @@ def test_nobody_who_has_it(node: FakeNode, run: Run, here: Path, impatient: None
     assert told(node) == ["get", "remove"]  # of what has not even a name nothing stays
 
 
+def test_peers_that_lack_the_same_are_no_help(node: FakeNode, run: Run, here: Path, impatient: None) -> None:
+    node.answers["files", "get"] = share(state="downloading", done=9, peers=1, known=2, folder=str(here))
+    node.answers |= {("files", "status"): node.answers["files", "get"], ("files", "pause"): share()}
+    ran = run("files", "get", LINK)
+    assert ran.code == 6
+    assert "nobody who has what is missing could be reached" in ran.err
+    assert "1 peer answered, and lacks it too" in ran.err
+
+
+def test_what_changed_since_it_was_shared_is_not_complete(node: FakeNode, run: Run) -> None:
+    node.answers["files", "list"] = [share(done=1_000_000)]
+    assert "changed 46 %" in run("files", "list").out
+
+
 def test_everybody_sent_what_is_wrong(node: FakeNode, run: Run, here: Path, impatient: None) -> None:
     node.answers["files", "get"] = share(state="downloading", done=0, dropped=2, folder=str(here))
     node.answers["files", "status"] = node.answers["files", "get"]
@@ -147,7 +161,7 @@ def test_everybody_sent_what_is_wrong(node: FakeNode, run: Run, here: Path, impa
 
 
 def test_a_peer_that_is_there_is_waited_for(node: FakeNode, run: Run, here: Path, impatient: None) -> None:
-    states = iter([*[share(state="downloading", done=0, peers=1, dropped=1, folder=str(here))] * 5, share()])
+    states = iter([*[share(state="downloading", done=0, peers=1, useful=1, dropped=1, folder=str(here))] * 5, share()])
     node.answers["files", "get"] = lambda _: next(states)
     node.answers["files", "status"] = lambda _: next(states)
     assert run("files", "get", LINK).code == 0

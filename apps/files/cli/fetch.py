@@ -20,6 +20,7 @@ NOBODY_S = 60.0
 WRONG_S = 10.0
 #: Between two looks: at first often, for what is small.
 _LOOK_S, _MOST_LOOK_S = 0.02, 0.5
+_LOOKING = "looking for somebody who has it"
 #: The disk makes safe what is there.
 _REST_S = 30.0
 
@@ -70,7 +71,7 @@ class Fetch:
         if self.timeout is not None and now - self.began >= self.timeout:
             raise Fail(f"not all of it came within {self.timeout:g} s", code="timed_out", facts=self._who())
         sign = (share["state"], share["done"], share["downloaded"], share["peers"])
-        if sign != self._last or share["peers"] or share["state"] == "checking":
+        if sign != self._last or share["useful"] or share["state"] == "checking":
             self._last, self._quiet_since = sign, now
             return
         quiet_s = now - self._quiet_since
@@ -78,14 +79,16 @@ class Fetch:
             raise Fail("everybody who had it sent what is wrong; none of that was kept", code="not_verified",
                        facts={"sent what is wrong": counted(share["dropped"], "peer")})  # fmt: skip
         if quiet_s >= NOBODY_S:
-            raise Fail("nobody who has it could be reached", code="timed_out", facts=self._who())
+            some = "what is missing" if share["done"] else "it"
+            raise Fail(f"nobody who has {some} could be reached", code="timed_out", facts=self._who())
 
     def _who(self) -> dict[str, str]:
         """Who was asked, and what became of that."""
         known, silent = self.share["known"], self.share["silent"]
         if not known:
             return {"asked": "the network (DHT): it knows nobody who has it", "and the link": "names no peer"}
-        told = [f"{peer['peer'][:9]}  {one_line(peer['reason'])}" for peer in silent]
+        told = [f"{counted(self.share['peers'], 'peer')} answered, and lacks it too"] if self.share["peers"] else []
+        told += [f"{peer['peer'][:9]}  {one_line(peer['reason'])}" for peer in silent]
         return {"asked": f"{counted(known, 'peer')} of the link and of the network" + "".join(f"\n{t}" for t in told)}
 
     def _show(self, progress: Progress) -> None:
@@ -94,13 +97,13 @@ class Fetch:
         peers = counted(share["peers"], "peer")
         match share["state"]:
             case "finding":
-                text = f"asking {peers} what is in it" if share["peers"] else "looking for somebody who has it"
+                text = f"asking {peers} what is in it" if share["useful"] else _LOOKING
                 progress.show(None, None, text)
             case "checking":
                 far = ask(self.session, "progress", {"share": share["id"]}) or {"done": 0, "total": 0}
                 progress.show(far["done"], far["total"], "checking what is there")
             case _:
-                text = peers if share["peers"] else "looking for somebody who has it"
+                text = peers if share["useful"] else _LOOKING
                 progress.show(share["done"], share["wanted"], text, rate=share["down_per_s"])
 
     def _rest(self) -> str:

@@ -39,9 +39,15 @@ def list_shares(session: Session, as_json: bool) -> None:
         say(f"down {rate_text(total(shares, 'down_per_s'))}, up {rate_text(total(shares, 'up_per_s'))}")
 
 
+def _state_of(one: dict[str, Any]) -> str:
+    """One that was complete and lost files to somebody who changed them has the rest."""
+    lacks = one["state"] == "complete" and one["done"] is not None and one["done"] < one["wanted"]
+    return "changed" if lacks else str(one["state"])
+
+
 def _state(one: dict[str, Any]) -> str:
     """Of one under way the percentage alone: `37 %`, `paused 37 %`, `complete`."""
-    state: str = one["state"]
+    state = _state_of(one)
     if state in ("complete", "finding", "checking") or one["done"] is None:
         return state
     return percent(one) if state == "downloading" else f"{state} {percent(one)}"
@@ -68,7 +74,7 @@ def _fields(one: dict[str, Any]) -> list[tuple[str, object]]:
     fields: list[tuple[str, object]] = [
         ("name", one["name"]),
         ("id", one["id"]),
-        ("state", one["state"] + (f": {one['trouble']}" if one["trouble"] else "")),
+        ("state", _state_of(one) + (f": {one['trouble']}" if one["trouble"] else "")),
         ("size", None if one["size"] is None else f"{size_text(one['size'])}, {counted(one['files'], 'file')}"),
         ("here", _here(one)),
         ("at", one["path"] or one["folder"]),

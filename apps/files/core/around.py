@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from apps.files.core.channel import Channel
 from apps.files.core.info import Info
 from apps.files.core.limits import LINK_ADDRESSES, MAX_HASHING
 from apps.files.core.links import Hint, make_link
@@ -73,6 +74,11 @@ def link_of(
     return make_link(share_id, v1_id=v1_id, name=name, peers=reachable if public else (), hints=hints)
 
 
+def _is_useful(channel: Channel) -> bool:
+    """It has something of what is missing here; of a share that is not known yet, what is in it."""
+    return channel.said_interested or (channel.share.info is None and channel.info_bytes > 0)
+
+
 def describe(ctx: AppContext, share: Share, link: str) -> dict[str, Any]:
     """Of a share whose list of files is not known yet, name and sizes are None; as long as the disk was not looked at,
     so is what is there."""
@@ -86,7 +92,8 @@ def describe(ctx: AppContext, share: Share, link: str) -> dict[str, Any]:
         "files": None if info is None else len(info.files),
         "wanted": share.wanted_bytes if share.path else None,
         "done": share.done_bytes if share.path else None,
-        "peers": len(share.channels), "givers": len(share.givers), "dropped": len(share.banned),
+        "peers": len(share.channels), "useful": sum(map(_is_useful, channels)),
+        "givers": len(share.givers), "dropped": len(share.banned),
         "seeds": sum(layout is not None and channel.held == share.all for channel in channels),
         "down_per_s": sum(channel.pipeline.rate.at(now_ns) for channel in channels),
         "up_per_s": sum(channel.up.at(now_ns) for channel in channels),
