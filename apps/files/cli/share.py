@@ -91,8 +91,9 @@ class Hashing:
             ask(self.session, "stop", {"path": self.path})
             self._over.wait(_LOOK_S * 50)
             raise
-        if self._failure is not None:
-            raise self._failure
+        if (failure := self._failure) is not None:
+            facts = failure.facts or {"path": self.path}  # names in the text are those within it
+            raise Fail(failure.what, code=failure.code, facts=facts)
         return self._answer
 
     def _ask(self) -> None:

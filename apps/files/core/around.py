@@ -9,7 +9,7 @@ import attrs
 
 from apps.files.core.channel import Channel
 from apps.files.core.info import Info
-from apps.files.core.limits import LINK_ADDRESSES, MAX_HASHING
+from apps.files.core.limits import LINK_ADDRESSES, MAX_HASHING, MAX_LOOKING
 from apps.files.core.links import Hint, make_link
 from apps.files.core.share import Share
 from overlay.app import AppContext
@@ -23,13 +23,12 @@ class Around:
     """Surroundings of shares, made of the context of the application."""
 
     ctx: AppContext
-    #: Whoever hashes much takes one and puts it back.
-    turns: Queue[None] = attrs.field(init=False)
+    #: By operation: whoever asks for it takes one and puts it back.
+    turns: dict[str, Queue[None]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.turns = Queue(self.loop, MAX_HASHING)
-        for _ in range(MAX_HASHING):
-            self.turns.put_nowait(None)
+        hashing = _turns(self.loop, MAX_HASHING)
+        self.turns = {"scan": hashing, "open": hashing, "info": _turns(self.loop, MAX_LOOKING)}
 
     @property
     def loop(self) -> Loop:
@@ -44,14 +43,15 @@ class Around:
         return self.ctx.spawn
 
     async def operate(self, operation: str, /, *args: Any) -> Any:
-        """As the context does; scans and checks of what is there wait for their turn."""
-        if operation not in ("scan", "open"):
+        """As the context does; what hashes much, or is asked for every share at the start, waits for its turn."""
+        turns = self.turns.get(operation)
+        if turns is None:
             return await self.ctx.operate(operation, *args)
-        await self.turns.get()
+        await turns.get()
         try:
             return await self.ctx.operate(operation, *args)
         finally:
-            self.turns.put_nowait(None)
+            turns.put_nowait(None)
 
     @property
     def compute(self) -> Any:
@@ -60,6 +60,13 @@ class Around:
     @property
     def emit(self) -> Any:
         return self.ctx.emit
+
+
+def _turns(loop: Loop, most: int) -> Queue[None]:
+    turns: Queue[None] = Queue(loop, most)
+    for _ in range(most):
+        turns.put_nowait(None)
+    return turns
 
 
 def link_of(

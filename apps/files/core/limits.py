@@ -182,3 +182,6 @@ MAX_SHARES = 10_000
 #: Scans and checks of what is there, at once; others wait. Two of the four threads of a node are left for reading and
 #: writing, however much there is to hash.
 MAX_HASHING = 2
+#: Shares whose info dictionaries are read at once: at a start it is all of them, and a node refuses more than 1,024
+#: operations at a time.
+MAX_LOOKING = 16
