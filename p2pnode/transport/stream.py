@@ -29,7 +29,7 @@ RECORDS_PER_TURN = 10
 _OUT = RECORDS_PER_TURN * (LENGTH_BYTES + MAX_MESSAGE)
 #: Bytes taken from the kernel at once; a quarter of it costs twice the time of a core.
 _IN = 512 * 1024
-#: Bytes in the clear that are given to the kernel at once: pieces of 16 KiB one by one take a core thrice as long.
+#: Bytes in the clear that are given to the kernel at once: pieces of 16 KiB one by one take a core twice as long.
 _OUT_CLEAR = 256 * 1024
 #: Buffers for sending that wait for their next use.
 _KEPT = 4
