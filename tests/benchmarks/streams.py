@@ -39,7 +39,7 @@ MESSAGE = 256 * 1024 + 4
 ANYWHERE = parse_address("127.0.0.1:0")
 #: Side -> suite; 0 is in the clear, None a socket without a shell.
 SIDES: dict[str, int | None] = {"socket": None, "clear": 0, "aesgcm": 1, "chachapoly": 2}
-#: The same with whole peers and an application at either end; plain: frames of 16 KiB, as a client of BitTorrent has them.
+#: The same with whole peers and an application at either end; plain: frames of 16 KiB, as BitTorrent has them.
 PEERS = {"peers plain": 0, "peers aesgcm": 1, "peers chachapoly": 2}
 FIRST, BLOCK = b"\x13", 16 * 1024
 _READ = "--read"

@@ -14,6 +14,7 @@ from p2pnode.paths import Home
 from p2pnode.record import Wanted, replay
 from tests.node.test_node import config
 from tests.support.plain_app import BLOCK, GREETING, Plainly, block
+from tests.support.stream_rig import gone
 
 PLAINLY = f"{Plainly.__module__}:Plainly"
 BLOCKS = 100
@@ -41,11 +42,12 @@ async def client(node: Node) -> trio.SocketStream:
 async def test_somebody_with_a_socket_reaches_the_application_and_no_other_byte_does(tmp_path: Path) -> None:
     with trio.fail_after(30):
         async with open_node(Home(tmp_path / "a"), config(apps=(PLAINLY,))) as node:
+            await node.command("status")  # its applications have begun
             silent = [await client(node) for _ in range(400)]
             for first in (b"GET / HTTP/1.1\r\n", b"\x16\x03\x01"):
                 other = await client(node)
                 await other.send_all(first)
-                assert await other.receive_some() == b""
+                assert await gone(other)
                 await other.aclose()
             good = await client(node)
             assert await talked(good, 7) == GREETING + BLOCK.to_bytes(4, "big") + block(7)
@@ -62,7 +64,7 @@ async def test_a_node_without_such_an_application_takes_none(tmp_path: Path) -> 
         async with open_node(Home(tmp_path / "a"), config()) as node:
             other = await client(node)
             await other.send_all(GREETING)
-            assert await other.receive_some() == b""
+            assert await gone(other)
             await other.aclose()
 
 
@@ -75,6 +77,7 @@ async def test_a_recorded_node_with_plain_streams_replays(tmp_path: Path, record
         open_node(Home(tmp_path / "b"), config(apps=(PLAINLY,)), record=wanted.get("dialler")) as b,
     ):
         with trio.fail_after(30):
+            await a.command("status")
             args: dict[str, Any] = {"to": tcp(a), "blocks": BLOCKS}
             answer = await b.command("app", app="plainly", command="swap", args=args)
             assert answer == [True, len(GREETING) + BLOCKS * (4 + BLOCK)]
@@ -86,5 +89,6 @@ async def test_a_recorded_node_with_plain_streams_replays(tmp_path: Path, record
 
 async def test_an_application_knows_whether_its_network_is_private(tmp_path: Path) -> None:
     async with open_node(Home(tmp_path / "a"), config(apps=(PLAINLY,))) as node:
+        await node.command("status")
         ctx: AppContext = node.driver.peer.apps._contexts["plainly"]  # type: ignore[attr-defined]
         assert ctx.private is ctx.dht.endpoint.network.private is False

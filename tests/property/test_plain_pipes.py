@@ -1,5 +1,5 @@
-"""Plain streams against pipes of bytes: whatever is sent, moved, read and cancelled in between, what is read is what was
-sent, in order and to the byte, and neither side holds more than its bounds."""
+"""Plain streams against pipes of bytes: whatever is sent, moved, read and cancelled in between, what is read is what
+was sent, in order and to the byte, and neither side holds more than its bounds."""
 
 from __future__ import annotations
 

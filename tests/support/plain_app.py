@@ -28,7 +28,7 @@ async def say(stream: Plain, message: bytes) -> None:
 
 @attrs.define(eq=False)
 class Plainly(App):
-    """`swap`: send so many blocks to an address and look whether the same come back. A handler does what `failing` says."""
+    """`swap`: send blocks to an address and look whether the same come back. A handler does what `failing` says."""
 
     failing: str = ""
     ctx: AppContext | None = None
