@@ -131,11 +131,6 @@ class AppContext:
         """NodeId of this peer, 32 bytes."""
         return self.dht.own_id
 
-    @property
-    def private(self) -> bool:
-        """Whether the network is one that only holders of a key enter."""
-        return self.dht.endpoint.network.private
-
     # --- other peers ------------------------------------------------------------------------
 
     def serve(self, handler: Handler, *types: type) -> None:
@@ -203,8 +198,8 @@ class AppContext:
     def accept_plain(self, first: bytes, handler: PlainHandler) -> None:
         """Have `handler(stream)` talk on each connection that others open and whose first byte is `first`.
 
-        As for `accept`; who it is, nobody has proved. The other side is not told why a stream ends. An application
-        offers none on a private network (`private`): who has no key is to find nothing there.
+        As for `accept`; who it is, nobody has proved, and the other side is not told why a stream ends. An application
+        offers none on a private network: who has no key is to find nothing there.
         """
         self.streams.accept_plain(first, handler)
 

@@ -19,7 +19,7 @@ from p2pnode.driver import CommandFailed, Subscription
 from p2pnode.node import Node, open_node
 from p2pnode.parts import load_apps
 from p2pnode.paths import Home
-from tests.node.test_node import CONFIG, config, seen
+from tests.node.test_node import config, seen
 
 
 async def emitted(events: Subscription, name: str) -> dict[str, Any]:

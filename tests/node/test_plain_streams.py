@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import trio
 
-from overlay.app import AppContext
 from p2pnode.node import Node, open_node
 from p2pnode.paths import Home
 from p2pnode.record import Wanted, replay
@@ -85,10 +84,3 @@ async def test_a_recorded_node_with_plain_streams_replays(tmp_path: Path, record
     assert verdict.difference is None
     assert verdict.whole
     assert verdict.inputs["stream"] > 10
-
-
-async def test_an_application_knows_whether_its_network_is_private(tmp_path: Path) -> None:
-    async with open_node(Home(tmp_path / "a"), config(apps=(PLAINLY,))) as node:
-        await node.command("status")
-        ctx: AppContext = node.driver.peer.apps._contexts["plainly"]  # type: ignore[attr-defined]
-        assert ctx.private is ctx.dht.endpoint.network.private is False

@@ -1,6 +1,6 @@
 """Local service discovery (BEP 14) on this machine's interfaces: multicast of UDP, one socket an interface and family.
 
-    nursery.start_soon(partial(serve, shares, port, found, interfaces=list_interfaces))
+    nursery.start_soon(partial(serve, shares, port, found, interfaces=lambda: node.interfaces))
 
 Where multicast is not to be had it does nothing and says so once: it is one way of several to find somebody.
 """
