@@ -30,13 +30,13 @@ import attrs
 
 from overlay.app_names import is_name
 from overlay.app_storage import AppStorage
-from overlay.app_streams import AppStreams, StreamHandler
+from overlay.app_streams import AppStreams, PlainHandler, StreamHandler
 from overlay.dht.get import Got, get
 from overlay.dht.own import OwnRecords
 from overlay.dht.providers import Provider, providers
 from overlay.dht.publish import Published, publish_blob, publish_provider, publish_signed
 from overlay.dht.put import Profile
-from overlay.dht.state import DhtState
+from overlay.dht.state import DhtState, may_pass
 from overlay.errors import BadMessage, LimitError, LocalError, OverlayError, Refused, TimedOut
 from overlay.events import AppEvent
 from overlay.gossip.service import Gossip, Subscription
@@ -47,7 +47,7 @@ from overlay.runtime.chance import Rng
 from overlay.runtime.group import Group
 from overlay.runtime.ports import Now
 from overlay.services import Services
-from overlay.streams import Stream
+from overlay.streams import Plain, Stream
 from overlay.typed import decode_message, encode_message
 from overlay.wire.messages import AppReply, AppRequest, AppStatus
 from overlay.work import Work
@@ -110,7 +110,7 @@ class AppContext:
     storage: AppStorage
     #: What the other applications of this peer provide.
     services: Services
-    #: Behind `connect` and `accept`.
+    #: Behind `connect`, `accept` and those of plain streams.
     streams: AppStreams
     handler: Handler | None = None
     #: Types that the handler takes; none: bytes.
@@ -182,6 +182,26 @@ class AppContext:
         is told; anything else is reported and ends that stream alone.
         """
         self.streams.accept(handler, protocol)
+
+    async def connect_plain(self, address: Address, *, named_by: Address | None = None) -> Plain:
+        """A stream of bytes to whoever listens at `address`, neither sealed nor known: for protocols of others.
+
+        It ends with the application. `named_by`: the stranger who said that somebody is there; None, if it was said
+        from there, or by the user. Raises Refused, TimedOut, RemoteError, LimitError (a bound of this peer),
+        LocalError for a port below MIN_FOREIGN_PORT, an address that is none, or one that `named_by` cannot know:
+        nobody on the internet says what is on this machine or its LAN.
+        """
+        if named_by is not None and not may_pass(address, named_by):
+            raise LocalError(f"{named_by} cannot know who is at {address}")
+        return await self.streams.connect_plain(address)
+
+    def accept_plain(self, first: bytes, handler: PlainHandler) -> None:
+        """Have `handler(stream)` talk on each connection that others open and whose first byte is `first`.
+
+        As for `accept`; who it is, nobody has proved, and the other side is not told why a stream ends. An application
+        offers none on a private network: who has no key is to find nothing there.
+        """
+        self.streams.accept_plain(first, handler)
 
     @overload
     def subscribe(self, topic: str) -> Subscription: ...

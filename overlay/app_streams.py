@@ -1,76 +1,63 @@
-"""The streams of one application: those it opened, those it takes; all of them end with it."""
+"""The streams of one application: those it opened, those it takes, sealed and plain; all of them end with it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import attrs
 
 from overlay.app_names import is_name
 from overlay.errors import LocalError, Refused
 from overlay.events import AppEvent, Event
-from overlay.limits import MAX_APP_NAME, MAX_APP_STREAMS, MAX_APP_STREAMS_PER_PEER
+from overlay.limits import (
+    MAX_APP_NAME,
+    MAX_APP_PLAIN,
+    MAX_APP_STREAMS,
+    MAX_APP_STREAMS_PER_PEER,
+    MAX_PLAIN_PER_ADDRESS,
+)
 from overlay.runtime.address import Address
 from overlay.runtime.group import Group
-from overlay.streams import End, Stream, StreamEnded, Streams
+from overlay.streams import End, Plain, Stream, StreamEnded, Streams
+from overlay.streams.crowd import place_of
 
+S = TypeVar("S", Stream, Plain)
 #: Talks on a stream that another peer opened. The stream is closed when it returns.
 StreamHandler = Callable[[Stream], Awaitable[object]]
+#: The same on a plain stream.
+PlainHandler = Callable[[Plain], Awaitable[object]]
 
 
 @attrs.define(slots=True, eq=False)
-class AppStreams:
-    """Names of protocols are "/<application>/<protocol>", so that two applications cannot take each other's."""
+class Talks:
+    """Tasks of one application that talk on streams of others: so many, and so many for one peer or address."""
 
-    _streams: Streams
     _app: str
     _tasks: Group
     _report: Callable[[Event], None]
-    _served: list[str] = attrs.Factory(list)
-    #: Tasks that talk on streams of others, by peer: one may outlive its stream.
-    _talking: dict[bytes, int] = attrs.Factory(dict)
+    _most: int
+    _per_peer: int
+    #: By peer: a task may outlive its stream.
+    _talking: dict[bytes, int] = attrs.field(factory=dict, init=False)
 
-    @property
-    def serving(self) -> bool:
-        return bool(self._served)
-
-    @property
-    def talking(self) -> int:
-        """Tasks that talk on streams of others."""
+    def __len__(self) -> int:
         return sum(self._talking.values())
 
-    async def connect(self, peer: bytes, addresses: Sequence[Address], protocol: str) -> Stream:
-        """Errors: `Streams.open`."""
-        return await self._streams.open(peer, addresses, self._name_of(protocol))
-
-    def accept(self, handler: StreamHandler, protocol: str) -> None:
-        """LocalError if the protocol has a handler already."""
-        name = self._name_of(protocol)
-        self._streams.serve(name, lambda stream: self._take(handler, stream))
-        self._served.append(name)
-
-    def end(self) -> None:
-        """The application is over."""
-        for name in self._served:
-            self._streams.unserve(name)
-        self._streams.close_opened(f"/{self._app}/", "the application ended")
-
-    def _name_of(self, protocol: str) -> str:
-        if not is_name(protocol):
-            raise LocalError(
-                f"a protocol has a name of 1 to {MAX_APP_NAME} printable bytes without /, not {protocol!r}"
-            )
-        return f"/{self._app}/{protocol}"
-
-    def _take(self, handler: StreamHandler, stream: Stream) -> None:
-        here = self._talking.get(stream.peer, 0)
-        if here >= MAX_APP_STREAMS_PER_PEER or self.talking >= MAX_APP_STREAMS:
+    def begin(
+        self, handler: Callable[[S], Awaitable[object]], stream: S, peer: bytes, who: tuple[str, object]
+    ) -> None:
+        """`peer` counts, `who` is reported."""
+        here = self._talking.get(peer, 0)
+        if here >= self._per_peer or len(self) >= self._most:
             return stream.finish(End.BUSY, f"{self._app} is still busy with other streams")
-        self._tasks.spawn(self._attend(handler, stream), name=f"{self._app}: stream")
-        self._talking[stream.peer] = here + 1
+        self._tasks.spawn(self._attend(handler, stream, peer, who), name=f"{self._app}: stream")
+        self._talking[peer] = here + 1
         return None
 
-    async def _attend(self, handler: StreamHandler, stream: Stream) -> None:
+    async def _attend(
+        self, handler: Callable[[S], Awaitable[object]], stream: S, peer: bytes, who: tuple[str, object]
+    ) -> None:
         """Whatever a stranger brings about on his stream ends that stream alone."""
         try:
             await handler(stream)
@@ -82,9 +69,77 @@ class AppStreams:
         except Exception as error:
             stream.finish(End.FAILED, "the application failed")
             text = f"{type(error).__name__}: {error}"
-            self._report(AppEvent(self._app, "stream failed", (("peer", stream.peer), ("error", text))))
+            self._report(AppEvent(self._app, "stream failed", (who, ("error", text))))
         finally:
             stream.close("the application ended")
-            self._talking[stream.peer] -= 1
-            if not self._talking[stream.peer]:
-                del self._talking[stream.peer]
+            self._talking[peer] -= 1
+            if not self._talking[peer]:
+                del self._talking[peer]
+
+
+@attrs.define(slots=True, eq=False)
+class AppStreams:
+    """Names of protocols are "/<application>/<protocol>", so that two applications cannot take each other's."""
+
+    _streams: Streams
+    _app: str
+    _sealed: Talks
+    _plain: Talks
+    _served: list[str] = attrs.field(factory=list, init=False)
+    #: It takes plain ones.
+    _takes_plain: bool = attrs.field(default=False, init=False)
+
+    @classmethod
+    def of(cls, streams: Streams, app: str, tasks: Group, report: Callable[[Event], None]) -> AppStreams:
+        sealed = Talks(app, tasks, report, MAX_APP_STREAMS, MAX_APP_STREAMS_PER_PEER)
+        return cls(streams, app, sealed, Talks(app, tasks, report, MAX_APP_PLAIN, MAX_PLAIN_PER_ADDRESS))
+
+    @property
+    def serving(self) -> bool:
+        return bool(self._served) or self._takes_plain
+
+    @property
+    def talking(self) -> int:
+        """Tasks that talk on streams of others."""
+        return len(self._sealed) + len(self._plain)
+
+    async def connect(self, peer: bytes, addresses: Sequence[Address], protocol: str) -> Stream:
+        """Errors: `Streams.open`."""
+        return await self._streams.open(peer, addresses, self._name_of(protocol))
+
+    def accept(self, handler: StreamHandler, protocol: str) -> None:
+        """LocalError if the protocol has a handler already."""
+        name = self._name_of(protocol)
+
+        def take(stream: Stream) -> None:
+            self._sealed.begin(handler, stream, stream.peer, ("peer", stream.peer))
+
+        self._streams.serve(name, take)
+        self._served.append(name)
+
+    async def connect_plain(self, address: Address) -> Plain:
+        """Errors: `Plains.open`."""
+        return await self._streams.plains.open(address, self._app)
+
+    def accept_plain(self, first: bytes, handler: PlainHandler) -> None:
+        """LocalError if the byte has a handler already."""
+
+        def take(stream: Plain) -> None:
+            self._plain.begin(handler, stream, place_of(stream.address), ("address", str(stream.address)))
+
+        self._streams.plains.serve(first, self._app, take)
+        self._takes_plain = True
+
+    def end(self) -> None:
+        """The application is over."""
+        for name in self._served:
+            self._streams.unserve(name)
+        self._streams.close_opened(f"/{self._app}/", "the application ended")
+        self._streams.plains.end(self._app, "the application ended")
+
+    def _name_of(self, protocol: str) -> str:
+        if not is_name(protocol):
+            raise LocalError(
+                f"a protocol has a name of 1 to {MAX_APP_NAME} printable bytes without /, not {protocol!r}"
+            )
+        return f"/{self._app}/{protocol}"

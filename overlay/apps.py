@@ -53,7 +53,7 @@ class Apps:
                 ctx = AppContext(
                     app=app, dht=self.dht, own=self.own, rng=Rng(self.rng.u64()), tasks=group, locate=self.locate,
                     gossip=self.gossip, work=self.work, storage=AppStorage.of(self.dht.journal, name),
-                    services=services, streams=AppStreams(self.streams, name, group, self.dht.report),
+                    services=services, streams=AppStreams.of(self.streams, name, group, self.dht.report),
                 )  # fmt: skip
                 self._contexts[name] = ctx
                 await app.run(ctx)

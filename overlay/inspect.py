@@ -51,12 +51,14 @@ def status(peer: Peer) -> dict[str, Any]:
 
 
 def streams(peer: Peer) -> dict[str, int]:
-    """Open now, those of them that others opened, handshakes that others have begun, streams that are being opened."""
+    """Open now, those of them that others opened, handshakes that others have begun, streams that are being opened;
+    beside them plain streams that are open."""
     figures = peer.streams.figures()
     dials = figures["dials"]
     return {
         "open": figures["streams"] - dials, "incoming": figures["incoming"],
         "handshakes": figures["handshakes"], "dials": dials,
+        "plain": peer.streams.plains.figures()["open"],
     }  # fmt: skip
 
 

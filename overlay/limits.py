@@ -197,6 +197,19 @@ PROBE_S = 5
 MAX_PROBES = 3
 #: Whoever takes nothing of what waits for it for so long loses the stream.
 STALLED_S = 60
+#: Streams of protocols of others, which nobody vouches for, have places apart from all of these: at once; of them those
+#: that others opened; with one address (IPv6: /64), both ways; being opened. A client of BitTorrent has 200
+#: (connections_limit of libtorrent).
+MAX_PLAIN = 256
+MAX_INCOMING_PLAIN = 192
+MAX_PLAIN_PER_ADDRESS = 32
+MAX_PLAIN_DIALS = 32
+#: ... with the large window: 32 MiB.
+MAX_PLAIN_LARGE_WINDOWS = 16
+#: ... on which the other side says nothing, unless the protocol has it otherwise: BEP 3 has a keep-alive every 120 s.
+PLAIN_IDLE_S = 150
+#: Tasks of one application that talk on those that others opened.
+MAX_APP_PLAIN = MAX_INCOMING_PLAIN
 #: Connections that have not said yet what they are, of all and of one address (IPv6: /64). A peer says it with its
 #: first packet, so 16 places are emptied by newer ones only against an attacker who is faster than its way here.
 MAX_SILENT_SOCKETS = 128
@@ -204,10 +217,14 @@ MAX_SILENT_PER_ADDRESS = 16
 #: Streams that the core has closed and whose last bytes are still carried, and for how long.
 MAX_LINGERING = 128
 MAX_LINGERING_PER_ADDRESS = 32
+#: ... of those that were never sealed, so that who needs no handshake does not cut the last bytes of who made one.
+MAX_PLAIN_LINGERING = 64
+MAX_PLAIN_LINGERING_PER_ADDRESS = 8
 STREAM_LINGER_S = 60
 #: Descriptors of all of these, second addresses that are tried included; fewer where the system gives fewer.
 _MORE_DIALS = MAX_DIALS * (MAX_DIAL_ADDRESSES - 1)
-MAX_STREAM_SOCKETS = MAX_STREAMS + MAX_HANDSHAKES + MAX_SILENT_SOCKETS + MAX_LINGERING + _MORE_DIALS
+_SEALED = MAX_STREAMS + MAX_HANDSHAKES + MAX_LINGERING + _MORE_DIALS
+MAX_STREAM_SOCKETS = _SEALED + MAX_PLAIN + MAX_PLAIN_LINGERING + MAX_SILENT_SOCKETS
 
 # --- gossip --------------------------------------------------------------------------------
 #: Peers to whom each message of a topic is passed at once: few enough for one datagram each, enough that

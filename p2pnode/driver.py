@@ -43,6 +43,7 @@ from overlay.runtime.ports import (
     StreamKeys,
     StreamOpen,
     StreamSend,
+    StreamTakes,
     Sync,
 )
 from p2pnode.paths import HomeError
@@ -295,7 +296,7 @@ class Driver:
                     self._start(id, self.functions[name], args)
                 case Operate(id, name, args):
                     self._start(id, self.operations[name], args)
-                case StreamSend() | StreamGrant() | StreamOpen() | StreamKeys() | StreamClose():
+                case StreamSend() | StreamGrant() | StreamOpen() | StreamKeys() | StreamClose() | StreamTakes():
                     assert self.streams is not None
                     self.streams.perform(effect)
         self._move_timer(self.peer.next_deadline())

@@ -45,7 +45,6 @@ from p2pnode.transport.lan import Lan
 from p2pnode.transport.listing import Found, Listings, reachable
 from p2pnode.transport.seeds import Seed, listen_at, parse_place
 from p2pnode.transport.sockets import Sockets
-from p2pnode.transport.streams import Streams
 from p2pnode.transport.suites import faster_suite
 
 if TYPE_CHECKING:
@@ -97,11 +96,6 @@ class Node:
         ]
 
     @property
-    def streams(self) -> Streams:
-        """For who registers a first byte of their own."""
-        return self._sockets.streams
-
-    @property
     def network(self) -> str:
         return self._network.name
 
@@ -118,6 +112,11 @@ class Node:
         usable = [address for address in all_of_them if address.is_v4 or address.scope is not Scope.LINK]
         far = [address for address in usable if address.scope > Scope.LOOPBACK]
         return tuple(sorted(far or usable, key=lambda address: (-address.scope, not address.is_v4)))
+
+    @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """Those at which it can be reached now."""
+        return self._reachable
 
     async def moved_from(self, known: tuple[Address, ...]) -> tuple[Address, ...]:
         """`addresses`, as soon as they are others than `known`."""

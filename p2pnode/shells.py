@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from overlay.app import App
     from overlay.events import Event
     from overlay.runtime.address import Address
+    from overlay.runtime.ports import Interface
 
 
 @attrs.frozen(slots=True)
@@ -45,6 +46,11 @@ class RunningNode(Protocol):
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where others may reach it now, by UDP and TCP: the farthest reaching first."""
+        ...
+
+    @property
+    def interfaces(self) -> Sequence[Interface]:
+        """Local addresses at which it can be reached now, and their subnets."""
         ...
 
     async def moved_from(self, known: tuple[Address, ...]) -> tuple[Address, ...]:

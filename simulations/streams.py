@@ -2,7 +2,8 @@
 
 What a peer sends waits at its machine, passes its line piece by piece (shared with its datagrams), crosses the
 network, waits at the other machine for a grant, and is given. A window bounds what is between the two. Loss only
-delays. What cannot pass waits; after TIMEOUT_NS without way through both ends are told. Records are not sealed.
+delays. What cannot pass waits; after TIMEOUT_NS without way through both ends are told. Records are not sealed, and so
+plain streams are streams like any.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from overlay.runtime.ports import (
     StreamOpened,
     StreamSend,
     StreamSent,
+    StreamTakes,
 )
 from simulations.host import Host
 from simulations.network import Network
@@ -63,6 +65,8 @@ class Streams:
 
     def perform(self, host: Host, effect: StreamEffect) -> None:
         """An effect of a peer; what follows from it comes as events, never within this call."""
+        if isinstance(effect, StreamTakes):
+            return  # no shell stands before a peer: it gets every connection, and sorts them itself
         end: End | None = host.streams.get(effect.id)
         if isinstance(effect, StreamOpen):
             if end is not None or effect.id % 2:
@@ -125,7 +129,7 @@ class Streams:
             return
         end.stuck_ns = None
         delay_ns = self._network.delay(host.index, there.index, host.rng)
-        if there.peer is None or getattr(there.peer, "handle_stream", None) is None:
+        if there is host or there.peer is None or getattr(there.peer, "handle_stream", None) is None:
             self._push(host, now_ns + 2 * delay_ns, self._end, host, end, StreamEnd.REFUSED)
             return
         self._push(host, now_ns + delay_ns, self._accept, there, end, (route[1], delay_ns))

@@ -186,7 +186,15 @@ class StreamClose:
     id: int
 
 
-StreamEffect = StreamOpen | StreamKeys | StreamSend | StreamGrant | StreamClose
+@attrs.frozen(slots=True)
+class StreamTakes:
+    """Of the connections that others open, the peer also takes those whose first byte is one of these, from now on
+    and instead of those named before. Each comes as a stream with no byte taken; no StreamKeys follows."""
+
+    first: bytes
+
+
+StreamEffect = StreamTakes | StreamOpen | StreamKeys | StreamSend | StreamGrant | StreamClose
 Effect = SendDatagram | Commit | Sync | Compute | Operate | Result | Report | StreamEffect
 
 

@@ -4,6 +4,8 @@
     stream = await streams.open(peer_id, addresses, "/files/1")
     await stream.send(b"..."); message = await stream.receive(); stream.close()
 
+Beside them streams of bytes as they are, for protocols of others: `streams.plains`.
+
 Bytes and limits: docs/protocol/streams.md.
 """
 
@@ -11,7 +13,8 @@ from __future__ import annotations
 
 from overlay.streams.endings import StreamEnded
 from overlay.streams.frames import End
+from overlay.streams.plain import Plain
 from overlay.streams.service import Streams
 from overlay.streams.stream import Stream
 
-__all__ = ["End", "Stream", "StreamEnded", "Streams"]
+__all__ = ["End", "Plain", "Stream", "StreamEnded", "Streams"]

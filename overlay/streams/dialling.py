@@ -55,6 +55,17 @@ async def reach(
     return race.won[0]
 
 
+async def connected(loop: Loop, pipe: Pipe) -> None:
+    """Until the other side has taken the connection. TimedOut after DIAL_S, else what the shell says of it."""
+    try:
+        with loop.fail_after(DIAL_S * SECOND):
+            await pipe.opened
+    except TimedOut:
+        if pipe.ended is not None:  # in words already
+            raise
+        raise TimedOut(f"{pipe.address} does not answer") from None
+
+
 @attrs.define(slots=True, eq=False)
 class _Race:
     loop: Loop
@@ -81,11 +92,12 @@ class _Race:
 
     async def _approach(self, address: Address) -> Reached:
         pipe = self.begin(address)
-        connected = False
         try:
-            with self.loop.fail_after(DIAL_S * SECOND):
-                await pipe.opened
-            connected = True
+            await connected(self.loop, pipe)
+        except BaseException:
+            pipe.close()
+            raise
+        try:
             until_ns = self.loop.now.mono_ns + HANDSHAKE_S * SECOND
             secured: Secured | None = None
             with self.loop.fail_after(HANDSHAKE_S * SECOND):
@@ -96,8 +108,6 @@ class _Race:
             pipe.close()
             if error is pipe.ended:  # in words already
                 raise
-            if isinstance(error, TimedOut) and not connected:
-                raise TimedOut(f"{address} does not answer") from None
             raise explained(error, address) from None
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 
 from overlay.errors import BadMessage
 from overlay.limits import MAX_END_TEXT, MAX_SPARE_FRAMES, MAX_STREAM_MESSAGE
+from overlay.streams.chunks import Chunks
 
 HEAD_BYTES = 4
 #: PING and PONG carry nothing; what a later version puts in may have this many bytes.
@@ -72,16 +72,12 @@ def decode_end(payload: bytes) -> tuple[End, str]:
 
 
 class FrameReader:
-    """Bytes in as they come, frames out. How the bytes were cut makes no difference; they are copied once."""
+    """Bytes in as they come, frames out."""
 
-    __slots__ = ("_at", "_chunks", "_head", "_size", "skipped", "spare")
+    __slots__ = ("_chunks", "_head", "skipped", "spare")
 
     def __init__(self) -> None:
-        self._chunks: deque[bytes] = deque()
-        #: Bytes of the first chunk that were taken.
-        self._at = 0
-        #: Bytes in all chunks that were not taken.
-        self._size = 0
+        self._chunks = Chunks()
         self._head: tuple[int, int] | None = None
         #: Bytes of frames of unknown kinds, heads included.
         self.skipped = 0
@@ -89,22 +85,19 @@ class FrameReader:
         self.spare = MAX_SPARE_FRAMES
 
     def feed(self, data: bytes) -> None:
-        if data:
-            self._chunks.append(data)
-            self._size += len(data)
+        self._chunks.feed(data)
 
     def clear(self) -> None:
         """Nothing of what was fed is wanted any more."""
         self._chunks.clear()
-        self._at = self._size = 0
 
     def next(self) -> tuple[Kind, bytes] | None:
         """The next frame; None until more bytes come. BadMessage for what no version sends."""
         while True:
             if self._head is None:
-                if self._size < HEAD_BYTES:
+                if self._chunks.size < HEAD_BYTES:
                     return None
-                head = self._take(HEAD_BYTES)
+                head = self._chunks.take(HEAD_BYTES)
                 kind, length = head[0], int.from_bytes(head[1:], "big")
                 _check_length(kind, length)
                 self.spare += 1 if kind == Kind.DATA else -1
@@ -115,47 +108,17 @@ class FrameReader:
                     self.skipped += HEAD_BYTES
             kind, length = self._head
             if kind <= Kind.END:
-                if self._size < length:
+                if self._chunks.size < length:
                     return None
                 self._head = None
-                return Kind(kind), self._take(length)
-            some = min(length, self._size)
-            self._drop(some)
+                return Kind(kind), self._chunks.take(length)
+            some = min(length, self._chunks.size)
+            self._chunks.drop(some)
             self.skipped += some
             if some < length:
                 self._head = kind, length - some
                 return None
             self._head = None
-
-    def _take(self, n: int) -> bytes:
-        self._size -= n
-        if n == 0:
-            return b""
-        first, at = self._chunks[0], self._at
-        if len(first) - at > n:
-            self._at = at + n
-            return first[at : at + n]
-        parts = []
-        while n:
-            # A view: what spans chunks is copied once, by `join`.
-            part = memoryview(self._chunks[0])[self._at : self._at + n]
-            parts.append(part)
-            n -= len(part)
-            self._step(len(part))
-        return b"".join(parts)
-
-    def _drop(self, n: int) -> None:
-        self._size -= n
-        while n:
-            some = min(n, len(self._chunks[0]) - self._at)
-            n -= some
-            self._step(some)
-
-    def _step(self, n: int) -> None:
-        self._at += n
-        if self._at == len(self._chunks[0]):
-            self._chunks.popleft()
-            self._at = 0
 
 
 def _check_length(kind: int, length: int) -> None:

@@ -8,11 +8,12 @@ from typing import Protocol
 import attrs
 
 from overlay.errors import OverlayError
-from overlay.limits import MAX_HANDSHAKE_MESSAGE
+from overlay.limits import MAX_HANDSHAKE_MESSAGE, STALLED_S
 from overlay.runtime.address import Address
 from overlay.runtime.future import Future
 from overlay.runtime.loop import Loop
 from overlay.runtime.ports import (
+    SECOND,
     StreamClose,
     StreamEffect,
     StreamEnd,
@@ -53,6 +54,8 @@ class Pipe:
     over: bool = attrs.field(default=False, init=False)
     #: Why the shell says it is over, if it does.
     ended: OverlayError | None = attrs.field(default=None, init=False)
+    #: It was handed over to a sink as it is.
+    plain: bool = attrs.field(default=False, init=False)
     _buffer: bytearray = attrs.field(factory=bytearray, init=False)
     _arrived: Future[None] | None = attrs.field(default=None, init=False)
     _sink: Sink | None = attrs.field(default=None, init=False)
@@ -62,23 +65,39 @@ class Pipe:
 
     # --- for whoever shakes hands -----------------------------------------------------------
 
+    async def first(self, most: int) -> int:
+        """The first byte, which stays; `most` are granted. OverlayError if it ends before."""
+        self.grant(most)
+        await self._until(1)
+        return self._buffer[0]
+
     async def read(self, n: int) -> bytes:
         """Exactly `n` bytes, for which exactly as many are granted: the next one may be sealed. OverlayError if it
         ends before."""
         self.grant(n - len(self._buffer) - self.granted)
+        await self._until(n)
+        data = bytes(self._buffer[:n])
+        del self._buffer[:n]
+        return data
+
+    async def _until(self, n: int) -> None:
         while len(self._buffer) < n:
             if self.ended is not None:
                 raise self.ended
             self._arrived = self.loop.future()
             await self._arrived
-        data = bytes(self._buffer[:n])
-        del self._buffer[:n]
-        return data
 
     def hand_over(self, secured: Secured, sink: Sink) -> None:
         """From now on the shell seals and opens, and `sink` is told."""
         self.emit(StreamKeys(self.id, secured.sending, secured.receiving, secured.suite))
         self._sink = sink
+
+    def hand_over_plain(self, sink: Sink) -> bytes:
+        """There is no handshake: from now on `sink` is told. What came before."""
+        self._sink, self.plain = sink, True
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
 
     # --- for everybody ----------------------------------------------------------------------
 
@@ -93,6 +112,10 @@ class Pipe:
         if n > 0 and not self.over:
             self.granted += n
             self.emit(StreamGrant(self.id, n))
+
+    def stalled(self, now_ns: int) -> bool:
+        """Whether something waits, and nothing of it was taken for STALLED_S."""
+        return self.unsent > 0 and now_ns - self.taken_ns >= STALLED_S * SECOND
 
     def close(self) -> None:
         """What was sent still arrives, if the other side takes it. Any number of times."""

@@ -39,14 +39,24 @@ from overlay.runtime.ports import (
     StreamOpened,
     StreamSent,
 )
-from overlay.secure.handshake import LENGTH_BYTES, PREFACE_BYTES, Acceptor, Dialler, Secured, StaticKey, decode_length
+from overlay.secure.handshake import (
+    LENGTH_BYTES,
+    MAGIC,
+    PREFACE_BYTES,
+    Acceptor,
+    Dialler,
+    Secured,
+    StaticKey,
+    decode_length,
+)
 from overlay.secure.noise import Suite
 from overlay.streams.crowd import Crowd, Slot
 from overlay.streams.dialling import reach
 from overlay.streams.endings import count_of, explained, give_up
 from overlay.streams.frames import HEAD_BYTES, End
 from overlay.streams.pipe import Pipe
-from overlay.streams.slots import Lease, Sessions
+from overlay.streams.plains import Plains
+from overlay.streams.slots import SEALED, Lease, Sessions
 from overlay.streams.stream import Stream
 from overlay.trust.policy import Observation, Policy, Verdict
 
@@ -72,6 +82,8 @@ class Streams:
     count: Callable[[str], object]
     #: Of the streams that this side opens.
     suite: Suite = Suite.AESGCM
+    #: Those of protocols of others.
+    plains: Plains = attrs.field(init=False)
     _static: StaticKey = attrs.field(init=False)
     _id: bytes = attrs.field(init=False)
     _last_id: int = attrs.field(default=0, init=False)
@@ -79,7 +91,7 @@ class Streams:
     _handshakes: Crowd = attrs.field(
         factory=lambda: Crowd(MAX_HANDSHAKES, MAX_HANDSHAKES_PER_ADDRESS), init=False
     )  # fmt: skip
-    _sessions: Sessions = attrs.field(factory=Sessions, init=False)
+    _sessions: Sessions = attrs.field(factory=lambda: Sessions(SEALED), init=False)
     _dials: int = attrs.field(default=0, init=False)
     #: By peer and protocol; None while it is dialled.
     _opened: dict[tuple[bytes, str], Stream | None] = attrs.field(factory=dict, init=False)
@@ -91,6 +103,7 @@ class Streams:
     def __attrs_post_init__(self) -> None:
         self._static = StaticKey(self.network, self.signer, self.entropy)
         self._id = node_id_of(self.signer.key)
+        self.plains = Plains(loop=self.loop, emit=self.emit, begin=self._begin, count=self.count)
 
     def begin(self, group: Group) -> None:
         """Take streams of others from now on, in tasks of this group."""
@@ -207,7 +220,7 @@ class Streams:
     # --- taking -----------------------------------------------------------------------------
 
     def _on_incoming(self, id: int, address: Address) -> None:
-        if self._group is None or self._sessions.full_for(address):
+        if self._group is None or (self._sessions.full_for(address) and self.plains.full_for(address)):
             self.count("streams: no room")
             self.emit(StreamClose(id))
             return
@@ -219,6 +232,14 @@ class Streams:
         stream: Stream | None = None
         try:
             with scope, self.loop.fail_after(HANDSHAKE_S * SECOND):
+                first = await pipe.first(PREFACE_BYTES)
+                if self.plains.takes(first):
+                    self.plains.take(pipe, first)
+                    return
+                if first != MAGIC[0]:
+                    raise BadMessage("it begins neither as a stream of ours nor as one that somebody takes")
+                if self._sessions.full_for(pipe.address):
+                    raise LimitError("others have opened as many streams as this peer takes")
                 secured = await self._shake_second(pipe, slot)
                 stream = self._new_stream(pipe, secured, incoming=True)
                 self._leases[stream] = self._sessions.take(stream.peer, pipe.address, incoming=True)
@@ -228,7 +249,7 @@ class Streams:
             give_up(pipe, stream, error)
         finally:
             self._handshakes.leave(slot)
-            if stream is None or not stream.protocol:
+            if not pipe.plain and (stream is None or not stream.protocol):
                 give_up(pipe, stream, None)
         if scope.cancelled_caught:
             self.count("streams: made room")

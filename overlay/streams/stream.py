@@ -20,9 +20,7 @@ from overlay.limits import (
     MAX_UNREAD_MESSAGES,
     PROBE_S,
     STALLED_S,
-    STREAM_WINDOW,
     UNSENT_HIGH,
-    UNSENT_LOW,
 )
 from overlay.runtime.address import Address
 from overlay.runtime.future import Future
@@ -33,6 +31,7 @@ from overlay.secure.noise import MAX_MESSAGE
 from overlay.streams.endings import TEXTS, StreamEnded
 from overlay.streams.frames import HEAD_BYTES, Bytes, End, FrameReader, Kind, decode_end, encode_end, encode_frame
 from overlay.streams.pipe import Pipe
+from overlay.streams.pressure import Brake, Window
 
 _PING = encode_frame(Kind.PING, b"")
 _PONG = encode_frame(Kind.PONG, b"")
@@ -46,10 +45,9 @@ class Stream:
     __slots__ = (
         "__weakref__",
         "_arrived",
-        "_blocked",
+        "_brake",
         "_cut",
         "_ended",
-        "_enlarge",
         "_heard_ns",
         "_loop",
         "_on_over",
@@ -57,7 +55,6 @@ class Stream:
         "_probes",
         "_queue",
         "_reader",
-        "_room",
         "_said_ns",
         "_timer",
         "_unread",
@@ -88,15 +85,13 @@ class Stream:
         self.received = 0
         self._loop = loop
         self._pipe = pipe
-        self._enlarge = enlarge
         self._on_over = on_over
         self._reader = FrameReader()
         self._queue: deque[bytes] = deque()
         #: Bytes that were delivered and not read, heads included.
         self._unread = 0
-        self._window = window
-        self._blocked = False
-        self._room: Future[None] | None = None
+        self._window = Window(pipe, window, lambda: enlarge(self))
+        self._brake = Brake(loop, pipe)
         self._arrived: Future[None] | None = None
         #: The connection ended; frames may still wait to be parsed.
         self._cut: StreamEnd | None = None
@@ -114,17 +109,15 @@ class Stream:
         is longer than MAX_STREAM_MESSAGE."""
         if len(message) > MAX_STREAM_MESSAGE:
             raise LocalError(f"a message has at most {MAX_STREAM_MESSAGE} bytes, not {len(message)}: send it in parts")
-        while self._blocked and self._ended is None and self._cut is None:
-            if self._room is None or self._room.done:
-                self._room = self._loop.future()
-            await self._room
+        while self._brake.on and self._ended is None and self._cut is None:
+            await self._brake.released()
         if self._ended is not None:
             raise self._ended
         if self._cut is not None:  # while there is more to read than is parsed
             raise StreamEnded(TEXTS[self._cut], end=self._cut, here=False)
         self._say(encode_frame(Kind.DATA, message))
         self.sent += len(message)
-        self._blocked = self._pipe.unsent >= UNSENT_HIGH
+        self._brake.sent_more()
 
     async def receive(self) -> bytes:
         """The next message. StreamEnded once all that came before the end was given; at once after `close`."""
@@ -182,7 +175,7 @@ class Stream:
         """Both sides know what is spoken: now there may be more to read than a name."""
         self.protocol = protocol
         self.sent = self.received = 0  # the name was none of the application's
-        self._window = FIRST_WINDOW
+        self._window.size = FIRST_WINDOW
         self._grant()
 
     # --- what the pipe tells ----------------------------------------------------------------
@@ -197,14 +190,12 @@ class Stream:
             self._grant()
 
     def on_sent(self) -> None:
-        if self._blocked and self._pipe.unsent <= UNSENT_LOW:
-            self._blocked = False
-            _wake(self._room)
+        self._brake.on_sent()
 
     def on_cut(self, reason: StreamEnd) -> None:
         self._cut = reason
         self._stop_timer()
-        _wake(self._room)
+        self._brake.release()
         self._parse()
 
     # --- inside -----------------------------------------------------------------------------
@@ -243,7 +234,7 @@ class Stream:
     def _over(self, ended: StreamEnded) -> None:
         self._ended = ended
         self._stop_timer()
-        _wake(self._room)
+        self._brake.release()
         _wake(self._arrived)
         self._on_over(self)
 
@@ -257,21 +248,15 @@ class Stream:
         self._pipe.send(frame)
 
     def _grant(self) -> None:
-        """Up to the window, not for every little that was read."""
-        if self._ended is not None:
-            return
-        if self._window == FIRST_WINDOW and self.received >= FIRST_WINDOW and self._enlarge(self):
-            self._window = STREAM_WINDOW
-        room = self._window - self._unread - self._pipe.granted
-        if room >= self._window // 4:
-            self._pipe.grant(room)
+        if self._ended is None:
+            self._window.grant(unread=self._unread, read=self.received)
 
     def _tick(self) -> None:
         """Every few seconds while it lives."""
         now_ns, pipe = self._loop.now.mono_ns, self._pipe
         self._timer = None
         self._reader.spare += PROBE_S
-        if pipe.unsent and now_ns - pipe.taken_ns >= STALLED_S * SECOND:
+        if pipe.stalled(now_ns):
             return self.finish(End.STALLED, f"nothing was taken for {STALLED_S} s")
         next_ns = now_ns + PROBE_S * SECOND
         if self._unread and pipe.granted < _RECORD:

@@ -32,7 +32,9 @@ class _Snapshot(Collector):
             metric = "p2pnode_" + name.replace("uptime_s", "uptime_seconds")
             yield GaugeMetricFamily(metric, help, value=float(self.status[name]))
         streams = GaugeMetricFamily(
-            "p2pnode_streams", "open now; of them opened by others; handshakes of others; being opened", labels=["what"]
+            "p2pnode_streams",
+            "open now; of them opened by others; handshakes of others; being opened; plain ones that are open",
+            labels=["what"],
         )
         for what, value in self.status.get("streams", {}).items():
             streams.add_metric([what], value)

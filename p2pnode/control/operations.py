@@ -143,7 +143,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "streams": {
                 "type": "object",
                 "additionalProperties": _COUNT,
-                "description": "open now, incoming: those of them that others opened; handshakes of others, dials",
+                "description": "open now, incoming: of them opened by others; handshakes of others, dials; plain ones",
             },
             "counters": {"type": "object", "additionalProperties": {"type": "integer"}},
         },

@@ -38,6 +38,7 @@ from overlay.runtime.ports import (
     StreamOpened,
     StreamSend,
     StreamSent,
+    StreamTakes,
     Sync,
 )
 from overlay.wire import cbor
@@ -73,10 +74,10 @@ class Tag(enum.IntEnum):
 
 #: What happened to a stream, in items.
 _OPENED, _DATA, _SENT, _CLOSED = range(4)
-#: Kinds of effects, in accounts.
+#: Kinds of effects, in accounts; later ones come last.
 _EFFECTS: tuple[type[Any], ...] = (
     SendDatagram, Commit, Sync, Compute, Operate, Result, Report,
-    StreamOpen, StreamKeys, StreamSend, StreamGrant, StreamClose,
+    StreamOpen, StreamKeys, StreamSend, StreamGrant, StreamClose, StreamTakes,
 )  # fmt: skip
 _NUMBERS = {effect: number for number, effect in enumerate(_EFFECTS)}
 _account = struct.Struct(">BI8s")

@@ -1,8 +1,9 @@
 """All TCP of a node: takes and makes connections, finds out what they are, and keeps their number bounded.
 
 A connection that others made is silent until its first byte says what it is: PREFACE is ours and becomes a stream of
-the core with its eight bytes unread; a byte that somebody registered goes to them, with every byte unread; any other
-is closed at once. Silent ones have few places and the oldest goes, so that who only connects locks nobody out.
+the core with its eight bytes unread; so does one of the bytes that the core takes beside (StreamTakes), with no byte
+taken; any other is closed at once. Silent ones have few places and the oldest goes, so that who only connects locks
+nobody out.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
-import logging
 import resource
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import attrs
@@ -31,13 +31,12 @@ from overlay.runtime.ports import (
     StreamKeys,
     StreamOpen,
     StreamSend,
+    StreamTakes,
 )
 from overlay.secure.handshake import MAGIC, PREFACE_BYTES
 from overlay.streams.crowd import Crowd, Slot
 from p2pnode.transport.binding import address_at, family_of, name_of, sockaddr_of
 from p2pnode.transport.stream import Shared, Stream, end_of
-
-log = logging.getLogger(__name__)
 
 #: The first byte of ours; no text, no TLS (0x16), no BitTorrent (0x13) begins with it.
 PREFACE = MAGIC[0]
@@ -54,9 +53,6 @@ _GONE = frozenset({
 DESCRIPTORS_KEPT = 256
 
 Tell = Callable[[StreamEvent], None]
-#: Owns the connection, of which no byte is read yet; it is closed when this returns. How many there are at once,
-#: whoever registered it bounds.
-Foreign = Callable[[trio.SocketStream, Address], Awaitable[None]]
 
 
 @attrs.define(slots=True, eq=False)
@@ -75,9 +71,14 @@ class Streams:
     _lingering: Crowd = attrs.field(
         factory=lambda: Crowd(limits.MAX_LINGERING, limits.MAX_LINGERING_PER_ADDRESS), init=False
     )
-    _foreign: dict[int, Foreign] = attrs.field(factory=dict, init=False)
-    #: Places among those that linger, by the id of the stream.
-    _places: dict[int, Slot] = attrs.field(factory=dict, init=False)
+    #: The same of those that were never sealed.
+    _plain_lingering: Crowd = attrs.field(
+        factory=lambda: Crowd(limits.MAX_PLAIN_LINGERING, limits.MAX_PLAIN_LINGERING_PER_ADDRESS), init=False
+    )
+    #: First bytes that the core takes, beside PREFACE.
+    _takes: bytes = attrs.field(default=b"", init=False)
+    #: Places among those that linger, and in which crowd, by the id of the stream.
+    _places: dict[int, tuple[Crowd, Slot]] = attrs.field(factory=dict, init=False)
     _ids: Iterator[int] = attrs.field(factory=lambda: itertools.count(1, 2), init=False)
     _shared: Shared = attrs.field(init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
@@ -85,7 +86,7 @@ class Streams:
     _tell: Tell | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._shared = Shared(self._counters)
+        self._shared = Shared(self._counters, frozenset(address.port for address in self.listen))
 
     def __enter__(self) -> Streams:
         return self
@@ -103,15 +104,9 @@ class Streams:
         return self._shared.sockets
 
     def counters(self) -> dict[str, int]:
-        now = {"open": len(self._streams), "silent": len(self._silent), "lingering": len(self._lingering)}
+        lingering = len(self._lingering) + len(self._plain_lingering)
+        now = {"open": len(self._streams), "silent": len(self._silent), "lingering": lingering}
         return {f"tcp_{name}": count for name, count in (*now.items(), *sorted(self._counters.items()))}
-
-    def register(self, first: bytes, handler: Foreign) -> None:
-        """Connections whose first byte is `first` are for `handler`. Once a byte."""
-        (byte,) = first
-        if byte == PREFACE or byte in self._foreign:
-            raise ValueError(f"the first byte {byte:#x} is taken")
-        self._foreign[byte] = handler
 
     def start(self, nursery: trio.Nursery, tell: Tell | None) -> None:
         """Take and make connections in `nursery`, until that is cancelled. `tell` is never called within `perform`."""
@@ -129,9 +124,13 @@ class Streams:
 
     def perform(self, effect: StreamEffect) -> None:
         """An effect of the core; void if its stream is over."""
-        if isinstance(effect, StreamOpen):
-            self._open(effect)
-            return
+        match effect:
+            case StreamTakes(first):
+                self._takes = first
+                return
+            case StreamOpen():
+                self._open(effect)
+                return
         stream = self._streams.get(effect.id)
         if stream is None or stream.closing:
             return
@@ -144,7 +143,8 @@ class Streams:
                 stream.keys(effect)
             case StreamClose():
                 stream.close()
-                self._places[effect.id] = self._lingering.enter(stream.peer, partial(self._drop, stream))
+                crowd = self._lingering if stream.sealed else self._plain_lingering
+                self._places[effect.id] = crowd, crowd.enter(stream.peer, partial(self._drop, stream))
 
     def _drop(self, stream: Stream) -> None:
         self._counters["lingering_dropped"] += 1
@@ -196,7 +196,8 @@ class Streams:
             del self._streams[stream.id]
             place = self._places.pop(stream.id, None)
             if place is not None:
-                self._lingering.leave(place)
+                crowd, slot = place
+                crowd.leave(slot)
 
     # --- what others open -------------------------------------------------------------------
 
@@ -213,7 +214,7 @@ class Streams:
                     self._counters[f"accept_{name_of(error)}"] += 1
                     if error.errno in _GONE:
                         continue  # nobody has to make room for it
-                    failed = not self._silent.send_one_away() and not self._lingering.send_one_away()
+                    failed = not self._make_room()
                     break
                 self._greet(sock, address_at(sockaddr))
             if failed:
@@ -231,7 +232,11 @@ class Streams:
         self._nursery.start_soon(self._sniff, sock, peer, place)
 
     def _has_room(self) -> bool:
-        return self._shared.sockets < self.most or self._silent.send_one_away() or self._lingering.send_one_away()
+        return self._shared.sockets < self.most or self._make_room()
+
+    def _make_room(self) -> bool:
+        """Those that cost nobody anything go first."""
+        return any(crowd.send_one_away() for crowd in (self._silent, self._plain_lingering, self._lingering))
 
     def _send_away(self, sock: socket.socket) -> None:
         self._counters["silent_sent_away"] += 1
@@ -239,37 +244,39 @@ class Streams:
         self._shared.shut(sock)
 
     async def _sniff(self, sock: socket.socket, peer: Address, place: Slot) -> None:
-        preface, foreign = b"", None
+        #: What was taken of it; None: the core does not take it.
+        preface: bytes | None = None
         try:
             with trio.move_on_after(limits.HANDSHAKE_S) as patience:
-                first = await _some(sock, 1, socket.MSG_PEEK)
-                if first == bytes([PREFACE]) and self._tell is not None:
-                    while len(preface) < PREFACE_BYTES and (more := await _some(sock, PREFACE_BYTES - len(preface), 0)):
-                        preface += more
-                elif first:
-                    foreign = self._foreign.get(first[0])
-                    self._counters["not_ours" if foreign is None else "foreign"] += 1
+                preface = await self._preface(sock)
             if patience.cancelled_caught:
                 self._counters["silent_too_long"] += 1
         except (OSError, trio.ClosedResourceError):
             pass  # reset by the other side; sent away
         finally:
             self._silent.leave(place)
-            if foreign is None and len(preface) < PREFACE_BYTES:
+            if preface is None:
                 self._shared.shut(sock)
-        if len(preface) == PREFACE_BYTES:
+        if preface is not None:
             self._begin(next(self._ids), peer, sock, preface)
-        elif foreign is not None:
-            await self._hand_over(foreign, sock, peer)
 
-    async def _hand_over(self, handler: Foreign, sock: socket.socket, peer: Address) -> None:
-        try:
-            async with trio.SocketStream(trio.socket.from_stdlib_socket(sock)) as stream:
-                await handler(stream, peer)
-        except Exception:
-            log.exception("the handler of a foreign connection from %s raised", peer)
-        finally:
-            self._shared.shut(sock)
+    async def _preface(self, sock: socket.socket) -> bytes | None:
+        first = await _some(sock, 1, socket.MSG_PEEK)
+        if not first or self._tell is None:
+            return None
+        if first in self._takes:
+            self._counters["plain"] += 1
+            return b""
+        if first[0] != PREFACE:
+            self._counters["not_ours"] += 1
+            return None
+        preface = b""
+        while len(preface) < PREFACE_BYTES:
+            more = await _some(sock, PREFACE_BYTES - len(preface), 0)
+            if not more:
+                return None
+            preface += more
+        return preface
 
 
 def _keep_freed_memory() -> None:

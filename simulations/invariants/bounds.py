@@ -11,6 +11,7 @@ from overlay.limits import K
 from overlay.peer import Peer
 from overlay.streams import Streams
 from overlay.streams.frames import HEAD_BYTES
+from overlay.streams.plains import Plains
 from simulations.invariants.base import Broken, Rotation
 
 if TYPE_CHECKING:
@@ -72,11 +73,13 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
     # A command is a task and at most two groups of asking ones; upkeep joins through 64 places at once; a stream of
     # others has its handshake or who talks on it, one that is dialled a task an address of the peer.
     talking = sum(ctx.streams.talking for ctx in peer.apps._contexts.values())
-    yield "tasks that talk on streams", talking, limits.MAX_APP_STREAMS * max(1, len(peer._apps))
+    most_talking = limits.MAX_APP_STREAMS + limits.MAX_APP_PLAIN
+    yield "tasks that talk on streams", talking, most_talking * max(1, len(peer._apps))
     talking += streams["handshakes"] + limits.MAX_DIAL_ADDRESSES * streams["dials"]
     yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + limits.MAX_APP_SERVING + talking
     # One a request, a stream, a task that sleeps or has a deadline, a few a lookup; as many again may be dead.
-    alive = endpoint.waiting + streams["streams"] + 4 * tasks + 4 * dht.lookups_running + 256
+    plain = peer.streams.plains.figures()["open"]
+    alive = endpoint.waiting + streams["streams"] + plain + 4 * tasks + 4 * dht.lookups_running + 256
     yield "timers", len(peer.loop._heap), 2 * alive
 
 
@@ -95,13 +98,28 @@ def _of_streams(streams: Streams) -> Iterator[tuple[str, int, int]]:
     yield "places of streams that are over", sessions.total - len(streams._leases), figures["dials"]
     known = len(streams._taken) + len(streams._opened)
     yield "streams by name", known, sessions.total
-    pipes = figures["pipes"] - sessions.total - len(handshakes)
+    yield from _of_plains(streams.plains)
+    pipes = figures["pipes"] - sessions.total - len(handshakes) - streams.plains._places.total
     yield "connections that belong to nothing", pipes, (limits.MAX_DIAL_ADDRESSES - 1) * figures["dials"]
     for stream in streams._leases:
         name = f"of {stream!r}"
         yield f"bytes unread and granted {name}", stream.unread + stream._pipe.granted, limits.STREAM_WINDOW
         yield f"bytes unsent {name}", stream.unsent, _UNSENT
         yield f"messages unread {name}", len(stream._queue), limits.MAX_UNREAD_MESSAGES
+
+
+def _of_plains(plains: Plains) -> Iterator[tuple[str, int, int]]:
+    places, dials = plains._places, plains.figures()["dials"]
+    yield "plain streams", places.total, limits.MAX_PLAIN
+    yield "plain streams of others", places.incoming, limits.MAX_INCOMING_PLAIN
+    yield "plain streams with one address", max(places._by_peer.values(), default=0), limits.MAX_PLAIN_PER_ADDRESS
+    yield "plain streams with a large window", places.large, limits.MAX_PLAIN_LARGE_WINDOWS
+    yield "plain streams being opened", dials, limits.MAX_PLAIN_DIALS
+    yield "places of plain streams that are over", places.total - len(plains._held), dials
+    for stream in plains._held:
+        name = f"of {stream!r}"
+        yield f"bytes unread and granted {name}", stream.unread + stream._pipe.granted, limits.STREAM_WINDOW
+        yield f"bytes unsent {name}", stream.unsent, limits.UNSENT_HIGH + limits.MAX_STREAM_MESSAGE
 
 
 def _of_gossip(gossip: Gossip) -> Iterator[tuple[str, int, int]]:

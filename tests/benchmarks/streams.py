@@ -25,6 +25,7 @@ from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND
 from overlay.secure.noise import Suite
 from overlay.streams.frames import HEAD_BYTES
+from overlay.streams.plain import Plain
 from overlay.streams.stream import Stream
 from p2pnode.driver import Driver
 from p2pnode.transport.sockets import open_sockets
@@ -38,8 +39,9 @@ MESSAGE = 256 * 1024 + 4
 ANYWHERE = parse_address("127.0.0.1:0")
 #: Side -> suite; 0 is in the clear, None a socket without a shell.
 SIDES: dict[str, int | None] = {"socket": None, "clear": 0, "aesgcm": 1, "chachapoly": 2}
-#: The same with whole peers and an application at either end.
-PEERS = {"peers aesgcm": 1, "peers chachapoly": 2}
+#: The same with whole peers and an application at either end; plain: frames of 16 KiB, as BitTorrent has them.
+PEERS = {"peers plain": 0, "peers aesgcm": 1, "peers chachapoly": 2}
+FIRST, BLOCK = b"\x13", 16 * 1024
 _READ = "--read"
 
 
@@ -108,6 +110,22 @@ class Flow(App):
             await stream.send(b"read")
             self._read()
 
+        async def take_plain(stream: Plain) -> None:
+            await stream.read(1)
+            while await stream.read_frame(BLOCK):
+                pass
+            await stream.send(b"read")
+            self._read()
+
+        async def pump_plain(args: dict[str, Any]) -> None:
+            stream = await ctx.connect_plain(parse_address(args["to"]))
+            await stream.send(FIRST)
+            frame = BLOCK.to_bytes(4, "big") + os.urandom(BLOCK)
+            for _ in range(args["total"] // BLOCK):
+                await stream.send(frame)
+            await stream.send(bytes(4))
+            await stream.read(4)
+
         async def pump(args: dict[str, Any]) -> None:
             stream = await ctx.connect(parse_id(args["to"]))
             message, left = os.urandom(MESSAGE - HEAD_BYTES), args["total"]
@@ -118,7 +136,9 @@ class Flow(App):
             await stream.receive()
 
         ctx.accept(take)
+        ctx.accept_plain(FIRST, take_plain)
         ctx.command("pump", pump)
+        ctx.command("pump_plain", pump_plain)
         await ctx.sleep(3_600 * SECOND)
 
 
@@ -129,7 +149,8 @@ async def _node(suite: int, read: Callable[[], None]) -> AsyncIterator[tuple[Pee
         network=ours.NETWORK, keys=KeyPair.from_seed(secret), storage=store, rng=Rng(1), entropy=os.urandom,
         apps=[Flow(read)],
     )  # fmt: skip
-    peer.streams.suite = Suite(suite)
+    if suite:
+        peer.streams.suite = Suite(suite)
     with open_sockets([ANYWHERE]) as sockets:
         driver = Driver(peer, sockets.udp, store, streams=sockets.streams)
         async with trio.open_nursery() as nursery:
@@ -144,7 +165,8 @@ async def _peer_pump(suite: int, to: Address, id: str, total: int) -> float:
     async with _node(suite, bool) as (_, driver, _):
         await driver.command("join", addresses=[{"address": str(to), "id": id}])
         cpu = cpu_s()
-        await driver.command("app", app="flow", command="pump", args={"to": id, "total": total})
+        command, there = ("pump", id) if suite else ("pump_plain", str(to))
+        await driver.command("app", app="flow", command=command, args={"to": there, "total": total})
         return cpu_s() - cpu
 
 

@@ -123,8 +123,8 @@ async def test_a_status_counts_the_streams_that_are_open(tmp_path: Path) -> None
             await b.command("app", app="echo", command="keep", args={"peer": a.id})
         told = [(await node.command("status"))["streams"] for node in (a, b)]
     assert told == [
-        {"open": 1, "incoming": 1, "handshakes": 0, "dials": 0},
-        {"open": 1, "incoming": 0, "handshakes": 0, "dials": 0},
+        {"open": 1, "incoming": 1, "handshakes": 0, "dials": 0, "plain": 0},
+        {"open": 1, "incoming": 0, "handshakes": 0, "dials": 0, "plain": 0},
     ]
 
 

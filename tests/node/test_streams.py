@@ -22,6 +22,7 @@ from overlay.runtime.ports import (
     StreamGrant,
     StreamOpen,
     StreamSend,
+    StreamTakes,
 )
 from p2pnode.driver import Driver
 from p2pnode.transport import streams as streams_module
@@ -461,30 +462,62 @@ async def test_a_first_byte_that_is_not_ours_is_closed_at_once() -> None:
         assert not node.core.events
 
 
-async def test_a_registered_first_byte_is_handed_over_with_every_byte() -> None:
-    got: list[tuple[Address, bytes]] = []
-
-    async def gateway(stream: trio.SocketStream, peer: Address) -> None:
-        got.append((peer, await stream.receive_some(100)))
-        await stream.send_all(b"welcome")
-        if got[-1][1].endswith(b"2"):
-            raise ZeroDivisionError("a bug of the gateway")
-
+async def test_a_first_byte_that_the_core_takes_is_a_stream_of_it_with_every_byte() -> None:
+    said = b"\x13BitTorrent protocol"
     async with nodes() as (node,):
-        node.streams.register(b"\x13", gateway)
-        for n in (b"1", b"2"):  # what the gateway raises hurts it alone
-            other = await connect(node, b"\x13BitTorrent protocol" + n)
-            assert await other.receive_some() == b"welcome"
-            assert await gone(other)
-            assert got.pop() == (
-                parse_address(f"127.0.0.1:{other.socket.getsockname()[1]}"),
-                b"\x13BitTorrent protocol" + n,
-            )
-            await other.aclose()
-        with pytest.raises(ValueError, match="taken"):
-            node.streams.register(b"\x13", gateway)
-        with pytest.raises(ValueError, match="taken"):
-            node.streams.register(PREFACE[:1], gateway)
+        await node.do(StreamTakes(b"\x13\x20"))
+        other = await connect(node, said)
+        await node.until(lambda: 1 in node.core.opened)
+        assert node.core.opened[1] == parse_address(f"127.0.0.1:{other.socket.getsockname()[1]}")
+        await node.do(StreamGrant(1, 100), StreamSend(1, b"welcome"))
+        assert await node.data(1, len(said)) == said
+        assert await other.receive_some() == b"welcome"
+        await other.aclose()
+        assert await node.end(1) is StreamEnd.CLOSED
+
+
+async def test_what_the_core_takes_no_more_is_closed() -> None:
+    async with nodes() as (node,):
+        await node.do(StreamTakes(b"\x13\x20"), StreamTakes(b"\x20"))
+        other = await connect(node, b"\x13BitTorrent protocol")
+        assert await gone(other)
+        assert not node.core.events
+        await other.aclose()
+
+
+async def test_pieces_in_the_clear_leave_together_and_in_order() -> None:
+    async with nodes(2) as (a, b):
+        await joined(a, b, None)
+        pieces = [bytes([n]) * size for n, size in enumerate((5, 16_384, 1, 300_000, 16_384, 262_144, 7))]
+        for piece in pieces:
+            a.streams.perform(StreamSend(2, piece))
+        whole = b"".join(pieces)
+        await b.do(StreamGrant(1, len(whole)))
+        assert await b.data(1, len(whole)) == whole
+        await a.until(lambda: a.core.sent[2] == len(PREFACE) + len(whole))
+
+
+async def test_a_node_that_dials_itself_finds_nobody() -> None:
+    async with nodes() as (node,):
+        await node.do(StreamTakes(b"\x13"), open_to(node), StreamSend(2, b"\x13"))
+        assert await node.end(2) is StreamEnd.REFUSED
+
+
+async def test_last_bytes_of_plain_streams_do_not_cut_those_of_sealed_ones() -> None:
+    async with nodes() as (node,):
+        await node.do(StreamTakes(b"\x13"))
+        other, _, _ = await sealed_stream(node, 0)
+        await node.do(StreamSend(1, bytes(FLOOD)), StreamClose(1))
+        plain = [await connect(node, b"\x13") for _ in range(limits.MAX_LINGERING_PER_ADDRESS + 1)]
+        await node.until(lambda: len(node.core.opened) == 1 + len(plain))
+        for id in tuple(node.core.opened)[1:]:
+            await node.do(StreamSend(id, bytes(FLOOD)), StreamClose(id))
+        counters = node.streams.counters()
+        assert counters["tcp_lingering"] == 1 + limits.MAX_PLAIN_LINGERING_PER_ADDRESS
+        assert counters["tcp_lingering_dropped"] == len(plain) - limits.MAX_PLAIN_LINGERING_PER_ADDRESS
+        assert 1 in node.streams._streams
+        for stream in (other, *plain):
+            await stream.aclose()
 
 
 async def test_a_node_has_no_more_sockets_than_it_may() -> None:

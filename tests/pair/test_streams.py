@@ -568,7 +568,7 @@ def test_a_closed_stream_keeps_nothing_that_was_not_read() -> None:
     world.run(1)
     assert b.unread > 300_000
     world.do(1, b.close)
-    assert (b.unread, len(b._queue), len(b._reader._chunks)) == (0, 0, 0)
+    assert (b.unread, len(b._queue), b._reader._chunks.size) == (0, 0, 0)
 
 
 def test_addresses_and_totals_have_their_share() -> None:

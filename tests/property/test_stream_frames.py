@@ -75,7 +75,7 @@ def test_what_is_unknown_is_not_kept() -> None:
         assert reader.next() is None
         reader.feed(bytes(1000))
         assert reader.next() is None
-        assert not reader._chunks
+        assert not reader._chunks._chunks
     reader.feed(encode_frame(Kind.DATA, b"x"))
     assert reader.next() == (Kind.DATA, b"x")
 

@@ -6,7 +6,6 @@ side holds more than its bounds, nothing is given that was not granted, and all 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
@@ -15,62 +14,29 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from overlay.limits import FIRST_WINDOW, MAX_STREAM_MESSAGE, STREAM_WINDOW, UNSENT_HIGH, UNSENT_LOW
-from overlay.runtime.address import Address
 from overlay.runtime.loop import Loop, Task
-from overlay.runtime.ports import (
-    SECOND,
-    Now,
-    StreamClose,
-    StreamEffect,
-    StreamEnd,
-    StreamGrant,
-    StreamKeys,
-    StreamSend,
-)
+from overlay.runtime.ports import SECOND, Now, StreamEnd
 from overlay.secure.handshake import Secured
 from overlay.secure.noise import Suite
 from overlay.streams.endings import StreamEnded
-from overlay.streams.pipe import Pipe
 from overlay.streams.stream import Stream
 from tests.support.pair import keys_of
+from tests.support.shell_side import ShellSide
 
-THERE = Address(bytes((10, 0, 0, 1)), 4433)
 #: Control frames that may be unsent on top: PONGs and an END.
 SLACK = 4096
 
 
-class Side:
+class Side(ShellSide):
     """One end, with what the shell holds for it."""
 
     def __init__(self, loop: Loop, number: int) -> None:
-        self.unsent: deque[bytes] = deque()
-        self.granted = 0
-        self.given = 0
-        self.closed = False
-        pipe = Pipe(2, THERE, loop, self.emit, lambda pipe: None)
+        super().__init__(loop)
         secured = Secured(keys_of(number).key, Suite.AESGCM, bytes(32), bytes(32))
-        self.pipe = pipe
         self.stream = Stream(
-            loop, pipe, secured, incoming=False, window=100, enlarge=lambda _: True, on_over=lambda _: None
+            loop, self.pipe, secured, incoming=False, window=100, enlarge=lambda _: True, on_over=lambda _: None
         )
         self.stream.agreed("/test/1")
-
-    def emit(self, effect: StreamEffect) -> None:
-        match effect:
-            case StreamSend(_, data):
-                self.unsent.append(data)
-            case StreamGrant(_, n):
-                assert n > 0
-                self.granted += n
-            case StreamClose():
-                assert not self.closed
-                self.closed = True
-            case StreamKeys():
-                pass
-
-    @property
-    def held(self) -> int:
-        return sum(map(len, self.unsent))
 
 
 class Pressure(RuleBasedStateMachine):
@@ -109,28 +75,12 @@ class Pressure(RuleBasedStateMachine):
     @rule(n=st.sampled_from([1, 3, 5_000, 65_519, 400_000, 3_000_000]))
     def carry(self, n: int) -> None:
         """The network takes up to `n` bytes of the speaker."""
-        side, taken = self.sides[0], 0
-        while side.unsent and taken < n:
-            head = side.unsent.popleft()
-            part = head[: n - taken]
-            if len(part) < len(head):
-                side.unsent.appendleft(head[len(part) :])
-            self.on_way += part
-            taken += len(part)
-        if taken:
-            side.pipe.on_sent(taken)
-            self.loop.drain()
+        self.sides[0].carry(n, self.on_way)
 
     @rule(n=st.sampled_from([1, 7, 65_519, 300_000, 3_000_000]))
     def give(self, n: int) -> None:
         """To the reader, as much as it granted."""
-        side = self.sides[1]
-        data = bytes(self.on_way[: min(n, side.granted)])
-        if data:
-            del self.on_way[: len(data)]
-            side.granted -= len(data)
-            side.pipe.on_data(data)
-            self.loop.drain()
+        self.sides[1].give(n, self.on_way)
 
     @precondition(lambda self: self.receiving is None)
     @rule(count=st.integers(1, 20))

@@ -16,7 +16,7 @@ from overlay.limits import MAX_APP_STREAMS_PER_PEER
 from overlay.rpc.contact import Contact
 from overlay.runtime.address import Address
 from overlay.runtime.ports import SECOND, Failed, Ok, Outcome
-from overlay.streams import End, Stream, StreamEnded, Streams, stream
+from overlay.streams import End, Stream, StreamEnded, Streams, pressure, stream
 from overlay.streams.slots import Sessions
 from simulations.scenario import LinkSpec, Population, Scenario
 from simulations.swarm import Swarm
@@ -287,7 +287,7 @@ def grants_without_end(patch: pytest.MonkeyPatch) -> None:
 
 
 def sends_without_waiting(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(stream, "UNSENT_HIGH", 64 << 20)
+    patch.setattr(pressure, "UNSENT_HIGH", 64 << 20)
 
 
 @pytest.mark.parametrize(

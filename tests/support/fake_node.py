@@ -103,7 +103,7 @@ class FakeNode:
             "peers": 3,
             "table": 3,
             "records": len(self.records),
-            "streams": {"open": 4, "incoming": 1, "handshakes": 2, "dials": 0},
+            "streams": {"open": 4, "incoming": 1, "handshakes": 2, "dials": 0, "plain": 3},
             "counters": {"datagrams_in": 7, "bad_message": 2},
         }
 

@@ -185,3 +185,21 @@ MAX_HASHING = 2
 #: Shares whose info dictionaries are read at once: at a start it is all of them, and a node refuses more than 1,024
 #: operations at a time.
 MAX_LOOKING = 16
+
+# --- local service discovery (BEP 14) ------------------------------------------------------
+#: BEP 14: longer ones would be fragments.
+MAX_LSD_BYTES = 1_400
+#: As many as fit with the group of IPv6, a port and a cookie: 52 bytes each.
+MAX_LSD_HASHES = 24
+#: Headers of an announce that are looked at: all that fit, but for a flood of empty ones.
+MAX_LSD_HEADERS = 64
+#: Letters of a cookie; those of libtorrent have 8.
+MAX_LSD_COOKIE = 32
+#: BEP 14: no more than one announce a minute, and each hash every five minutes.
+LSD_AGAIN_S = 60
+LSD_EVERY_S = 300
+#: Somebody is not found anew for the same hash within this, however often it is announced ...
+LSD_FOUND_AGAIN_S = 60
+#: ... and so many are found in a minute, whoever they are: anybody may announce in the names of others.
+LSD_FOUND_PER_MINUTE = 120
+MAX_LSD_HEARD = 1_024

@@ -28,3 +28,13 @@ MAX_NEW_NAMES = 1_000
 MAX_NOTES = 100
 #: Of a record, beside its bits and stamps.
 MAX_RECORD_EXTRA = 64 * KIB
+#: Local service discovery looks at interfaces and shares this often; what has an earlier turn waits for it.
+LSD_ROUND_S = 10.0
+#: Links that an announce passes: it is for this network, and where routers pass multicast on, so does BEP 14 allow to.
+LSD_HOPS = 1
+#: Interfaces, each family of one counted: a socket each.
+MAX_LSD_INTERFACES = 16
+#: Announces of one interface that are looked at in a second: an honest client sends one a minute. 100 take 4 ms.
+LSD_HEARD_PER_S = 100
+#: Findings that are being told; further ones are left to their next announce.
+MAX_LSD_FINDING = 16
