@@ -66,12 +66,12 @@ def test_a_file_arrives_and_is_read_where_it_is(length: int, tmp_path: Path) -> 
     shared.held(to, target)
     shared.fetch(to)
     if length:
-        assert to.read(shared.share, ((0, 0, min(length, UNIT_BYTES)),)) == (data[:UNIT_BYTES],)
+        assert to.read(shared.share, ((0, 0, min(length, UNIT_BYTES), 0, b""),)) == (data[:UNIT_BYTES],)
     assert to.finish(shared.share) == str(target / "other.bin")
     assert tree_at(target) == {"other.bin": data}
     if length > UNIT_BYTES:
         assert to.layer(shared.share, 0) == shared.source.layer(shared.share, 0) != b""
-        assert to.read(shared.share, ((0, UNIT_BYTES, 1),)) == (data[UNIT_BYTES : UNIT_BYTES + 1],)
+        assert to.read(shared.share, ((0, UNIT_BYTES, 1, 0, b""),)) == (data[UNIT_BYTES : UNIT_BYTES + 1],)
 
 
 def test_only_what_is_wanted_is_made_and_more_can_be_wanted_later(tmp_path: Path, shared: Shared) -> None:
@@ -163,8 +163,8 @@ def test_a_file_that_changes_afterwards_is_withdrawn(restart: bool, tmp_path: Pa
         source = Disk(str(tmp_path / "seed"))
         _, held = source.open(shared.share, b"", "", None)
         assert sum(byte.bit_count() for byte in held) == shared.layout.units - len(shared.layout.units_of(file))
-    assert source.read(shared.share, ((file, 0, place.length),)) == (None,)
-    assert source.read(shared.share, ((0, 0, 1),)) != (None,)
+    assert source.read(shared.share, ((file, 0, place.length, 0, b""),)) == (None,)
+    assert source.read(shared.share, ((0, 0, 1, 0, b""),)) != (None,)
     (note,) = source.notes(shared.share)
     assert note == "shared/b/deep/er.bin: it has changed since it was hashed; share it again"
 
@@ -209,7 +209,7 @@ def test_a_wrong_unit_is_not_written(tmp_path: Path, shared: Shared) -> None:
     assert to.write(shared.share, ((file, offset, height, node, bytes(len(data))), shared.unit(0))) == (
         disk.CORRUPT, disk.GOOD,
     )  # fmt: skip
-    assert to.read(shared.share, ((file, offset, len(data)),)) == (None,)
+    assert to.read(shared.share, ((file, offset, len(data), 0, b""),)) == (None,)
     with pytest.raises(LocalError, match="no unit"):
         to.write(shared.share, ((file, offset + 1, height, node, data),))
     with pytest.raises(LocalError, match="still missing"):

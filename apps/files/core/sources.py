@@ -138,7 +138,7 @@ class Sources:
     def _promising(self, now_ns: int) -> bool:
         """There is somebody to try who did not fail yet."""
         return any(
-            not candidate.tries and peer not in self.share.channels and peer not in self.share.banned
+            not candidate.tries and peer not in self.share.channels and self.share.takes(peer)
             for peer, candidate in self._candidates.items()
         )
 
