@@ -21,10 +21,10 @@ def alone() -> Node:
     return Node(Loop(), BOOK)
 
 
-def fed() -> tuple[Node, Fake]:
+def fed(*, signs: bool = True) -> tuple[Node, Fake]:
     """A node that knows the share and may ask a peer that has all of it."""
     node = alone()
-    fake = Fake(node, b"seed")
+    fake = Fake(node, b"seed", signs=signs)
     node.pass_time(1)
     fake.say(wire.Choke(0, False))
     node.pass_time(1)
@@ -94,8 +94,8 @@ def test_what_is_asked_is_bounded_and_comes_once() -> None:
     assert sorted(asked) == list(range(UNITS))
 
 
-def test_a_corrupt_unit_names_its_sender_and_two_end_it() -> None:
-    node, fake = fed()
+def test_a_corrupt_unit_names_its_sender_and_two_end_it_with_a_peer_that_has_no_key() -> None:
+    node, fake = fed(signs=False)
     fake.give(0, data=bytes(UNIT))
     node.pass_time(1)
     assert [(name, fields["peer"], fields["unit"]) for name, fields in node.around.events if name == "corrupt"] == [
@@ -106,7 +106,7 @@ def test_a_corrupt_unit_names_its_sender_and_two_end_it() -> None:
     fake.give(1, data=bytes(UNIT))
     node.pass_time(1)
     assert fake.gone
-    again = Fake(node, b"seed")
+    again = Fake(node, b"seed", signs=False)
     assert isinstance(again.heard[-1], wire.Refused)
     good = Fake(node, b"good")
     good.say(wire.Choke(0, False))

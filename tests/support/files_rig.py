@@ -126,12 +126,12 @@ class Node:
     def __init__(
         self, loop: Loop, made: Made, *, seed: int = 1, seeds: bool = False, storage: MemoryStorage | None = None
     ) -> None:
-        self.loop, self.made, self.keys = loop, made, FakeKeyPair(bytes([seed, seeds]) * 16)
+        self.loop, self.made, self.keys = loop, made, FakeKeyPair(seed.to_bytes(31, "big") + bytes([seeds]))
         self.disk = MemoryDisk({made.info.id: made})
         if seeds:
             self.disk.scan(made.info.name.decode(), None, None)
         headers = Headers(self.keys, REALM, fake_verify)
-        self.around = Around(loop, Rng(seed), self.disk, headers, storage or MemoryStorage())
+        self.around = Around(loop, Rng(seed), self.disk, headers, MemoryStorage() if storage is None else storage)
         self.told: list[wire.Peers] = []
         self.share = Share(made.info.id, self.around, lambda _, peers: self.told.append(peers), lambda _: None)
         self.blamed: list[tuple[bytes, str]] = []

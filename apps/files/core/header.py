@@ -53,7 +53,9 @@ def peek_header(raw: bytes) -> tuple[bytes, Header]:
         raise BadMessage(f"root and node of a header have {HASH_BYTES} bytes")
     if not all(type(item) is int for item in (length, height, index)):
         raise BadMessage("length, height and index of a header are numbers")
-    if not (0 < length <= MAX_FILE_BYTES and 0 <= height <= tree_height(length) and 0 <= index < nodes_at(length, height)):
+    if not (
+        0 < length <= MAX_FILE_BYTES and 0 <= height <= tree_height(length) and 0 <= index < nodes_at(length, height)
+    ):
         raise BadMessage("a header of a place that its file has not")
     return key, Header(root, length, height, index, node)
 

@@ -66,7 +66,9 @@ class Serving:
         assert self.share.layout is not None
         places = [self.share.layout.unit(unit) for unit in units]
         trues = [header_of(self.share, place) or await self._load(place) for place in places]
-        known = [(place, unit, true) for place, unit, true in zip(places, units, trues, strict=True) if true is not None]
+        known = [
+            (place, unit, true) for place, unit, true in zip(places, units, trues, strict=True) if true is not None
+        ]
         ranges = tuple((place.file, place.offset, place.length, place.height, true.node) for place, _, true in known)
         try:
             found = await self.share.around.operate("read", self.share.id, ranges) if ranges else ()

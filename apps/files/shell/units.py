@@ -43,8 +43,8 @@ def _read(entry: Entry, file: int, offset: int, length: int, height: int, node: 
     if node and not disk.is_good(height, node, data):
         entry.lose_units(units)
         entry.notes.add(
-            f"{'/'.join(entry.path_of(file))}: {length} bytes at {offset} are no longer what they were; is the disk all "
-            "right?"
+            f"{'/'.join(entry.path_of(file))}: {length} bytes at {offset} are not what was hashed; they are not given "
+            "to anybody (is the disk all right?)"
         )
         return None
     return data
