@@ -169,6 +169,32 @@ def test_a_file_that_changes_afterwards_is_withdrawn(restart: bool, tmp_path: Pa
     assert note == "shared/b/deep/er.bin: it has changed since it was hashed; share it again"
 
 
+def test_a_unit_that_rots_is_not_given_and_the_rest_of_its_file_is(tmp_path: Path, tree: Path, shared: Shared) -> None:
+    file = next(i for i, one in enumerate(shared.info.files) if one.path[-1] == b"er.bin")
+    first, last = shared.layout.units_of(file)[0], shared.layout.units_of(file)[-1]
+    assert last > first
+    ranges = [(*one[:2], len(one[4]), *one[2:4]) for one in map(shared.unit, (first, last))]
+    path = tree / "b/deep/er.bin"
+    before = os.stat(path)
+    with path.open("r+b") as opened:
+        opened.seek(ranges[1][1])
+        byte = opened.read(1)
+        opened.seek(ranges[1][1])
+        opened.write(bytes((byte[0] ^ 1,)))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as a disk does it: nothing says so
+    good, rotten = shared.source.read(shared.share, tuple(ranges))
+    assert good is not None
+    assert rotten is None
+    (note,) = shared.source.notes(shared.share)
+    assert note.startswith("shared/b/deep/er.bin: ")
+    assert "not what was hashed" in note
+    with path.open("r+b") as opened:  # it is not asked again, whatever becomes of it
+        opened.seek(ranges[1][1])
+        opened.write(byte)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert shared.source.read(shared.share, (ranges[1],)) == (None,)
+
+
 def test_touching_a_file_withdraws_nothing_after_a_restart(tmp_path: Path, tree: Path, shared: Shared) -> None:
     os.utime(tree / "b/deep/er.bin", ns=(1, 1))
     shared.source.close()

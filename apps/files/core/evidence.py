@@ -3,7 +3,8 @@
 dCBOR, at most MAX_EVIDENCE bytes:
 
     ["chunk", header, node, uncles]     header: as it was signed (apps.files.core.header)
-                                        node: the true one at its place; uncles: 32 bytes each, from there up to the root
+                                        node: the true one at its place
+                                        uncles: what is beside the way up to the root, 32 bytes each
 
 The root and the length in the header fix every node of the tree (SHA-256), so a true header has no such proof.
 """
