@@ -8,7 +8,7 @@ import pytest
 from apps.files.core import wire
 from apps.files.core.evidence import verify
 from apps.files.core.header import Finding, Header, encode_header, peek_header
-from apps.files.core.limits import BAN_S, MIN_SIGNED_BYTES, SPOT_CHECKS
+from apps.files.core.limits import BAN_S, MAX_BANS, MIN_SIGNED_BYTES, SPOT_CHECKS
 from apps.files.core.memory_disk import Made, make_share
 from apps.files.core.merkle import hash_unit
 from apps.files.core.share import State
@@ -25,6 +25,10 @@ BOOK = make_share(b"book", {(b"a",): 5 * UNIT + 1, (b"b",): 3 * UNIT, (b"c",): U
 LONG = make_share(b"long", {(b"long",): 400 * UNIT}, unit_bytes=UNIT)
 ID = BOOK.info.id
 WRONG = bytes(UNIT)
+
+
+def alone() -> Node:
+    return Node(Loop(), BOOK)
 
 
 def fed(made: Made = BOOK, *, signs: bool = True, storage: MemoryStorage | None = None) -> tuple[Node, Fake]:
@@ -168,6 +172,21 @@ def test_a_clock_that_went_back_makes_no_ban_longer_than_a_day() -> None:
     node.around.bans.convict(fake.id, b"evidence")
     node.pass_time(1)
     assert Node(right, BOOK, storage=storage).around.bans.all()[fake.id].until_ms == 10**9 + BAN_S * 1000
+
+
+def test_bans_are_bounded_and_the_first_to_end_goes() -> None:
+    node = alone()
+    fake = Fake(node, b"seed")
+    for number in range(MAX_BANS + 3):
+        node.around.sessions[peer := number.to_bytes(32, "big")] = fake.session
+        node.loop.run(Now(node.loop.now.mono_ns, node.loop.now.wall_ms + 1))
+        node.around.bans.convict(peer, b"evidence")
+        node.around.bans.convict(peer, b"more of it")
+    node.pass_time(1)
+    kept = node.around.bans.all()
+    assert [int.from_bytes(peer, "big") for peer in kept] == list(range(3, MAX_BANS + 3))
+    assert {ban.evidence for ban in kept.values()} == {b"evidence"}
+    assert Node(node.loop, BOOK, storage=node.around.storage).around.bans.all() == kept
 
 
 # --- who does not --------------------------------------------------------------------------
