@@ -17,7 +17,7 @@ from overlay.runtime.loop import Loop
 from overlay.runtime.ports import Now
 from simulations.fake_keys import FakeKeyPair, fake_verify
 from simulations.storage import MemoryStorage
-from tests.support.files_rig import Fake, Node, linked
+from tests.support.files_rig import Fake, Node, fed, linked
 from tests.support.swarm import REALM
 
 UNIT = 16_384
@@ -25,20 +25,6 @@ BOOK = make_share(b"book", {(b"a",): 5 * UNIT + 1, (b"b",): 3 * UNIT, (b"c",): U
 LONG = make_share(b"long", {(b"long",): 400 * UNIT}, unit_bytes=UNIT)
 ID = BOOK.info.id
 WRONG = bytes(UNIT)
-
-
-def alone() -> Node:
-    return Node(Loop(), BOOK)
-
-
-def fed(made: Made = BOOK, *, signs: bool = True, storage: MemoryStorage | None = None) -> tuple[Node, Fake]:
-    """A node that knows the share and may ask a peer that has all of it."""
-    node = Node(Loop(), made, storage=storage)
-    fake = Fake(node, b"seed", signs=signs)
-    node.pass_time(1)
-    fake.say(wire.Choke(0, False))
-    node.pass_time(1)
-    return node, fake
 
 
 def seeding(made: Made = BOOK) -> tuple[Node, Fake]:
@@ -65,7 +51,7 @@ def false_header(fake: Fake, unit: int, data: bytes = WRONG) -> bytes:
 
 @pytest.mark.parametrize("said", [WRONG, b"neither what came nor what is true"])
 def test_a_false_header_with_a_corrupt_unit_is_evidence_and_ends_all_exchange(said: bytes) -> None:
-    node, fake = fed()
+    node, fake = fed(BOOK)
     fake.give(0, data=WRONG, header=false_header(fake, 0, said))
     node.pass_time(1)
     assert fake.end.over
@@ -80,7 +66,7 @@ def test_a_false_header_with_a_corrupt_unit_is_evidence_and_ends_all_exchange(sa
 
 
 def test_a_true_header_with_a_corrupt_unit_ends_the_exchange_of_this_share_alone() -> None:
-    node, fake = fed()
+    node, fake = fed(BOOK)
     fake.give(0, data=WRONG)
     node.pass_time(1)
     assert fake.gone
@@ -92,7 +78,7 @@ def test_a_true_header_with_a_corrupt_unit_ends_the_exchange_of_this_share_alone
 
 
 def test_a_unit_without_a_header_is_not_even_looked_at() -> None:
-    node, fake = fed()
+    node, fake = fed(BOOK)
     fake.give(0, header=b"")
     node.pass_time(1)
     assert fake.gone
@@ -119,7 +105,7 @@ def worthless(fake: Fake) -> list[bytes]:
 
 @pytest.mark.parametrize("number", range(8))
 def test_a_corrupt_unit_with_a_worthless_header_is_no_evidence_and_ends_the_exchange_of_the_share(number: int) -> None:
-    node, fake = fed()
+    node, fake = fed(BOOK)
     fake.give(0, data=WRONG, header=worthless(fake)[number])
     node.pass_time(1)
     assert fake.gone
@@ -150,7 +136,7 @@ def test_false_headers_of_good_units_are_evidence_all_the_same() -> None:
 
 def test_a_ban_outlives_the_process_and_ends_after_a_day() -> None:
     storage = MemoryStorage()
-    node, fake = fed(storage=storage)
+    node, fake = fed(BOOK, storage=storage)
     fake.give(0, data=WRONG, header=false_header(fake, 0))
     node.pass_time(1)
     again = Node(Loop(), BOOK, storage=storage)
@@ -175,7 +161,7 @@ def test_a_clock_that_went_back_makes_no_ban_longer_than_a_day() -> None:
 
 
 def test_bans_are_bounded_and_the_first_to_end_goes() -> None:
-    node = alone()
+    node = Node(Loop(), BOOK)
     fake = Fake(node, b"seed")
     for number in range(MAX_BANS + 3):
         node.around.sessions[peer := number.to_bytes(32, "big")] = fake.session

@@ -242,3 +242,13 @@ class Fake:
             case wire.GetInfo(_, index) if self.helpful:
                 part = self.made.info.raw[index * INFO_PART_BYTES : (index + 1) * INFO_PART_BYTES]
                 self.end.give(codec.encode(wire.InfoPart(0, index, part)))
+
+
+def fed(made: Made, *, signs: bool = True, storage: MemoryStorage | None = None) -> tuple[Node, Fake]:
+    """A node that knows the share and may ask a peer that has all of it."""
+    node = Node(Loop(), made, storage=storage)
+    fake = Fake(node, b"seed", signs=signs)
+    node.pass_time(1)
+    fake.say(wire.Choke(0, False))
+    node.pass_time(1)
+    return node, fake
