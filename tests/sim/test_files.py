@@ -308,6 +308,22 @@ def test_a_leecher_that_dies_goes_on_where_it_was(power_loss: bool) -> None:
     assert swarm.disks[1].written == FILM.info.length
 
 
+def test_a_seed_that_starts_again_is_found_within_seconds() -> None:
+    swarm = FilesSwarm(3, LIBRARY, seed=9)
+    swarm.run_for(5)
+    swarm.ask(0, "limit", up=2 * MIB)
+    begun(swarm, [1])
+    run_until(swarm, lambda: swarm.disks[1].written > 3 * MIB, within_s=60)
+    swarm.kill(0)
+    swarm.run_for(5)
+    written = swarm.disks[1].written
+    swarm.restart(0)
+    swarm.join(through=1, nodes=[0])
+    run_until(swarm, lambda: swarm.disks[1].written > written, within_s=12)
+    swarm.until_all([1], FILM.info.id, within_s=60)
+    assert swarm.disks[1].written == FILM.info.length
+
+
 def test_a_full_disk_stops_and_a_person_resumes() -> None:
     swarm = FilesSwarm(2, LIBRARY, seed=10)
     swarm.run_for(5)

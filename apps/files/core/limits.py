@@ -179,9 +179,8 @@ WANTED_PEERS = 30
 #: Addresses of one share that are known and not tried yet; dials of one share at once.
 MAX_CANDIDATES = 256
 MAX_SHARE_DIALS = 4
-#: A peer that could not be reached, or had nothing, is tried again after this, doubled each time.
-RETRY_PEER_S = 30
-#: The first time: two that open streams to each other at once lose one of them.
+#: A peer that went, could not be reached, or had nothing, is tried again after this, for two that open streams to each
+#: other at once lose one of them; then after four times as long, each time: who starts again is there within seconds.
 FIRST_RETRY_S = 2
 MAX_RETRY_PEER_S = 1_800
 #: The DHT is asked again after this while peers are missing, doubled each time, and after the second otherwise.

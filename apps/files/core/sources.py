@@ -21,7 +21,6 @@ from apps.files.core.limits import (
     MAX_RETRY_PEER_S,
     MAX_SHARE_DIALS,
     PEX_S,
-    RETRY_PEER_S,
     WANTED_PEERS,
 )
 from apps.files.core.links import Hint
@@ -173,7 +172,7 @@ class Sources:
             self._dials -= 1
 
     def _later(self, candidate: _Candidate) -> None:
-        wait_s = min(RETRY_PEER_S << min(candidate.tries, 16), MAX_RETRY_PEER_S) if candidate.tries else FIRST_RETRY_S
+        wait_s = min(FIRST_RETRY_S << 2 * min(candidate.tries, 16), MAX_RETRY_PEER_S)
         candidate.tries += 1
         candidate.next_ns = self.share.now_ns + wait_s * SECOND
 
