@@ -14,6 +14,7 @@ from typing import Any
 import cbor2
 import pytest
 
+from apps.files.core.evidence import make_evidence
 from overlay.wire import cose
 from tests.vectors import cases as c
 from tests.vectors.text import read_vector
@@ -46,6 +47,7 @@ OBJECTS = {
     "object-record": "signed-record",
     "object-provider": "provider-record",
     "object-publication": "publication",
+    "object-chunk": "chunk-header",
     "object-binding": "binding",
     "object-ticket": "ticket",
     "network-public": "network-facts",
@@ -61,6 +63,11 @@ def test_every_message_fits(name: str) -> None:
 @pytest.mark.parametrize(("name", "rule"), OBJECTS.items())
 def test_every_object_fits(name: str, rule: str) -> None:
     assert fits(rule, read_vector(name))
+
+
+def test_evidence_fits() -> None:
+    assert fits("chunk-evidence", make_evidence(c.CHUNK, bytes(32), bytes(32)))
+    assert not fits("chunk-evidence", make_evidence(c.PROVIDER, bytes(32), bytes(32)))
 
 
 @pytest.mark.parametrize("name", c.MESSAGES)

@@ -66,12 +66,12 @@ def test_a_file_arrives_and_is_read_where_it_is(length: int, tmp_path: Path) -> 
     shared.held(to, target)
     shared.fetch(to)
     if length:
-        assert to.read(shared.share, ((0, 0, min(length, UNIT_BYTES)),)) == (data[:UNIT_BYTES],)
+        assert to.read(shared.share, ((0, 0, min(length, UNIT_BYTES), 0, b""),)) == (data[:UNIT_BYTES],)
     assert to.finish(shared.share) == str(target / "other.bin")
     assert tree_at(target) == {"other.bin": data}
     if length > UNIT_BYTES:
         assert to.layer(shared.share, 0) == shared.source.layer(shared.share, 0) != b""
-        assert to.read(shared.share, ((0, UNIT_BYTES, 1),)) == (data[UNIT_BYTES : UNIT_BYTES + 1],)
+        assert to.read(shared.share, ((0, UNIT_BYTES, 1, 0, b""),)) == (data[UNIT_BYTES : UNIT_BYTES + 1],)
 
 
 def test_only_what_is_wanted_is_made_and_more_can_be_wanted_later(tmp_path: Path, shared: Shared) -> None:
@@ -163,10 +163,36 @@ def test_a_file_that_changes_afterwards_is_withdrawn(restart: bool, tmp_path: Pa
         source = Disk(str(tmp_path / "seed"))
         _, held = source.open(shared.share, b"", "", None)
         assert sum(byte.bit_count() for byte in held) == shared.layout.units - len(shared.layout.units_of(file))
-    assert source.read(shared.share, ((file, 0, place.length),)) == (None,)
-    assert source.read(shared.share, ((0, 0, 1),)) != (None,)
+    assert source.read(shared.share, ((file, 0, place.length, 0, b""),)) == (None,)
+    assert source.read(shared.share, ((0, 0, 1, 0, b""),)) != (None,)
     (note,) = source.notes(shared.share)
     assert note == "shared/b/deep/er.bin: it has changed since it was hashed; share it again"
+
+
+def test_a_unit_that_rots_is_not_given_and_the_rest_of_its_file_is(tmp_path: Path, tree: Path, shared: Shared) -> None:
+    file = next(i for i, one in enumerate(shared.info.files) if one.path[-1] == b"er.bin")
+    first, last = shared.layout.units_of(file)[0], shared.layout.units_of(file)[-1]
+    assert last > first
+    ranges = [(*one[:2], len(one[4]), *one[2:4]) for one in map(shared.unit, (first, last))]
+    path = tree / "b/deep/er.bin"
+    before = os.stat(path)
+    with path.open("r+b") as opened:
+        opened.seek(ranges[1][1])
+        byte = opened.read(1)
+        opened.seek(ranges[1][1])
+        opened.write(bytes((byte[0] ^ 1,)))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as a disk does it: nothing says so
+    good, rotten = shared.source.read(shared.share, tuple(ranges))
+    assert good is not None
+    assert rotten is None
+    (note,) = shared.source.notes(shared.share)
+    assert note.startswith("shared/b/deep/er.bin: ")
+    assert "not what was hashed" in note
+    with path.open("r+b") as opened:  # it is not asked again, whatever becomes of it
+        opened.seek(ranges[1][1])
+        opened.write(byte)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert shared.source.read(shared.share, (ranges[1],)) == (None,)
 
 
 def test_touching_a_file_withdraws_nothing_after_a_restart(tmp_path: Path, tree: Path, shared: Shared) -> None:
@@ -209,7 +235,7 @@ def test_a_wrong_unit_is_not_written(tmp_path: Path, shared: Shared) -> None:
     assert to.write(shared.share, ((file, offset, height, node, bytes(len(data))), shared.unit(0))) == (
         disk.CORRUPT, disk.GOOD,
     )  # fmt: skip
-    assert to.read(shared.share, ((file, offset, len(data)),)) == (None,)
+    assert to.read(shared.share, ((file, offset, len(data), 0, b""),)) == (None,)
     with pytest.raises(LocalError, match="no unit"):
         to.write(shared.share, ((file, offset + 1, height, node, data),))
     with pytest.raises(LocalError, match="still missing"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from apps.files.core.app import Files
 from apps.files.shell.disk import Disk
+from overlay.app import App
 from tests.support.disk_rig import make_tree, tree_at
 from tests.support.files_swarm import FilesSwarm
 
@@ -16,7 +17,7 @@ class OnDisk(FilesSwarm):
         self.folder = folder
         super().__init__(n, {}, seed=1)
 
-    def _files(self, node: int) -> list[Files]:
+    def _files(self, node: int) -> list[App]:
         self.files[node] = Files(Disk(str(self.folder / f"home {node}"), margin=0).operations())
         return [self.files[node]]
 

@@ -141,7 +141,7 @@ def test_nothing_is_written_or_read_through_links_put_there(
         with mock.patch("os.open", attacker):
             for unit in units:
                 attempt(lambda unit=unit: to.write(shared.share, (unit,)))  # type: ignore[misc]
-                found = attempt(lambda u=unit: to.read(shared.share, ((u[0], u[1], len(u[4])),)))  # type: ignore[misc]
+                found = attempt(lambda u=unit: to.read(shared.share, ((u[0], u[1], len(u[4]), 0, b""),)))  # type: ignore[misc]
                 assert found in (None, (None,)) or b"secret" not in found[0]
             attempt(lambda: to.finish(shared.share))
             attempt(lambda: to.open(shared.share, shared.raw, str(at / "target"), None))
@@ -170,7 +170,7 @@ def test_nothing_outside_is_shared(steps: list[tuple[int, str, str]]) -> None:
             raw, share_id = scanned
             assert raw.count(b"pieces root") <= len(TREE)
             for file in range(raw.count(b"pieces root")):
-                (data,) = source.read(share_id, ((file, 0, 5),))
+                (data,) = source.read(share_id, ((file, 0, 5, 0, b""),))
                 assert data is None or data[:1] in b"1234"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from apps.files.core.around import Around
+from apps.files.core.around import around_of
 from apps.files.core.limits import MAX_HASHING, MAX_LOOKING
 from overlay import App, AppContext
 from overlay.limits import MAX_WORK
@@ -18,7 +18,7 @@ class Begins(App):
     operations = {"info": bytes, "open": bytes}  # noqa: RUF012
 
     async def run(self, ctx: AppContext) -> None:
-        around = Around(ctx)
+        around = around_of(ctx, lambda _: None)
 
         async def look(number: int) -> None:
             await around.operate("info", number)

@@ -10,7 +10,7 @@ from apps.files.core.memory_disk import make_share
 from apps.files.core.share import State
 from overlay.errors import BadMessage
 from overlay.runtime.loop import Loop
-from tests.support.files_rig import Fake, Node, linked
+from tests.support.files_rig import Fake, Node, fed, linked
 
 UNIT = 16_384
 BOOK = make_share(b"book", {(b"a",): 5 * UNIT + 1, (b"b",): 3 * UNIT, (b"empty",): 0}, unit_bytes=UNIT)
@@ -19,16 +19,6 @@ UNITS = BOOK.layout.units
 
 def alone() -> Node:
     return Node(Loop(), BOOK)
-
-
-def fed() -> tuple[Node, Fake]:
-    """A node that knows the share and may ask a peer that has all of it."""
-    node = alone()
-    fake = Fake(node, b"seed")
-    node.pass_time(1)
-    fake.say(wire.Choke(0, False))
-    node.pass_time(1)
-    return node, fake
 
 
 def test_a_seed_and_a_leecher() -> None:
@@ -81,7 +71,7 @@ def test_two_halves_make_two_wholes() -> None:
 
 
 def test_what_is_asked_is_bounded_and_comes_once() -> None:
-    node, fake = fed()
+    node, fake = fed(BOOK)
     assert sorted(fake.asked) == list(range(UNITS))
     assert sum(BOOK.layout.unit(unit).length for unit in fake.asked) <= MAX_WINDOW_BYTES
     fake.give_all()
@@ -94,8 +84,8 @@ def test_what_is_asked_is_bounded_and_comes_once() -> None:
     assert sorted(asked) == list(range(UNITS))
 
 
-def test_a_corrupt_unit_names_its_sender_and_two_end_it() -> None:
-    node, fake = fed()
+def test_a_corrupt_unit_names_its_sender_and_two_end_it_with_a_peer_that_has_no_key() -> None:
+    node, fake = fed(BOOK, signs=False)
     fake.give(0, data=bytes(UNIT))
     node.pass_time(1)
     assert [(name, fields["peer"], fields["unit"]) for name, fields in node.around.events if name == "corrupt"] == [
@@ -106,7 +96,7 @@ def test_a_corrupt_unit_names_its_sender_and_two_end_it() -> None:
     fake.give(1, data=bytes(UNIT))
     node.pass_time(1)
     assert fake.gone
-    again = Fake(node, b"seed")
+    again = Fake(node, b"seed", signs=False)
     assert isinstance(again.heard[-1], wire.Refused)
     good = Fake(node, b"good")
     good.say(wire.Choke(0, False))
@@ -118,7 +108,7 @@ def test_a_corrupt_unit_names_its_sender_and_two_end_it() -> None:
 
 
 def test_answers_to_withdrawn_requests_are_welcome() -> None:
-    node, fake = fed()
+    node, fake = fed(BOOK)
     fake.say(wire.Choke(0, True))
     fake.say(wire.Choke(0, False))
     for unit in range(UNITS):  # as many as were asked for before the choke
@@ -145,7 +135,7 @@ def test_answers_to_withdrawn_requests_are_welcome() -> None:
     ],
 )
 def test_what_no_correct_peer_says_ends_the_session_and_is_blamed(bad: wire.Message) -> None:
-    node, fake = fed()
+    node, fake = fed(BOOK)
     fake.say(bad)
     node.pass_time(1)
     assert fake.end.over
@@ -155,7 +145,7 @@ def test_what_no_correct_peer_says_ends_the_session_and_is_blamed(bad: wire.Mess
 
 
 def test_a_unit_that_nobody_asked_for_is_blamed() -> None:
-    node, fake = fed()
+    node, fake = fed(BOOK)
     fake.give(0)
     fake.give(0)
     node.pass_time(1)
@@ -163,7 +153,7 @@ def test_a_unit_that_nobody_asked_for_is_blamed() -> None:
 
 
 def test_unknown_channels_and_messages_of_later_versions_are_ignored() -> None:
-    node, fake = fed()
+    node, fake = fed(BOOK)
     for message in (wire.Have(40, (1,)), wire.Piece(40, 1, 0, b"?"), wire.CloseShare(9), wire.Opened(0, 1, True)):
         fake.say(message)
     fake.end.give(b"\x63later")
@@ -173,7 +163,7 @@ def test_unknown_channels_and_messages_of_later_versions_are_ignored() -> None:
 
 
 def test_a_flood_of_have_is_ended() -> None:
-    node, fake = fed()
+    node, fake = fed(BOOK)
     for _ in range(MAX_IDLE_HAVES // UNITS + 1):
         fake.say(wire.Have(0, tuple(range(UNITS))))
     assert node.blamed == [(fake.id, "a flood of HAVE")]
@@ -198,7 +188,7 @@ def test_requests_are_answered_if_unchoked_rejected_otherwise() -> None:
 
 
 def test_a_peer_that_says_nothing_is_snubbed_and_asked_for_one_unit_at_a_time() -> None:
-    node, fake = fed()
+    node, fake = fed(BOOK)
     node.pass_time(70)
     assert ("snubbed", {"share": BOOK.info.id, "peer": fake.id}) in node.around.events
     assert len(fake.asked) == 1

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import attrs
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from apps.files.core import bits, wire
+from apps.files.core.evidence import verify
+from apps.files.core.header import encode_header
 from apps.files.core.limits import ENDGAME_COPIES, MAX_WINDOW_BYTES
 from apps.files.core.memory_disk import make_share
+from apps.files.core.merkle import hash_unit
 from apps.files.core.share import State
+from overlay.identity.node_id import node_id_of
 from overlay.runtime.loop import Loop
+from simulations.fake_keys import fake_verify
 from tests.support.files_rig import Fake, Node
+from tests.support.swarm import REALM
 
 UNIT = 16_384
 BOOK = make_share(b"book", {(b"a",): 7 * UNIT + 1, (b"b",): UNIT // 2, (b"c",): 4 * UNIT}, unit_bytes=UNIT)
@@ -29,6 +36,8 @@ class Downloading(RuleBasedStateMachine):
         self.held: dict[bytes, set[int]] = {}
         #: Units that a peer sent corrupt.
         self.corrupt: dict[bytes, set[int]] = {}
+        #: Public keys of those that signed a false header.
+        self.forsworn: set[bytes] = set()
         self.choking: set[bytes] = set()
         self.count = 0
 
@@ -38,12 +47,12 @@ class Downloading(RuleBasedStateMachine):
     # --- peers ------------------------------------------------------------------------------
 
     @precondition(lambda self: len(self.peers) < MOST_PEERS)
-    @rule(units=st.sets(st.integers(0, UNITS - 1)), all_of_it=st.booleans(), helpful=st.booleans())
-    def joins(self, units: set[int], all_of_it: bool, helpful: bool) -> None:
+    @rule(units=st.sets(st.integers(0, UNITS - 1)), all_of_it=st.booleans(), helpful=st.booleans(), signs=st.booleans())
+    def joins(self, units: set[int], all_of_it: bool, helpful: bool, signs: bool) -> None:
         self.count += 1
         units = set(range(UNITS)) if all_of_it else units
         held = bits.to_bitfield(sum(1 << unit for unit in units), BOOK.layout.units)
-        fake = Fake(self.node, b"peer%d" % self.count, held=True if all_of_it else held, helpful=helpful)
+        fake = Fake(self.node, b"peer%d" % self.count, held=True if all_of_it else held, helpful=helpful, signs=signs)
         self.peers.append(fake)
         self.held[fake.id] = set(units)
         self.choking.add(fake.id)
@@ -86,13 +95,26 @@ class Downloading(RuleBasedStateMachine):
         self.node.pass_time(0.05)
 
     @precondition(lambda self: self.peers)
-    @rule(number=st.integers(0, 9))
-    def corrupts(self, number: int) -> None:
+    @rule(number=st.integers(0, 9), header=st.sampled_from(["true", "false", "none", "noise", "of another unit"]))
+    def corrupts(self, number: int, header: str) -> None:
         fake = self.some(number)
         for unit in list(fake.asked)[:1]:
             self.corrupt.setdefault(fake.id, set()).add(unit)
             self.guilty.add(fake.id)
-            fake.give(unit, data=bytes(BOOK.layout.unit(unit).length))
+            data, true = bytes(BOOK.layout.unit(unit).length), fake.true(unit)
+            match header:
+                case "true":
+                    raw = encode_header(fake.keys, REALM, true)
+                case "false":
+                    raw = encode_header(fake.keys, REALM, attrs.evolve(true, node=hash_unit(data, true.height)))
+                    self.forsworn.add(fake.keys.key)
+                case "none":
+                    raw = b""
+                case "noise":
+                    raw = bytes(150)
+                case _:
+                    raw = encode_header(fake.keys, REALM, fake.true((unit + 1) % UNITS))
+            fake.give(unit, data=data, header=raw)
             self.node.pass_time(0.05)
 
     @precondition(lambda self: self.peers)
@@ -152,6 +174,16 @@ class Downloading(RuleBasedStateMachine):
         assert {peer for peer, _ in self.node.blamed} <= self.guilty
         named = {event["peer"] for name, event in self.node.around.events if name in ("corrupt", "peer dropped")}
         assert named <= self.guilty
+
+    @invariant()
+    def evidence_convicts_who_signed_what_is_false(self) -> None:
+        for peer, evidence in self.node.around.handed:
+            fault = verify(evidence, REALM, fake_verify)
+            assert fault is not None
+            assert fault.culprit in self.forsworn
+            assert node_id_of(fault.culprit) == peer
+            assert self.node.around.bans.holds(peer)
+            assert peer not in self.node.share.channels
 
     @invariant()
     def who_is_gone_is_forgotten(self) -> None:

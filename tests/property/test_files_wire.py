@@ -15,6 +15,7 @@ from apps.files.core.limits import (
     MAX_CHANNEL,
     MAX_CONTROL_MESSAGE,
     MAX_HAVE_UNITS,
+    MAX_HEADER,
     MAX_UNITS,
     UNIT_BYTES,
 )
@@ -51,7 +52,10 @@ messages = st.one_of(
     st.builds(wire.Reject, channels, runs),
     st.builds(wire.Cancel, channels, runs),
     st.builds(wire.Peers, channels, peers),
-    st.builds(wire.Piece, channels, units, st.just(0), st.binary(min_size=1, max_size=300)),
+    st.builds(
+        wire.Piece, channels, units, st.just(0), st.binary(min_size=1, max_size=300),
+        header=st.binary(max_size=MAX_HEADER),
+    ),
 )
 
 
@@ -103,8 +107,12 @@ def test_types_of_later_versions_are_ignored() -> None:
 
 def test_bounds() -> None:
     unit = codec.encode(wire.Piece(1, 2, 0, bytes(UNIT_BYTES)))
-    assert len(unit) <= MAX_CONTROL_MESSAGE
+    signed = codec.encode(wire.Piece(1, 2, 0, bytes(UNIT_BYTES), header=bytes(MAX_HEADER)))
+    assert len(signed) <= MAX_CONTROL_MESSAGE
     for bad in (
+        signed + b"\0",
+        signed[: codec.PIECE_HEAD_BYTES + MAX_HEADER],
+        codec.encode(wire.Piece(1, 2, 0, b"?", header=bytes(MAX_HEADER + 1))),
         b"",
         unit + b"\0",
         unit[: codec.PIECE_HEAD_BYTES],

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import attrs
 import pytest
 
 from apps.files.core.app import Files
+from apps.files.core.evidence import verify
+from apps.files.core.header import Header, Headers
 from apps.files.core.memory_disk import make_share
+from apps.files.core.session import MessageStream, Session
+from overlay.app import App, AppContext
+from overlay.identity.node_id import format_id, node_id_of
 from overlay.runtime.ports import SECOND
+from simulations.fake_keys import fake_verify
 from tests.support.files_swarm import FilesSwarm
+from tests.support.swarm import REALM
 
 MIB = 1 << 20
 FILM = make_share(b"film", {(b"film",): 10 * MIB + 12345})
@@ -30,6 +38,44 @@ class Corrupter(Files):
         super().__init__({**operations, "read": lambda *args: tuple(data and b"?" + data[1:] for data in read(*args))})
 
 
+class Perjurer(Corrupter):
+    """Signs what it gives, corrupt as it is."""
+
+    async def run(self, ctx: AppContext) -> None:
+        await super().run(ctx)
+        self.around.headers = Forsworn(*attrs.astuple(self.around.headers, recurse=False)[:3])
+
+
+class Forsworn(Headers):
+    def sign(self, header: Header) -> bytes:
+        return super().sign(attrs.evolve(header, node=bytes(32)))
+
+
+class Omitter(Corrupter):
+    """Signs nothing."""
+
+    def _session(self, stream: MessageStream) -> Session:
+        session = super()._session(stream)
+        session.signs = False
+        return session
+
+
+class Collector(App):
+    """Takes evidence further."""
+
+    name = "collector"
+
+    def __init__(self) -> None:
+        self.collected: list[tuple[bytes, bytes]] = []
+
+    async def run(self, ctx: AppContext) -> None:
+        ctx.services.provide("evidence", self)
+        await ctx.dht.loop.future()
+
+    def found(self, culprit: bytes, evidence: bytes) -> None:
+        self.collected.append((culprit, evidence))
+
+
 class Liar(Files):
     """Claims to have all, and gives nothing when it is asked."""
 
@@ -44,6 +90,18 @@ class FreeRider(Files):
         running = super().add(*args, **more)
         running.share.slots.choker.slots = 0
         return running
+
+
+class Collecting(FilesSwarm):
+    """Somebody on every node takes evidence further."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        self.collectors: dict[int, Collector] = {}
+        super().__init__(*args, **more)
+
+    def _files(self, node: int) -> list[App]:
+        self.collectors.setdefault(node, Collector())
+        return [self.collectors[node], *super()._files(node)]
 
 
 def status(swarm: FilesSwarm, node: int, share: bytes = FILM.info.id) -> dict[str, Any]:
@@ -131,6 +189,56 @@ def test_who_corrupts_is_named_and_dropped_and_others_finish() -> None:
         assert len(blamed) == len(set(blamed))  # never asked for the same again
 
 
+def test_who_signs_what_is_false_is_banned_by_all_it_gave_to_and_they_can_prove_it() -> None:
+    swarm = Collecting(5, LIBRARY, seed=4, kinds={2: Perjurer})
+    begun(swarm, [1, 3, 4], seeds=(0, 2))
+    begun(swarm, [1], seeds=(0, 2), path="long")
+    swarm.until_all([1], LONG.info.id, within_s=60)
+    swarm.until_all([3, 4], FILM.info.id, within_s=60)
+    banned = [(node, fields["peer"]) for node, fields in swarm.events("uploader banned")]
+    assert {peer for _, peer in banned} == {swarm.id(2)}
+    assert len(banned) == len(set(banned)) >= 1
+    for node, peer in banned:
+        ((culprit, evidence),) = swarm.collectors[node].collected
+        fault = verify(evidence, REALM, fake_verify)
+        assert fault is not None
+        assert culprit == peer == node_id_of(fault.culprit)
+        (ban,) = swarm.ask(node, "bans")
+        assert (ban["peer"], ban["evidence"]) == (format_id(peer), evidence.hex())
+        wasted = sum(status(swarm, node, share)["wasted"] for share in swarm.files[node].shares)
+        assert wasted <= 4 * MIB  # a window of it, once, whatever it shares
+        swarm.restart(node, power_loss=False)
+    swarm.join(nodes=[node for node, _ in banned])
+    swarm.run_for(20)
+    assert all(swarm.id(2) not in swarm.files[node].sessions for node, _ in banned)
+    assert swarm.events("bad peer") == []
+
+
+def test_who_signs_nothing_is_dropped_at_its_first_unit() -> None:
+    swarm = FilesSwarm(4, LIBRARY, seed=4, kinds={2: Omitter})
+    begun(swarm, [1, 3], seeds=(0, 2))
+    swarm.until_all([1, 3], FILM.info.id, within_s=60)
+    dropped = [(node, fields["peer"], fields["reason"]) for node, fields in swarm.events("peer dropped")]
+    assert set(dropped) <= {(node, swarm.id(2), "it signed no header for a unit") for node in (1, 3)}
+    assert dropped
+    assert swarm.events("corrupt") == swarm.events("uploader banned") == []
+    assert [disk.corrupt for disk in swarm.disks.values()] == [0] * 4
+
+
+def test_a_seed_with_a_rotten_disk_gives_what_is_good_and_is_blamed_by_nobody() -> None:
+    swarm = FilesSwarm(4, LIBRARY, seed=4)
+    swarm.run_for(5)
+    swarm.ask(2, "list")
+    swarm.disks[2].rotten[FILM.info.id] = set(range(0, 40, 3))
+    begun(swarm, [1, 3], seeds=(0, 2))
+    swarm.until_all([1, 3], FILM.info.id, within_s=60)
+    withdrawn = [fields["unit"] for node, fields in swarm.events("withdrawn") if node == 2]
+    assert withdrawn
+    assert set(withdrawn) <= swarm.disks[2].rotten[FILM.info.id]
+    for event in ("corrupt", "peer dropped", "uploader banned", "bad peer"):
+        assert swarm.events(event) == []
+
+
 def test_who_lies_about_what_it_has_delays_nobody() -> None:
     swarm = FilesSwarm(4, LIBRARY, seed=5, kinds={1: Liar})
     begun(swarm, [2, 3], seeds=(0, 1))
@@ -152,7 +260,7 @@ def test_who_stalls_is_snubbed_and_others_give_instead() -> None:
 def test_a_free_rider_is_slower_than_those_who_share() -> None:
     """While slots are scarce and the seed is not: what only the seed has comes to nobody faster than it gives."""
     rider, sharers, share = 14, range(1, 14), LONG.info.id
-    swarm = FilesSwarm(15, LIBRARY, seed=7, kinds={rider: FreeRider})
+    swarm = FilesSwarm(15, LIBRARY, seed=4, kinds={rider: FreeRider})
     swarm.run_for(5)
     for node in range(rider):
         swarm.ask(node, "limit", up=1_200_000 if node == 0 else 300_000)
@@ -197,6 +305,22 @@ def test_a_leecher_that_dies_goes_on_where_it_was(power_loss: bool) -> None:
     swarm.restart(1, power_loss=power_loss)
     swarm.join(nodes=[1])
     swarm.until_all([1], FILM.info.id, within_s=120)
+    assert swarm.disks[1].written == FILM.info.length
+
+
+def test_a_seed_that_starts_again_is_found_within_seconds() -> None:
+    swarm = FilesSwarm(3, LIBRARY, seed=9)
+    swarm.run_for(5)
+    swarm.ask(0, "limit", up=2 * MIB)
+    begun(swarm, [1])
+    run_until(swarm, lambda: swarm.disks[1].written > 3 * MIB, within_s=60)
+    swarm.kill(0)
+    swarm.run_for(5)
+    written = swarm.disks[1].written
+    swarm.restart(0)
+    swarm.join(through=1, nodes=[0])
+    run_until(swarm, lambda: swarm.disks[1].written > written, within_s=12)
+    swarm.until_all([1], FILM.info.id, within_s=60)
     assert swarm.disks[1].written == FILM.info.length
 
 

@@ -48,7 +48,7 @@ class Shared:
         """As a peer would send it."""
         place = self.layout.unit(number)
         layer = self.source.layer(self.share, place.file)
-        (data,) = self.source.read(self.share, ((place.file, place.offset, place.length),))
+        (data,) = self.source.read(self.share, ((place.file, place.offset, place.length, 0, b""),))
         assert data is not None
         return place.file, place.offset, place.height, layer[HASH_BYTES * place.index :][:HASH_BYTES], data
 
@@ -117,7 +117,7 @@ def kill_and_check(folder: Path, *, seed: int, kills: int) -> tuple[int, int]:
         assert not lost, f"{len(lost)} acknowledged units are gone"
         for number in bits.first_from(held, 0):
             place = shared.layout.unit(number)
-            (data,) = at.read(shared.share, ((place.file, place.offset, place.length),))
+            (data,) = at.read(shared.share, ((place.file, place.offset, place.length, 0, b""),))
             assert data == shared.unit(number)[4], f"unit {number} is wrong"
         at.close()
         if (target / "shared").exists():

@@ -10,18 +10,26 @@ import attrs
 
 from apps.files.core import codec, wire
 from apps.files.core.app import Files
+from apps.files.core.bans import Bans
+from apps.files.core.header import Header, Headers, encode_header
 from apps.files.core.layers import Layers
 from apps.files.core.life import Life
-from apps.files.core.limits import BURST_BYTES, INFO_PART_BYTES
+from apps.files.core.limits import BURST_BYTES, INFO_PART_BYTES, MIN_SIGNED_BYTES
 from apps.files.core.memory_disk import Made, MemoryDisk
 from apps.files.core.rates import Bucket
 from apps.files.core.session import Session
 from apps.files.core.share import Share
+from overlay.app_storage import AppStorage
 from overlay.errors import OverlayError
+from overlay.identity.node_id import node_id_of
 from overlay.runtime.address import Address, parse_address
 from overlay.runtime.chance import Rng
+from overlay.runtime.journal import Journal
 from overlay.runtime.loop import Future, Loop
 from overlay.runtime.ports import MS, SECOND
+from simulations.fake_keys import FakeKeyPair, fake_verify
+from simulations.storage import MemoryStorage
+from tests.support.swarm import REALM
 from tests.support.virtual import advance
 
 ADDRESS = parse_address("10.0.0.7:4433")
@@ -77,7 +85,24 @@ class Around:
     loop: Loop
     rng: Rng
     disk: MemoryDisk
+    headers: Headers
+    storage: MemoryStorage
+    bans: Bans = attrs.field(init=False)
+    #: Evidence that was handed over.
+    handed: list[tuple[bytes, bytes]] = attrs.Factory(list)
+    sessions: dict[bytes, Session] = attrs.Factory(dict)
     events: list[tuple[str, dict[str, object]]] = attrs.Factory(list)
+
+    def __attrs_post_init__(self) -> None:
+        journal = Journal(self.loop, self.storage, lambda _: None, lambda: 0)
+        storage = AppStorage.of(journal, "files")
+        self.bans = Bans(storage, lambda: self.loop.now, self.emit, self.spawn, lambda: self, self.end)
+
+    def found(self, culprit: bytes, evidence: bytes) -> None:
+        self.handed.append((culprit, evidence))
+
+    def end(self, peer: bytes) -> None:
+        self.sessions[peer].stream.close("banned")
 
     def spawn(self, coro: Coroutine[Any, Any, Any], *, name: str = "") -> None:
         self.loop.spawn_root(coro, name=name)
@@ -98,12 +123,15 @@ class Around:
 class Node:
     """One side: a share that lives, and its sessions."""
 
-    def __init__(self, loop: Loop, made: Made, *, seed: int = 1, seeds: bool = False) -> None:
-        self.loop, self.made = loop, made
+    def __init__(
+        self, loop: Loop, made: Made, *, seed: int = 1, seeds: bool = False, storage: MemoryStorage | None = None
+    ) -> None:
+        self.loop, self.made, self.keys = loop, made, FakeKeyPair(seed.to_bytes(31, "big") + bytes([seeds]))
         self.disk = MemoryDisk({made.info.id: made})
         if seeds:
             self.disk.scan(made.info.name.decode(), None, None)
-        self.around = Around(loop, Rng(seed), self.disk)
+        headers = Headers(self.keys, REALM, fake_verify)
+        self.around = Around(loop, Rng(seed), self.disk, headers, MemoryStorage() if storage is None else storage)
         self.told: list[wire.Peers] = []
         self.share = Share(made.info.id, self.around, lambda _, peers: self.told.append(peers), lambda _: None)
         self.blamed: list[tuple[bytes, str]] = []
@@ -112,11 +140,18 @@ class Node:
         loop.spawn_root(self.life.run(), name="life")
         loop.drain()
 
-    def session(self, end: End) -> Session:
+    @property
+    def id(self) -> bytes:
+        return node_id_of(self.keys.key)
+
+    def session(self, end: End, *, signs: bool = True) -> Session:
         def find(share: bytes) -> Share | None:
             return self.share if share == self.share.id and self.share.running else None
 
-        session = Session(self.loop, end, find, Bucket(None, BURST_BYTES, 0), lambda *said: self.blamed.append(said))
+        session = Session(
+            self.loop, end, find, Bucket(None, BURST_BYTES, 0), lambda *said: self.blamed.append(said), signs=signs
+        )  # fmt: skip
+        self.around.sessions[end.peer] = session
         self.loop.spawn_root(session.run(), name="session")
         return session
 
@@ -132,16 +167,19 @@ def linked(a: Node, b: Node) -> tuple[Session, Session]:
     def later(to: int) -> Any:
         return lambda message: loop.call_at(loop.now.mono_ns + 10 * MS, lambda: ends[to].give(message))
 
-    ends += [End(loop, b"b" * 32, False, later(1)), End(loop, b"a" * 32, True, later(0))]
+    ends += [End(loop, b.id, False, later(1)), End(loop, a.id, True, later(0))]
     return a.session(ends[0]), b.session(ends[1])
 
 
 class Fake:
     """A peer of a node that dialled it. It gives the info dictionary and hashes by itself, if it is `helpful`."""
 
-    def __init__(self, node: Node, name: bytes, *, held: wire.Held = True, helpful: bool = True) -> None:
-        self.node, self.made, self.helpful = node, node.made, helpful
-        self.id = name.ljust(32, b".")
+    def __init__(
+        self, node: Node, name: bytes, *, held: wire.Held = True, helpful: bool = True, signs: bool = True
+    ) -> None:
+        self.node, self.made, self.helpful, self.signs = node, node.made, helpful, signs
+        self.keys = FakeKeyPair(name.ljust(32, b"."))
+        self.id = node_id_of(self.keys.key)
         self.heard: list[wire.Message] = []
         #: Units asked of it, and not cancelled.
         self.asked: dict[int, None] = {}
@@ -152,7 +190,7 @@ class Fake:
             if tree is not None:
                 self.layers.keep(file, tree)
         self.end = End(node.loop, self.id, True, self._hear)
-        self.session = node.session(self.end)
+        self.session = node.session(self.end, signs=signs)
         self.say(wire.Open(0, self.made.info.id, len(self.made.info.raw), held))
         node.loop.drain()
 
@@ -165,11 +203,23 @@ class Fake:
         self.end.give(codec.encode(message))
         self.node.loop.drain()
 
-    def give(self, unit: int, *, data: bytes | None = None) -> None:
+    def give(self, unit: int, *, data: bytes | None = None, header: bytes | None = None) -> None:
+        """Good and signed, but for what is given."""
         place = self.made.layout.unit(unit)
         good = self.made.read(place.file, place.offset, place.length)
+        signed = self.signs and place.length >= MIN_SIGNED_BYTES
+        if header is None:
+            header = encode_header(self.keys, REALM, self.true(unit)) if signed else b""
         self.asked.pop(unit, None)
-        self.say(wire.Piece(0, unit, 0, good if data is None else data))
+        self.say(wire.Piece(0, unit, 0, good if data is None else data, header=header))
+
+    def true(self, unit: int) -> Header:
+        """What an honest header says of a unit."""
+        place = self.made.layout.unit(unit)
+        file, node = self.made.info.files[place.file], self.layers.node(place.file, place.index)
+        assert file.root is not None
+        assert node is not None
+        return Header(file.root, file.length, place.height, place.index, node)
 
     def give_all(self) -> None:
         while self.asked and not self.gone:
@@ -192,3 +242,13 @@ class Fake:
             case wire.GetInfo(_, index) if self.helpful:
                 part = self.made.info.raw[index * INFO_PART_BYTES : (index + 1) * INFO_PART_BYTES]
                 self.end.give(codec.encode(wire.InfoPart(0, index, part)))
+
+
+def fed(made: Made, *, signs: bool = True, storage: MemoryStorage | None = None) -> tuple[Node, Fake]:
+    """A node that knows the share and may ask a peer that has all of it."""
+    node = Node(Loop(), made, storage=storage)
+    fake = Fake(node, b"seed", signs=signs)
+    node.pass_time(1)
+    fake.say(wire.Choke(0, False))
+    node.pass_time(1)
+    return node, fake

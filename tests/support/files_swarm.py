@@ -7,6 +7,7 @@ from typing import Any
 
 from apps.files.core.app import Files
 from apps.files.core.memory_disk import Made, MemoryDisk
+from overlay.app import App
 from overlay.events import AppEvent
 from overlay.peer import Peer
 from overlay.runtime.chance import Rng
@@ -37,7 +38,7 @@ class FilesSwarm(Swarm):
             self.add()
         self.join()
 
-    def _files(self, node: int) -> list[Files]:
+    def _files(self, node: int) -> list[App]:
         disk = self.disks.setdefault(node, MemoryDisk(self.library))
         self.files[node] = self.kinds.get(node, Files)(disk.operations())
         return [self.files[node]]

@@ -6,6 +6,8 @@ import hashlib
 
 import pytest
 
+from apps.files.core.header import check_header, peek_header
+from apps.files.core.merkle import hash_unit, proves
 from overlay.identity.keys import verify
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
@@ -74,6 +76,18 @@ def test_a_message_of_a_topic() -> None:
     assert (publication.seq, publication.body) == (c.TIME, b"hello, all")
     assert topic_key("chat") == hashlib.sha256(b"p2pnode/topic/1chat").digest()
     assert message_id(publication.raw) == hashlib.sha256(b"p2pnode/publish/1" + publication.raw).digest()[:16]
+
+
+def test_the_header_of_a_unit() -> None:
+    raw = read_vector("object-chunk")
+    data = b"w" * 2**18 + b"xxx"
+
+    key, header = peek_header(raw)
+    check_header(raw, c.PUBLIC, verify)
+    assert key == c.ALICE.key
+    assert header.node == hash_unit(b"xxx", 4)
+    assert (header.length, header.height, header.index) == (len(data), 4, 1)
+    assert proves(header.root, len(data), 4, 1, header.node, [hash_unit(data[: 2**18], 4)])
 
 
 def test_identity() -> None:

@@ -6,6 +6,8 @@ says which existing ones differ; it overwrites nothing.
 
 from __future__ import annotations
 
+from apps.files.core import merkle
+from apps.files.core.header import Header, encode_header
 from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
@@ -47,6 +49,12 @@ PUBLICATION = encode_publication(ALICE, PUBLIC, "chat", TIME, b"hello, all")
 TOPIC = topic_key("chat")
 #: Of the X25519 key whose private half is 32 times a1.
 BINDING = encode_binding(ALICE, PUBLIC, public_of(bytes([0xA1]) * 32), TIME + DAY)
+
+#: Of the second unit, all x, of a file of 256 KiB of w and 3 bytes of x.
+WXXX_ROOT = merkle.root_of_layer(
+    (WXXX_UNITS := merkle.hash_unit(b"w" * 2**18, 4) + merkle.hash_unit(b"xxx", 4)), 2**18 + 3, 4
+)
+CHUNK = encode_header(ALICE, PUBLIC, Header(WXXX_ROOT, 2**18 + 3, 4, 1, WXXX_UNITS[32:]))
 
 #: name -> (message, it goes without token and is padded to its size).
 MESSAGES: dict[str, tuple[m.Message, bool]] = {

@@ -111,6 +111,16 @@ def vectors() -> dict[str, str]:
             _items(cbor.decode(cose.parse1(c.PUBLICATION)[1]), ["topic 'chat'", "seq", "body 'hello, all'"]),
         ),
     )
+    out["object-chunk"] = render(
+        f"The header of a unit of a file\n{_NETWORK}\n{_ALICE}\ncontext chunk",
+        _cose_pieces(
+            c.CHUNK,
+            _items(
+                cbor.decode(cose.parse1(c.CHUNK)[1]),
+                ["root of the file", "its length", "height", "index of the unit", "node of the unit"],
+            ),
+        ),
+    )
     out["object-binding"] = render(
         f"The binding of a static key of streams\n{_NETWORK}\n{_ALICE}\ncontext noise",
         _cose_pieces(

@@ -1,6 +1,7 @@
 """File sharing as an application: shares and sessions with peers; what people may ask of it: apps.files.core.commands.
 
-Events: found, complete, corrupt, snubbed, peer dropped, full, failed, changed, withdrawn, cannot read, no sources.
+Events: found, complete, corrupt, uploader banned, snubbed, peer dropped, full, failed, changed, withdrawn, cannot read,
+cannot write, not announced, no sources, bad peer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import attrs
 
 from apps.files.core import commands, disk
-from apps.files.core.around import Around, describe, link_of
+from apps.files.core.around import Around, around_of, describe, link_of
 from apps.files.core.choker import slots_for
 from apps.files.core.info import Info
 from apps.files.core.info_quest import read_info
@@ -72,7 +73,7 @@ class Files(App):
 
     async def run(self, ctx: AppContext) -> None:
         self._ctx = ctx
-        self.shares, self.sessions, self.around = {}, {}, Around(ctx)
+        self.shares, self.sessions, self.around = {}, {}, around_of(ctx, self._end)
         commands.declare(self, ctx)
         if limits := ctx.storage.get(LIMITS):
             up, down = cbor.decode(limits)
@@ -187,6 +188,8 @@ class Files(App):
         return session
 
     async def _on_stream(self, stream: MessageStream) -> None:
+        if self.around.bans.holds(stream.peer):
+            raise Refused("banned")
         if not self._enters(stream):
             raise Refused("there is a stream already")
         if stream.peer not in self.sessions and len(self.sessions) >= MAX_SESSIONS:
@@ -218,6 +221,14 @@ class Files(App):
     def _shared(self, share_id: bytes) -> Share | None:
         running = self.shares.get(share_id)
         return running.share if running is not None and running.share.running else None
+
+    def _end(self, peer: bytes) -> None:
+        """It was banned: nothing is asked of it from this moment on."""
+        session = self.sessions.get(peer)
+        if session is not None:
+            for channel in session.channels():
+                session.close_share(channel)
+            session.stream.close("banned")
 
     def _blame(self, peer: bytes, reason: str) -> None:
         self.ctx.emit("bad peer", peer=peer, reason=reason)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
 
+from apps.files.core.bans import Bans, Ledger
 from apps.files.core.channel import Channel
+from apps.files.core.header import Headers
 from apps.files.core.info import Info
 from apps.files.core.limits import LINK_ADDRESSES, MAX_HASHING, MAX_LOOKING
 from apps.files.core.links import Hint, make_link
 from apps.files.core.share import Share
 from overlay.app import AppContext
+from overlay.errors import LocalError
+from overlay.identity.node_id import format_id
 from overlay.runtime.address import Address
 from overlay.runtime.loop import Loop
 from overlay.runtime.queue import Queue
@@ -23,6 +27,8 @@ class Around:
     """Surroundings of shares, made of the context of the application."""
 
     ctx: AppContext
+    headers: Headers
+    bans: Bans
     #: By operation: whoever asks for it takes one and puts it back.
     turns: dict[str, Queue[None]] = attrs.field(init=False)
 
@@ -69,6 +75,20 @@ def _turns(loop: Loop, most: int) -> Queue[None]:
     return turns
 
 
+def around_of(ctx: AppContext, on_ban: Callable[[bytes], object]) -> Around:
+    endpoint = ctx.dht.endpoint
+
+    def ledger() -> Ledger | None:
+        try:
+            service: Ledger = ctx.services.get("evidence")
+        except LocalError:
+            return None  # nobody here collects evidence
+        return service
+
+    headers = Headers(endpoint.signer, endpoint.network, endpoint.verifier)
+    return Around(ctx, headers, Bans(ctx.storage, lambda: ctx.now, ctx.emit, ctx.spawn, ledger, on_ban))
+
+
 def link_of(
     ctx: AppContext, share_id: bytes, info: Info | None, reachable: Sequence[Address], *, bittorrent: bool
 ) -> str:
@@ -106,3 +126,10 @@ def describe(ctx: AppContext, share: Share, link: str) -> dict[str, Any]:
         "up_per_s": sum(channel.up.at(now_ns) for channel in channels),
         "downloaded": share.downloaded, "uploaded": share.uploaded, "wasted": share.wasted,
     }  # fmt: skip
+
+
+def describe_bans(bans: Bans) -> list[dict[str, Any]]:
+    return [
+        {"peer": format_id(peer), "until_ms": ban.until_ms, "evidence": ban.evidence.hex()}
+        for peer, ban in bans.all().items()
+    ]

@@ -13,7 +13,8 @@ import attrs
 
 from apps.files.core import disk
 from apps.files.core.hashes import HashQuestions
-from apps.files.core.limits import BATCH_BYTES, BATCH_UNITS, MAX_BANNED, MAX_CORRUPT, MAX_GIVERS
+from apps.files.core.judging import Judge
+from apps.files.core.limits import BATCH_BYTES, BATCH_UNITS, MAX_GIVERS
 from overlay.errors import LocalError
 from overlay.runtime.loop import Future
 
@@ -33,6 +34,7 @@ class Arrived:
     channel: Channel
     unit: int
     data: bytes | memoryview = attrs.field(repr=False)
+    header: bytes = attrs.field(repr=False)
 
 
 @attrs.define(slots=True, eq=False)
@@ -44,6 +46,7 @@ class Arrivals:
     #: Some results are there.
     on_batch: Callable[[], object]
     hashes: HashQuestions = attrs.field(init=False)
+    judge: Judge = attrs.field(init=False)
     #: Bytes of what came and is not written.
     unwritten: int = attrs.field(default=0, init=False)
     _queue: deque[Arrived] = attrs.field(factory=deque, init=False)
@@ -52,7 +55,7 @@ class Arrivals:
     _news: Future[None] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.hashes = HashQuestions(self.share, self._hashes_came)
+        self.hashes, self.judge = HashQuestions(self.share, self._hashes_came), Judge(self.share, self.layout)
 
     def add(self, arrived: Arrived) -> None:
         self.unwritten += len(arrived.data)
@@ -109,25 +112,13 @@ class Arrivals:
                 self.share.downloaded += len(arrived.data)
                 self.share.done_bytes += len(arrived.data)
                 arrived.channel.got += len(arrived.data)
+                self.judge.good(arrived)
                 if len(self.share.givers) < MAX_GIVERS:
                     self.share.givers.add(arrived.peer)
             elif code == disk.CORRUPT:
                 self.share.wasted += len(arrived.data)
-                self._strike(arrived)
+                self.judge.corrupt(arrived)
         self.share.got(good)
         if disk.FULL in codes:
             raise Full("the disk is full")
         self.on_batch()
-
-    def _strike(self, arrived: Arrived) -> None:
-        share, place = self.share, self.layout.unit(arrived.unit)
-        count, units = share.strikes.pop(arrived.peer, (0, 0))
-        count, units = share.strikes[arrived.peer] = count + 1, units | 1 << arrived.unit
-        if len(share.strikes) > MAX_BANNED:
-            del share.strikes[next(iter(share.strikes))]
-        share.around.emit("corrupt", share=share.id, peer=arrived.peer, file=place.file, unit=place.index)
-        channel = share.channels.get(arrived.peer)
-        if channel is not None:
-            channel.corrupt, channel.unfit = count, channel.unfit | units
-            if count >= MAX_CORRUPT:
-                share.drop(channel, f"it sent {count} corrupt units")

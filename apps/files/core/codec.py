@@ -20,6 +20,7 @@ from apps.files.core.limits import (
     MAX_CONTROL_MESSAGE,
     MAX_HASHES_ASKED,
     MAX_HAVE_UNITS,
+    MAX_HEADER,
     MAX_HOLD_BYTES,
     MAX_INFO_BYTES,
     MAX_PEERS_TOLD,
@@ -34,7 +35,8 @@ from overlay.runtime.address import Address, unpack_address
 from overlay.wire import cbor
 
 _PIECE = 32
-_piece_head = struct.Struct(">BHII")
+_piece_head = struct.Struct(">BHIIB")
+#: Without the signed header, which follows it, and the unit.
 PIECE_HEAD_BYTES = _piece_head.size
 #: Hashes of a HASHES: those asked for, and two uncles for each level.
 _MAX_HASH_BYTES = ID_BYTES * (MAX_HASHES_ASKED + 64)
@@ -49,7 +51,8 @@ _ADDRESS_BYTES = (6, 18)
 def encode(message: Message) -> bytes:
     """LocalError for what `decode` of a peer would refuse by its length."""
     if isinstance(message, Piece):
-        return b"".join((_piece_head.pack(_PIECE, message.channel, message.unit, message.offset), message.data))
+        head = _piece_head.pack(_PIECE, message.channel, message.unit, message.offset, len(message.header))
+        return b"".join((head, message.header, message.data))
     body: list[Any] = [getattr(message, field.name) for field in attrs.fields(type(message))]
     if isinstance(message, Peers):
         body[1] = [[peer, address.packed] for peer, address in message.peers]
@@ -81,10 +84,13 @@ def decode(data: bytes | memoryview) -> Message | None:
 
 
 def _decode_piece(data: bytes | memoryview) -> Piece:
-    if len(data) <= PIECE_HEAD_BYTES or len(data) > PIECE_HEAD_BYTES + UNIT_BYTES:
-        raise BadMessage(f"a piece of {len(data) - PIECE_HEAD_BYTES} bytes")
-    _, channel, unit, offset = _piece_head.unpack_from(data)
-    return Piece(channel, unit, offset, memoryview(data)[PIECE_HEAD_BYTES:])
+    if len(data) <= PIECE_HEAD_BYTES:
+        raise BadMessage("a piece without a unit")
+    _, channel, unit, offset, signed = _piece_head.unpack_from(data)
+    begin = PIECE_HEAD_BYTES + signed
+    if signed > MAX_HEADER or not begin < len(data) <= begin + UNIT_BYTES:
+        raise BadMessage(f"a piece of {len(data) - begin} bytes with a header of {signed}")
+    return Piece(channel, unit, offset, memoryview(data)[begin:], header=bytes(data[PIECE_HEAD_BYTES:begin]))
 
 
 def _uint(most: int) -> Callable[[Any], int]:

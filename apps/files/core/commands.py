@@ -14,6 +14,7 @@ returns at once: `status` tells how far it is.
     pause | resume {"share"}                -> {as status}
     remove  {"share", "erase"?: bool}       -> {"id", "erased"}
     limit   {"up"?: bytes/s | 0, "down"?}   -> {"up", "down"}   0: no limit
+    bans    {}                              -> [{"peer", "until_ms", "evidence"}]   see apps.files.core.bans
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from apps.files.core.arguments import text_of, texts_of
+from apps.files.core.around import describe_bans
 from apps.files.core.choker import slots_for
 from apps.files.core.info import Info
 from apps.files.core.links import Link, parse_link
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "share", "get", "list", "status", "progress", "stop", "pause", "resume", "remove", "limit", "reachable",
+    "bans",
 )  # fmt: skip
 
 
@@ -167,6 +170,9 @@ class Commands:
         self.files.ctx.storage.put(LIMITS, cbor.encode(limits))
         await self.files.ctx.storage.synced()
         return dict(zip(("up", "down"), limits, strict=True))
+
+    async def bans(self, args: dict[str, Any]) -> Any:
+        return describe_bans(self.files.around.bans)
 
     def _find(self, args: dict[str, Any]) -> Running:
         text = text_of(args, "share").lower()

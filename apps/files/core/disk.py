@@ -15,8 +15,10 @@ Units are those of apps.files.core.layout.
         info` and `folder` are empty and `held` says what has not changed. A share that was paused,
         or whose disk was full, is opened again without being forgotten in between.
     info(share) -> raw info, or b"" if it is not known here
-    read(share, ((file, offset, length), ...)) -> (bytes | None, ...)
-        None: it cannot be read, or the file has changed since it was hashed. At most BATCH_BYTES.
+    read(share, ((file, offset, length, height, node), ...)) -> (bytes | None, ...)
+        Each is hashed in the same hop (`is_good`), so that a rotten disk is noticed and never sent; what has no `node`
+        (b"") is not. None: it cannot be read, the file has changed since it was hashed, or it has not that node. At
+        most BATCH_BYTES.
     write(share, ((file, offset, height, node, data), ...)) -> (code, ...)
         For each unit: hash it (`is_good`), and write it if it has that node; one hop to a thread for both. GOOD,
         CORRUPT or FULL. At most BATCH_BYTES and BATCH_UNITS. `data` may be a memoryview.
@@ -53,12 +55,12 @@ GOOD: Final = 0
 CORRUPT: Final = 1
 FULL: Final = 2
 
-#: (file, offset, length).
-Range = tuple[int, int, int]
+#: (file, offset, length, height, node).
+Range = tuple[int, int, int, int, bytes]
 #: (file, offset, height, node, data).
 Unit = tuple[int, int, int, bytes, bytes | memoryview]
 
 
 def is_good(height: int, node: bytes, data: bytes | memoryview) -> bool:
-    """Whether a unit of the right length has this node of the tree; every `write` must ask it."""
+    """Whether a unit of the right length has this node of the tree; every `read` and `write` must ask it."""
     return hash_unit(data, height) == node

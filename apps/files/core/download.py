@@ -14,6 +14,7 @@ import attrs
 from apps.files.core import disk, wire
 from apps.files.core.arrivals import Arrivals, Arrived
 from apps.files.core.channel import Asked
+from apps.files.core.judging import must_sign
 from apps.files.core.limits import (
     LATE_AT_FIRST_S,
     LATE_S,
@@ -265,6 +266,9 @@ class Download:
         unit, size = piece.unit, len(piece.data)
         if unit >= self.layout.units or piece.offset or size != self.layout.unit(unit).length:
             raise BadMessage("a piece that is no unit of the share")
+        if must_sign(channel, size) and not piece.header:
+            self.share.wasted += size
+            return self.share.drop(channel, "it signed no header for a unit")
         if not self._forget(channel, unit, came=True):
             times = channel.withdrawn.pop(unit, 0)
             if not times:
@@ -281,8 +285,8 @@ class Download:
                 self._late(other, unit)
                 self._tell(other, [unit], Cancel)
             self._under_way |= 1 << unit
-            self.arrivals.add(Arrived(channel.peer, channel, unit, piece.data))
-        self.fill(channel)
+            self.arrivals.add(Arrived(channel.peer, channel, unit, piece.data, piece.header))
+        return self.fill(channel)
 
     def _on_result(self, arrived: Arrived, code: int) -> None:
         self._under_way &= ~(1 << arrived.unit)

@@ -9,6 +9,7 @@ import attrs
 
 from apps.files.core.layers import Ask
 from apps.files.core.limits import ANSWER_S, MAX_HASH_QUESTIONS
+from apps.files.core.merkle import HASH_BYTES
 from apps.files.core.wire import Hashes
 from overlay.errors import LocalError
 from overlay.runtime.ports import SECOND
@@ -83,7 +84,7 @@ class HashQuestions:
                 if self.share.channels.get(channel.peer) is channel:
                     self.share.drop(channel, "it sent hashes that do not lead to the root")
                 return self._failed(ask, question)
-            layer = layers.take(ask, nodes)
+            layer = layers.take(ask, nodes, message.hashes[HASH_BYTES * ask.count :])
             if layer is not None:
                 tree = await around.compute("tree", layer, file.length, ask.base)
                 layers.keep(ask.file, tree)

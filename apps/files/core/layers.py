@@ -47,9 +47,9 @@ class Layers:
 
     info: Info
     unit_bytes: int
-    #: By file: the nodes known so far, zeros elsewhere, and the ranges of them.
+    #: By file: the nodes known so far, zeros elsewhere, and the ranges of them, each with the uncles above it.
     _partial: dict[int, bytearray] = attrs.field(factory=dict, init=False)
-    _ranges: dict[int, set[int]] = attrs.field(factory=dict, init=False)
+    _ranges: dict[int, dict[int, bytes]] = attrs.field(factory=dict, init=False)
     #: Whole layers, the one used last at the end. What is not needed for verifying may be dropped.
     _trees: dict[int, Tree] = attrs.field(factory=dict, init=False)
     _tree_bytes: int = attrs.field(default=0, init=False)
@@ -87,16 +87,30 @@ class Layers:
         step = self._step(file)
         return Ask(file, self.height(file), index - index % step, step)
 
-    def take(self, ask: Ask, nodes: bytes) -> bytes | None:
-        """Nodes of an answer, `proved`. The whole layer once it is complete: `keep` it."""
+    def uncles(self, file: int, index: int) -> bytes | None:
+        """What proves `node(file, index)`, as `merkle.proves` wants it; None if that is not known."""
+        base, step = self.height(file), self._step(file)
+        if base == merkle.tree_height(self.info.files[file].length):
+            return b""
+        if (tree := self._trees.get(file)) is not None:
+            return tree.uncles(base, index)
+        above = self._ranges.get(file, {}).get(index // step)
+        if above is None:
+            return None
+        first = HASH_BYTES * (index - index % step)
+        nodes = bytes(self._partial[file][first : first + HASH_BYTES * step])
+        return merkle.uncles_within(nodes, step, base, index % step) + above
+
+    def take(self, ask: Ask, nodes: bytes, uncles: bytes) -> bytes | None:
+        """Nodes of an answer, `proved`, and the uncles above them. The whole layer once it is complete: `keep` it."""
         length = self.info.files[ask.file].length
         total = merkle.nodes_at(length, ask.base)
         if ask.file in self._trees:
             return None
         layer = self._partial.setdefault(ask.file, bytearray(HASH_BYTES * total))
         layer[HASH_BYTES * ask.index : HASH_BYTES * ask.index + len(nodes)] = nodes
-        known = self._ranges.setdefault(ask.file, set())
-        known.add(ask.index // ask.count)
+        known = self._ranges.setdefault(ask.file, {})
+        known[ask.index // ask.count] = uncles
         return bytes(layer) if len(known) == -(-total // ask.count) else None
 
     def next_ask(self, file: int) -> Ask | None:

@@ -116,6 +116,21 @@ HASHES_PER_MESSAGE = 4_096
 #: Trees of one share that are kept in memory to answer from: 64 bytes for each unit, so of 128 GiB.
 MAX_TREE_BYTES = 32 * MIB
 
+# --- headers of units ----------------------------------------------------------------------
+#: A header with the largest numbers that its items can have: 109 of COSE, 3 of a head, 88 of CBOR.
+MAX_HEADER = 200
+#: Shorter units have none: for folders of small files signing would cost more than all the rest (docs/files.md).
+MIN_SIGNED_BYTES = LEAF_BYTES
+#: Headers that are kept to be sent again: those of 1 GiB, in 3 MiB of memory.
+MAX_HEADERS_KEPT = 4_096
+#: Of so many good units the header of one is checked: a whole check costs 55 us, verifying a unit 170 us.
+SPOT_CHECKS = 64
+#: Proof of a false header (design of trust: at most 4 KiB). The tallest tree needs 1.9 kB.
+MAX_EVIDENCE = 4 * KIB
+#: Peers that signed a false header: so long, and so many; with their proofs 2 MB.
+BAN_S = 24 * 3600
+MAX_BANS = 1_024
+
 # --- sessions ------------------------------------------------------------------------------
 #: Shares open between two peers.
 MAX_CHANNELS = 64
@@ -138,7 +153,7 @@ MAX_IDLE_HAVES = 4_096
 MAX_WITHDRAWN = 2 * MAX_ASKED_UNITS
 #: Units that came and wait to be verified and written; nothing more is asked until they are.
 MAX_UNWRITTEN_BYTES = 16 * MIB
-#: Corrupt units after which a peer is done with for a share: one may be a broken disk.
+#: Corrupt units after which a peer without a key (BitTorrent) is done with for a share: one may be a broken disk.
 MAX_CORRUPT = 2
 #: Slots are given anew at most this often when interest changes.
 SOON_MS = 100
@@ -166,9 +181,8 @@ MAX_CANDIDATES = 256
 #: Peers that could not be reached and are named to a person, with the reason.
 SILENT_TOLD = 4
 MAX_SHARE_DIALS = 4
-#: A peer that could not be reached, or had nothing, is tried again after this, doubled each time.
-RETRY_PEER_S = 30
-#: The first time: two that open streams to each other at once lose one of them.
+#: A peer that went, could not be reached, or had nothing, is tried again after this, for two that open streams to each
+#: other at once lose one of them; then after four times as long, each time: who starts again is there within seconds.
 FIRST_RETRY_S = 2
 MAX_RETRY_PEER_S = 1_800
 #: The DHT is asked again after this while peers are missing, doubled each time, and after the second otherwise. Who has

@@ -78,6 +78,8 @@ class MemoryDisk:
     corrupt: int = 0
     #: Units that were written and are not what the library says: there must never be one.
     wrong: int = 0
+    #: By share: units that the disk gives back with a bit changed.
+    rotten: dict[bytes, set[int]] = attrs.Factory(dict)
 
     def operations(self) -> dict[str, Callable[..., Any]]:
         """For `App.operations`."""
@@ -104,8 +106,19 @@ class MemoryDisk:
         return self.library[share].info.raw if share in self.held else b""
 
     def read(self, share: bytes, ranges: tuple[disk.Range, ...]) -> tuple[bytes | None, ...]:
-        made = self.library[share]
-        return tuple(made.read(*one) if self._has(share, one[0], one[1]) else None for one in ranges)
+        return tuple(self._read(share, *one) for one in ranges)
+
+    def _read(self, share: bytes, file: int, offset: int, length: int, height: int, node: bytes) -> bytes | None:
+        unit = self._unit(share, file, offset)
+        if unit not in self.held.get(share, ()):
+            return None
+        data = self.library[share].read(file, offset, length)
+        if unit in self.rotten.get(share, ()):
+            data = bytes((data[0] ^ 1,)) + data[1:]
+        if node and not disk.is_good(height, node, data):
+            self.held[share].discard(unit)
+            return None
+        return data
 
     def write(self, share: bytes, units: tuple[disk.Unit, ...]) -> tuple[int, ...]:
         codes = []
@@ -150,6 +163,3 @@ class MemoryDisk:
 
     def _unit(self, share: bytes, file: int, offset: int) -> int:
         return self.library[share].layout.units_at(file, offset, 1).start
-
-    def _has(self, share: bytes, file: int, offset: int) -> bool:
-        return self._unit(share, file, offset) in self.held.get(share, ())

@@ -122,6 +122,16 @@ def unit_is_good(data: bytes, root: bytes, length: int, height: int, index: int,
     return proves(root, length, height, index, hash_unit(data, height), _cut(uncles))
 
 
+def uncles_within(nodes: bytes, count: int, height: int, index: int) -> bytes:
+    """The siblings on the way from node `index` of these of `height` to the one above `count` of them, a power of two;
+    behind the nodes there is padding."""
+    level, uncles = _cut(nodes), []
+    for above in range(height, height + count.bit_length() - 1):
+        uncles.append(level[index ^ 1] if index ^ 1 < len(level) else PAD[above])
+        level, index = _level_above(level, above), index >> 1
+    return b"".join(uncles)
+
+
 @attrs.frozen(slots=True)
 class Tree:
     """The nodes of a file from some height up to the root: 64 bytes for each unit of 256 KiB."""

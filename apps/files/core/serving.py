@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from apps.files.core import merkle, wire
+from apps.files.core.judging import header_of, must_sign
 from apps.files.core.limits import INFO_PART_BYTES, MAX_ASKED_UNITS, MAX_RUNS
-from apps.files.core.wire import Choke, GetHashes, InfoPart, Message, Reject
+from apps.files.core.wire import Choke, GetHashes, InfoPart, Message, Piece, Reject
 from overlay.errors import BadMessage, LocalError
 
 if TYPE_CHECKING:
     from apps.files.core.channel import Channel
+    from apps.files.core.header import Header
+    from apps.files.core.layout import Unit
     from apps.files.core.share import Share
 
 
@@ -56,25 +59,42 @@ class Serving:
     def length_of(self, unit: int) -> int:
         return self.share.layout.unit(unit).length if self.share.layout is not None else 0
 
-    async def read(self, units: list[int]) -> list[bytes | None]:
-        """What is on the disk; what cannot be read is no longer here, and others hear no lie."""
+    async def read(self, channel: Channel, units: list[int]) -> list[Piece | None]:
+        """What is on the disk and has the right hash, signed. What has not is no longer here: others hear no lie.
+
+        Of a unit whose hash is not proved here (a download that began anew) nothing is said, and it is not lost."""
         assert self.share.layout is not None
         places = [self.share.layout.unit(unit) for unit in units]
+        trues = [header_of(self.share, place) or await self._load(place) for place in places]
+        known = [
+            (place, unit, true) for place, unit, true in zip(places, units, trues, strict=True) if true is not None
+        ]
+        ranges = tuple((place.file, place.offset, place.length, place.height, true.node) for place, _, true in known)
         try:
-            ranges = tuple((place.file, place.offset, place.length) for place in places)
-            found: list[bytes | None] = list(await self.share.around.operate("read", self.share.id, ranges))
+            found = await self.share.around.operate("read", self.share.id, ranges) if ranges else ()
         except LocalError as error:
             self.share.around.emit("cannot read", share=self.share.id, error=str(error))
-            found = [None] * len(units)
-        for place, unit, data in zip(places, units, found, strict=True):
+            found = (None,) * len(ranges)
+        pieces: dict[int, Piece] = {}
+        for (place, unit, true), data in zip(known, found, strict=True):
             if data is None or len(data) != place.length:
-                if self.share.have & self.share.wanted & 1 << unit:
-                    self.share.done_bytes -= place.length
-                self.share.have &= ~(1 << unit)
-                if self.share.download is not None:
-                    self.share.download.picker.lost(unit)
-                self.share.around.emit("withdrawn", share=self.share.id, file=place.file, unit=place.index)
-        return [data if data and len(data) == place.length else None for place, data in zip(places, found, strict=True)]
+                self._withdraw(place, unit)
+            else:
+                header = self.share.around.headers.sign(true) if must_sign(channel, place.length) else b""
+                pieces[unit] = Piece(channel.number, unit, 0, data, header=header)
+        return [pieces.get(unit) for unit in units]
+
+    def _withdraw(self, place: Unit, unit: int) -> None:
+        if self.share.have & self.share.wanted & 1 << unit:
+            self.share.done_bytes -= place.length
+        self.share.have &= ~(1 << unit)
+        if self.share.download is not None:
+            self.share.download.picker.lost(unit)
+        self.share.around.emit("withdrawn", share=self.share.id, file=place.file, unit=place.index)
+
+    async def _load(self, place: Unit) -> Header | None:
+        await self._load_tree(place.file)
+        return header_of(self.share, place)
 
     def info_part(self, channel: Channel, index: int) -> InfoPart:
         raw = self.share.info.raw if self.share.info is not None else b""
@@ -84,18 +104,25 @@ class Serving:
         if self.share.layers is None or self.share.info is None:
             return wire.Hashes(channel.number, message.root, message.base, message.index, message.count, b"")
         file = self.share.layers.file_of(message.root)
-        if file is not None and not self.share.layers.has_tree(file):
-            try:
-                layer = await self.share.around.operate("layer", self.share.id, file)
-                if layer:
-                    length, height = self.share.info.files[file].length, self.share.layers.height(file)
-                    tree = await self.share.around.compute("tree", layer, length, height)
-                    if tree is not None and tree.root == message.root:
-                        self.share.layers.keep(file, tree)
-                        self.share.layers.trim(())
-            except LocalError as error:
-                self.share.around.emit("cannot read", share=self.share.id, error=str(error))
+        if file is not None:
+            await self._load_tree(file)
         return self.share.layers.answer(message)
+
+    async def _load_tree(self, file: int) -> None:
+        """The tree above the units of a file, if the disk has it and it leads to the root."""
+        share, around = self.share, self.share.around
+        if share.layers is None or share.info is None or share.layers.has_tree(file):
+            return
+        try:
+            layer = await around.operate("layer", share.id, file)
+            if layer:
+                length, height = share.info.files[file].length, share.layers.height(file)
+                tree = await around.compute("tree", layer, length, height)
+                if tree is not None and tree.root == share.info.files[file].root:
+                    share.layers.keep(file, tree)
+                    share.layers.trim((file,))
+        except LocalError as error:
+            around.emit("cannot read", share=share.id, error=str(error))
 
 
 def make_tree(layer: bytes, length: int, height: int) -> merkle.Tree | None:

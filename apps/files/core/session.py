@@ -23,7 +23,7 @@ from apps.files.core.limits import (
 )
 from apps.files.core.rates import Bucket
 from apps.files.core.share import Share
-from apps.files.core.wire import CloseShare, Message, Open, Opened, Piece, Refused, Reject
+from apps.files.core.wire import CloseShare, Message, Open, Opened, Refused, Reject
 from overlay.errors import BadMessage, OverlayError
 from overlay.runtime.address import Address
 from overlay.runtime.loop import Future, Loop
@@ -56,6 +56,8 @@ class Session:
     uploads: Bucket
     #: What the peer did that no correct one does; the stream then ends.
     blame: Callable[[bytes, str], object]
+    #: Units come and go with a header that their sender signed. Peers of BitTorrent have no keys.
+    signs: bool = attrs.field(default=True, kw_only=True)
     over: bool = attrs.field(default=False, init=False)
     _channels: dict[int, Channel] = attrs.field(factory=dict, init=False)
     _by_share: dict[bytes, Channel] = attrs.field(factory=dict, init=False)
@@ -174,9 +176,10 @@ class Session:
             if units and (size > BATCH_BYTES or len(units) == BATCH_UNITS):
                 break
             units.append(unit)
-        for unit, data in zip(units, await share.serving.read(units), strict=True):
+        for unit, piece in zip(units, await share.serving.read(channel, units), strict=True):
             await self._say_all()
-            while unit in channel.serving and data is not None and not self.uploads.take(self._now_ns, len(data)):
+            size = len(piece.data) if piece is not None else 0
+            while unit in channel.serving and size and not self.uploads.take(self._now_ns, size):
                 self._news = self.loop.future()
                 with self.loop.move_on_after(self.uploads.wait(self._now_ns)):
                     await self._news
@@ -184,12 +187,12 @@ class Session:
             if unit not in channel.serving:  # cancelled, choked or closed meanwhile
                 continue
             del channel.serving[unit]
-            if data is None:
+            if piece is None:
                 await self.stream.send(codec.encode(Reject(channel.number, ((unit, 1),))))
                 continue
-            await self.stream.send(codec.encode(Piece(channel.number, unit, 0, data)))
-            channel.sent += len(data)
-            share.on_sent(channel, len(data))
+            await self.stream.send(codec.encode(piece))
+            channel.sent += size
+            share.on_sent(channel, size)
 
     @property
     def _now_ns(self) -> int:

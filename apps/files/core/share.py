@@ -44,7 +44,9 @@ from overlay.runtime.loop import Loop, Timer
 from overlay.runtime.ports import MS
 
 if TYPE_CHECKING:
+    from apps.files.core.bans import Bans
     from apps.files.core.channel import Channel
+    from apps.files.core.header import Headers
 
 
 class Surroundings(Protocol):
@@ -54,6 +56,10 @@ class Surroundings(Protocol):
     def loop(self) -> Loop: ...
     @property
     def rng(self) -> Rng: ...
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def bans(self) -> Bans: ...
     def spawn(self, coro: Coroutine[Any, Any, Any], *, name: str = "") -> None: ...
     async def operate(self, operation: str, /, *args: Any) -> Any: ...
     async def compute(self, function: str, /, *args: Any) -> Any: ...
@@ -186,7 +192,8 @@ class Share:
     # --- peers ------------------------------------------------------------------------------
 
     def takes(self, peer: bytes) -> bool:
-        return self.running and peer not in self.banned and len(self.channels) < MAX_SOURCES
+        banned = peer in self.banned or self.around.bans.holds(peer)
+        return self.running and not banned and len(self.channels) < MAX_SOURCES
 
     def join(self, channel: Channel) -> None:
         before = self.channels.get(channel.peer)

@@ -21,7 +21,6 @@ from apps.files.core.limits import (
     MAX_RETRY_PEER_S,
     MAX_SHARE_DIALS,
     PEX_S,
-    RETRY_PEER_S,
     SILENT_TOLD,
     WANTED_PEERS,
 )
@@ -146,7 +145,7 @@ class Sources:
     def _promising(self, now_ns: int) -> bool:
         """There is somebody to try who did not fail yet."""
         return any(
-            not candidate.tries and peer not in self.share.channels and peer not in self.share.banned
+            not candidate.tries and peer not in self.share.channels and self.share.takes(peer)
             for peer, candidate in self._candidates.items()
         )
 
@@ -182,7 +181,7 @@ class Sources:
             self._dials -= 1
 
     def _later(self, candidate: _Candidate) -> None:
-        wait_s = min(RETRY_PEER_S << min(candidate.tries, 16), MAX_RETRY_PEER_S) if candidate.tries else FIRST_RETRY_S
+        wait_s = min(FIRST_RETRY_S << 2 * min(candidate.tries, 16), MAX_RETRY_PEER_S)
         candidate.tries += 1
         candidate.next_ns = self.share.now_ns + wait_s * SECOND
 

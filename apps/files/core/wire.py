@@ -169,6 +169,8 @@ class Piece:
     unit: int
     offset: int
     data: bytes | memoryview = attrs.field(repr=False)
+    #: What its sender signs of it (apps.files.core.header); b"": nothing.
+    header: bytes = attrs.field(default=b"", kw_only=True, repr=False)
 
 
 Message = (

@@ -94,7 +94,9 @@ class Entry:
 
     def lose(self, file: int) -> None:
         """No unit of it counts as held any more."""
-        units = self.layout.units_of(file)
+        self.lose_units(self.layout.units_of(file))
+
+    def lose_units(self, units: range) -> None:
         with self.lock:
             self.held &= ~((1 << len(units)) - 1 << units.start)
 

@@ -26,8 +26,9 @@ def read(entry: Entry, ranges: tuple[Range, ...]) -> tuple[bytes | None, ...]:
     return tuple(_read(entry, *one) for one in ranges)
 
 
-def _read(entry: Entry, file: int, offset: int, length: int) -> bytes | None:
-    if not entry.holds(entry.layout.units_at(file, offset, length)):
+def _read(entry: Entry, file: int, offset: int, length: int, height: int, node: bytes) -> bytes | None:
+    units = entry.layout.units_at(file, offset, length)
+    if not entry.holds(units):
         return None
     try:
         with entry.file(file) as descriptor:
@@ -38,6 +39,13 @@ def _read(entry: Entry, file: int, offset: int, length: int) -> bytes | None:
         return None
     if entry.kind is not Kind.PART and found != entry.stamps[file]:
         _withdraw(entry, file, "it has changed since it was hashed; share it again")
+        return None
+    if node and not disk.is_good(height, node, data):
+        entry.lose_units(units)
+        entry.notes.add(
+            f"{'/'.join(entry.path_of(file))}: {length} bytes at {offset} are not what was hashed; they are not given "
+            "to anybody (is the disk all right?)"
+        )
         return None
     return data
 

@@ -1,0 +1,31 @@
+"""kill -9 of the node that fetches a share, and of the one that gives it, 20 times each."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from apps.files.core.limits import MAX_WINDOW_BYTES, UNIT_BYTES
+from tests.support.kill_files import KilledFiles
+
+MIB = 1 << 20
+KILLS = 20
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_20_kills_of_who_fetches_cost_no_unit_that_was_there(seed: int, tmp_path: Path) -> None:
+    killed = KilledFiles(tmp_path, random.Random(seed), 64 * MIB, 4 * MIB, KILLS)
+    killed.run(giver_dies=False)
+    print(f"lost at most {killed.lost} bytes in a kill, {killed.again} sent again: they were under way")
+    assert killed.lost <= 0
+    assert killed.again <= KILLS * MAX_WINDOW_BYTES
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_20_kills_of_who_gives_cost_no_unit_twice(seed: int, tmp_path: Path) -> None:
+    killed = KilledFiles(tmp_path, random.Random(seed), 64 * MIB, 4 * MIB, KILLS)
+    killed.run(giver_dies=True)
+    print(f"{killed.again} bytes came twice")
+    assert killed.again <= KILLS * UNIT_BYTES
