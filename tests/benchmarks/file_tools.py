@@ -50,8 +50,12 @@ def make_data(path: Path, size: int) -> None:
 
 
 def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()
+    """Of the bytes of a file, or of the names and bytes of all files of a folder."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return hashlib.blake2b(repr([(str(file.relative_to(path)), digest(file)) for file in files]).encode()).hexdigest()
 
 
 def check_same(source: Path, *copies: Path) -> None:
@@ -183,9 +187,7 @@ def lt_fetch(source: Path, into: Path, *, seeds: int = 1, leechers: int = 1) -> 
             _say(process, ports)
         runs = [json.loads(_line_of(process)) for process in processes]
         took = time.perf_counter() - began
-    copies = [folder / source.name for folder in folders]
-    if source.is_file():
-        check_same(source, *copies)
+    check_same(source, *(folder / source.name for folder in folders))
     return {
         "seconds": rounded(took, 4), "mib_s": rounded(size * leechers / took / 2**20), "hash_s": rounded(hashed),
         "cpu_s_per_gib": rounded((children_cpu_s() - before) * 2**30 / size / leechers),

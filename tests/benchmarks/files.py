@@ -95,8 +95,7 @@ def _ours(source: Path, into: Path, *, seeds: int = 1, leechers: int = 1) -> Run
         cpu = [cpu_s(process) - start for process, start in zip(processes, before, strict=True)]
         peak = [(_memory_kib(node.pid, "VmHWM") - start) / 1024 for node, start in zip(nodes, idle, strict=True)]
         statuses = [_ask(node, "list")[0] for node in nodes]
-    for folder in folders:
-        tools.check_same(source, folder / source.name)
+    tools.check_same(source, *(folder / source.name for folder in folders))
     gib = size * leechers / 2**30
     return {
         "seconds": rounded(took, 4), "mib_s": rounded(size * leechers / took / 2**20), "hash_s": rounded(shared[0][1]),
@@ -121,8 +120,7 @@ def _one(fetch: Callable[..., Run], args: argparse.Namespace) -> Run:
 
 
 def _small(fetch: Callable[..., Run], args: argparse.Namespace) -> Run:
-    args.mib = 16
-    return _one(fetch, args)
+    return _one(fetch, argparse.Namespace(mib=16))
 
 
 def _many(fetch: Callable[..., Run], args: argparse.Namespace) -> Run:
