@@ -24,6 +24,7 @@ BENCHES: dict[str, list[str]] = {
     "rpc": [],
     "network": [],
     "streams": [],
+    "files": [],
     "join": [],
     "churn": [],
     "idle": [],

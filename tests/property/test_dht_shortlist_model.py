@@ -30,14 +30,19 @@ class Net:
 
 
 def network(rng: Rng, size: int, dead: int, *, spread: bool, aliases: bool = False) -> Net:
-    """Everybody knows its neighbours (as bucket tables do) and a few far ones; with `aliases` some
-    believe some at an address where nobody answers."""
+    """Everybody knows its neighbours and up to K of each bucket, as routing tables do: among any fewer, a few that
+    know each other best may know nobody who is nearer. With `aliases` some believe some at an address where nobody
+    answers."""
     nodes = (internet if spread else lan)(size, seed=rng.u64())
     knows = {}
     for node in nodes:
         others = [c for c in nodes if c is not node]
         near = sorted(others, key=lambda c: c.number ^ node.number)[: 2 * K]
-        knows[node] = list(dict.fromkeys([*near, *rng.sample(others, K)]))
+        buckets: dict[int, list[Contact]] = {}
+        for other in others:
+            buckets.setdefault((other.number ^ node.number).bit_length(), []).append(other)
+        far = [c for bucket in buckets.values() for c in rng.sample(bucket, min(K, len(bucket)))]
+        knows[node] = list(dict.fromkeys([*near, *far]))
     gone = set(rng.sample(nodes, dead))
     if aliases:
         for i, node in enumerate(nodes):

@@ -14,9 +14,10 @@ import attrs
 from apps.files.core import disk
 from apps.files.core.hashes import HashQuestions
 from apps.files.core.judging import Judge
-from apps.files.core.limits import BATCH_BYTES, BATCH_UNITS, MAX_GIVERS
+from apps.files.core.limits import BATCH_BYTES, BATCH_UNITS, GATHER_MS, MAX_GIVERS
 from overlay.errors import LocalError
 from overlay.runtime.loop import Future
+from overlay.runtime.ports import MS
 
 if TYPE_CHECKING:
     from apps.files.core.channel import Channel
@@ -45,10 +46,13 @@ class Arrivals:
     on_result: Callable[[Arrived, int], object]
     #: Some results are there.
     on_batch: Callable[[], object]
+    #: Whether more units are on their way.
+    awaits: Callable[[], bool]
     hashes: HashQuestions = attrs.field(init=False)
     judge: Judge = attrs.field(init=False)
-    #: Bytes of what came and is not written.
+    #: Bytes of what came and is not written; of that what waits for a writer.
     unwritten: int = attrs.field(default=0, init=False)
+    _queued: int = attrs.field(default=0, init=False)
     _queue: deque[Arrived] = attrs.field(factory=deque, init=False)
     #: Units that wait for their hashes.
     _waiting: list[Arrived] = attrs.field(factory=list, init=False)
@@ -69,6 +73,7 @@ class Arrivals:
             self.hashes.ask_for(arrived.channel, [arrived.unit])
         else:
             self._queue.append(arrived)
+            self._queued += len(arrived.data)
             if self._news is not None:
                 self._news.set()
 
@@ -82,9 +87,12 @@ class Arrivals:
         loop = self.share.around.loop
         while True:
             while not self._queue:
-                if self._news is None or self._news.done:
-                    self._news = loop.future()
-                await self._news
+                await self._more()
+            with loop.move_on_after(GATHER_MS * MS):  # a hop to a thread costs as much for one unit as for many
+                while self._queued < BATCH_BYTES and len(self._queue) < BATCH_UNITS and self.awaits():
+                    await self._more()
+            if not self._queue:
+                continue  # the other writer has taken it
             batch: list[Arrived] = []
             size = 0
             while self._queue and len(batch) < BATCH_UNITS and (not batch or size < BATCH_BYTES):
@@ -92,9 +100,15 @@ class Arrivals:
                     break
                 batch.append(self._queue.popleft())
                 size += len(batch[-1].data)
+            self._queued -= size
             codes = await self.share.around.operate("write", self.share.id, tuple(map(self._place, batch)))
             self.unwritten -= size
             self._written(batch, codes)
+
+    async def _more(self) -> None:
+        if self._news is None or self._news.done:
+            self._news = self.share.around.loop.future()
+        await self._news
 
     def _place(self, arrived: Arrived) -> disk.Unit:
         place = self.layout.unit(arrived.unit)

@@ -57,7 +57,7 @@ class Download:
     def __attrs_post_init__(self) -> None:
         share = self.share
         self.picker = Picker(self.layout.units, share.around.rng, held=share.have, wanted=share.wanted)
-        self.arrivals = Arrivals(share, self.layout, self._on_result, self._on_batch)
+        self.arrivals = Arrivals(share, self.layout, self._on_result, self._on_batch, lambda: bool(self._askers))
         self._done = share.around.loop.future()
         for channel in share.channels.values():
             self.joined(channel)

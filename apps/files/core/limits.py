@@ -147,6 +147,8 @@ MAX_GIVERS = 1_024
 #: Units that are read from the disk, or verified and written, at once: a hop to a thread costs 90-150 us.
 BATCH_BYTES = MIB
 BATCH_UNITS = 64
+#: What came waits so long for more, so that it is written together.
+GATHER_MS = 5
 #: HAVE of units that were told before, until it is called a flood.
 MAX_IDLE_HAVES = 4_096
 #: Answers to withdrawn requests that are remembered as such, so that nobody is blamed for them.

@@ -19,8 +19,9 @@ from apps.files.core.limits import (
 from apps.files.core.rates import Rate
 from overlay.runtime.ports import MS, SECOND
 
-#: A unit is read from disk, hashed and written as well: below this a round trip is more of that than of the network.
-_MIN_RTT_NS = 5 * MS
+#: A unit is read from disk, hashed and written as well, and processes wait for a core: below this a round trip is more
+#: of that than of the network. With 5 ms a busy machine with two cores had nothing under way half of the time.
+_MIN_RTT_NS = 20 * MS
 #: The shortest round trip is believed for so long; routes change.
 _RTT_LIFE_NS = 60 * SECOND
 
