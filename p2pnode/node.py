@@ -35,7 +35,7 @@ from p2pnode.api import Opened, RunningNode
 from p2pnode.config import Config
 from p2pnode.driver import EVENTS_KEPT, CommandFailed, Driver, NodeCrashed, Subscription
 from p2pnode.lock import only_here, take_lock
-from p2pnode.parts import make_parts, open_apps
+from p2pnode.parts import make_parts, shells_of
 from p2pnode.paths import Home
 from p2pnode.record.recorder import Recorder, Unrecorded, Wanted, begin
 from p2pnode.store import Store, open_store
@@ -206,7 +206,7 @@ async def open_node(
                     "another node on this machine runs with a copy of this key, and peers cannot tell the two apart: "
                     "stop one, move its %s away, and it gets an identity of its own", home.key,
                 )  # fmt: skip
-            async with _stored(home) as store, open_apps(parts.apps, parts.terms, home) as opened:
+            async with _stored(home) as store, shells_of(parts.apps, parts.terms, home) as opened:
                 recorder: Recorder | Unrecorded = Unrecorded(store)
                 suite = faster_suite()
                 if record is not None:

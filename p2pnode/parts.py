@@ -108,7 +108,7 @@ def _is_shell(made: object) -> bool:
 
 
 @asynccontextmanager
-async def open_apps(apps: Sequence[Loaded], terms: Terms, home: Home) -> AsyncIterator[list[Opened]]:
+async def shells_of(apps: Sequence[Loaded], terms: Terms, home: Home) -> AsyncIterator[list[Opened]]:
     """All of them with their shells, which are closed in reverse. SettingError names the one that cannot be opened."""
     async with AsyncExitStack() as stack:
         opened: list[Opened] = []

@@ -196,7 +196,7 @@ def test_a_function_is_computed_by_the_shell() -> None:
 def test_a_function_that_fails_is_an_error_here() -> None:
     link = pair(apps_a=[Does(computes)])
     link.answer_storage(Failed("failed", "ValueError: no"))
-    assert events(link) == [("not done", {"error": "does.double: ValueError: no"})]
+    assert events(link) == [("not done", {"error": "ValueError: no"})]
 
 
 def test_an_operation_is_done_by_the_shell() -> None:
