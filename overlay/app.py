@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import attrs
 
-from overlay.app_names import is_name
+from overlay.app_names import CORE, is_name
 from overlay.app_storage import AppStorage
 from overlay.app_streams import AppStreams, PlainHandler, StreamHandler
 from overlay.dht.get import Got, get
@@ -82,6 +82,8 @@ def check_apps(apps: Sequence[App]) -> None:
         what = f"application {type(app).__module__}:{type(app).__qualname__}"
         if not is_name(app.name):  # its author may not check types
             raise LocalError(f"{what} needs a name of 1 to {MAX_APP_NAME} printable bytes without /, not {app.name!r}")
+        if app.name == CORE:
+            raise LocalError(f"{what} needs another name than {CORE!r}, which has streams of its own in every peer")
         if app.name in names:
             raise LocalError(f"{what} has the name of another one here: {app.name!r}")
         names[app.name] = app
@@ -218,9 +220,10 @@ class AppContext:
     async def publish(self, topic: str, body: object) -> int:
         """Tell all subscribers of a topic, bytes or a message; how many peers it was sent to at once.
 
-        Raises LocalError if it is too long, LimitError for more messages than others would take of one author.
+        A body above MAX_PUBLISH_BODY goes by stream, up to MAX_LARGE_BODY. Raises LocalError if it is too long,
+        LimitError for more messages, or bytes, than others would take of one author.
         """
-        return await self.gossip.publish(topic, body_of(body))
+        return await self.gossip.publish(topic, bytes_of(body))
 
     # --- records ----------------------------------------------------------------------------
 
@@ -305,9 +308,14 @@ class Messages(Generic[M]):
         self.subscription.close()
 
 
+def bytes_of(value: object) -> bytes:
+    """The bytes of a message, or bytes as they are. LocalError if it is neither."""
+    return value if isinstance(value, bytes) else encode_message(value)
+
+
 def body_of(value: object) -> bytes:
     """The bytes of a message, or bytes as they are. LocalError if it is neither, or too long for a datagram."""
-    body = value if isinstance(value, bytes) else encode_message(value)
+    body = bytes_of(value)
     if len(body) > MAX_APP_BODY:
         raise LocalError(
             f"the message has {len(body)} bytes, at most {MAX_APP_BODY} fit into a datagram: send the key of a record"

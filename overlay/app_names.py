@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from overlay.limits import MAX_APP_NAME
+
+#: First part of the name of the protocol that peers themselves speak (overlay.wire.bodies): no application has it.
+CORE: Final = "gossip"
 
 
 def is_name(name: object) -> bool:

@@ -240,12 +240,40 @@ MAX_BACKOFF_S = 3600
 MESH_CLIENTS = 2
 #: Bytes of the name of a topic in UTF-8.
 MAX_TOPIC = 64
-#: As of an application's datagram, and ...
+#: Body of a message that travels in its datagram: as of an application's datagram, and ...
 MAX_PUBLISH_BODY = 900
 #: ... with the topic and its CBOR head at most this: the author's signed object (112 + 13 bytes around it) is
 #: inside a signed datagram with token (155 around that) of MAX_PLAIN_DATAGRAM. So the whole 900 for topics of
 #: up to 11 bytes, 878 for 32, 846 for 64.
 PUBLISH_ROOM = MAX_PLAIN_DATAGRAM - 280
+#: A longer one goes by stream: 1 MiB, as go-libp2p-pubsub has it (DefaultMaxMessageSize); 0.8 s of a line of 10 Mbit/s.
+MAX_LARGE_BODY = 1 << 20
+#: It travels in parts of this: a source that brings one in 3 s (gossip/lines.py) has 11 kB/s.
+BODY_PART = 32 * 1024
+#: Bytes of large bodies a second and at once of one author, whoever passes them on: 2 Mbit/s, which each subscriber
+#: takes once and gives once on average.
+BODY_BYTES_PER_AUTHOR_S = 256 * 1024
+BODY_BYTES_PER_AUTHOR_BURST = 4 * MAX_LARGE_BODY
+#: Bytes of large bodies kept to be given again, of all authors and of one; no longer than KEPT_S.
+MAX_KEPT_BODY_BYTES = 32 << 20
+MAX_KEPT_BODY_BYTES_PER_AUTHOR = 8 << 20
+#: One peer gets one body so often: once, and once more if the first did not arrive.
+MAX_BODY_GIVEN = 2
+#: Messages whose bodies are awaited, and their bytes, of all and of one author.
+MAX_AWAITED = 64
+MAX_AWAITED_PER_AUTHOR = 8
+MAX_AWAITED_BYTES = 16 << 20
+MAX_AWAITED_BYTES_PER_AUTHOR = 4 << 20
+#: Peers that are known to have an awaited body: as many as a mesh has.
+MAX_BODY_SOURCES = MESH_HIGH
+#: Sources that bring one at the same time: the second and third only where the others bring nothing.
+MAX_BODY_RUNNING = 3
+#: Streams of gossip, both ways: an eighth of all. Idle ones make room, those of strangers first.
+MAX_BODY_STREAMS = 128
+#: ... and half of those that a peer opens at once.
+MAX_BODY_DIALS = MAX_DIALS // 2
+#: Bodies that are asked for on one stream at once.
+MAX_BODY_ASKS = MAX_AWAITED
 #: Bytes of a message's id, and ids of one HAVE: as many as fit beside the topic's key.
 MESSAGE_ID = 16
 MAX_HAVE = 60
@@ -257,6 +285,8 @@ MAX_SUBSCRIPTIONS = 1024
 #: Messages that wait for a reader before the oldest is dropped, unless it asks for another number.
 SUBSCRIPTION_BUFFER = 256
 MAX_SUBSCRIPTION_BUFFER = 65_536
+#: ... or, of large ones, before so many bytes wait.
+MAX_SUBSCRIPTION_BYTES = 16 << 20
 #: Subscribers known of one topic beside those in its mesh, and those that fell silent lately.
 MAX_KNOWN_SUBSCRIBERS = 64
 MAX_LOST_SUBSCRIBERS = 32

@@ -121,14 +121,14 @@ class Peer:
         self.endpoint.serve(Kind.LEAVE, self._on_leave)
         self.upkeep = Upkeep(self.dht, self.own, self.reach)
         apps_rng = Rng(rng.u64())
-        self.gossip = gossip_over(self.dht, Rng(rng.u64()), self._beside)
-        #: By topic: subscriptions that commands asked for.
-        self.held: dict[str, Subscription] = {}
-        self.work = Work(self.loop, self._outbox.append, self._next_id)
         self.streams = Streams(
             loop=self.loop, network=network, signer=keys, verifier=verifier, entropy=entropy,
             emit=self._outbox.append, policy=self.endpoint.policy, count=self.endpoint.count, suite=suite,
         )  # fmt: skip
+        self.gossip = gossip_over(self.dht, self.streams, Rng(rng.u64()), self._beside)
+        #: By topic: subscriptions that commands asked for.
+        self.held: dict[str, Subscription] = {}
+        self.work = Work(self.loop, self._outbox.append, self._next_id)
         self.apps = Apps(self.dht, self.own, apps_rng, self.locate, self.gossip, self.work, self.streams)
         self._root: Group | None = None
         self._ready = self.loop.future()
@@ -213,12 +213,12 @@ class Peer:
             name, error = self.loop.crashed.pop(0)
             raise RuntimeError(f"task {name!r} of the peer failed") from error
 
-    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> Task[None] | None:
         """Run it for as long as the peer lives."""
         if self._root is None:
             work.close()
-        else:
-            self._root.spawn(work, name=name)
+            return None
+        return self._root.spawn(work, name=name)
 
     def _next_id(self) -> int:
         self._last_id += 1

@@ -19,15 +19,19 @@ from overlay.limits import MAX_PASSED_ON, MIN_FOREIGN_PORT
 from overlay.rpc.contact import Contact
 from overlay.runtime.address import Scope
 from overlay.runtime.chance import Rng
+from overlay.runtime.task import Task
+from overlay.streams import Streams
 from overlay.wire.messages import Nodes, Role
 
 #: Disjoint paths of a lookup for subscribers: liars may hide them on one.
 _PATHS = 3
 
 
-def gossip_over(dht: DhtState, rng: Rng, spawn: Callable[[Coroutine[Any, Any, None], str], object]) -> Gossip:
+def gossip_over(
+    dht: DhtState, streams: Streams, rng: Rng, spawn: Callable[[Coroutine[Any, Any, None], str], Task[None] | None]
+) -> Gossip:
     """`spawn`: have a coroutine run until the peer ends."""
-    return Gossip(GossipState(dht.loop, dht.endpoint, rng, DhtDirectory(dht), dht.report, spawn))
+    return Gossip(GossipState(dht.loop, dht.endpoint, rng, DhtDirectory(dht), dht.report, spawn, streams))
 
 
 @attrs.define(slots=True, eq=False)

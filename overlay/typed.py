@@ -22,7 +22,7 @@ from typing import Any, TypeVar, Union, dataclass_transform, get_args, get_origi
 import attrs
 
 from overlay.errors import BadMessage, LocalError
-from overlay.limits import MAX_APP_NAME, MAX_CBOR_DEPTH
+from overlay.limits import MAX_APP_NAME, MAX_CBOR_DEPTH, MAX_CBOR_ITEMS
 from overlay.wire import cbor
 
 M = TypeVar("M")
@@ -119,14 +119,22 @@ def message(name: str, version: int) -> Callable[[type[M]], type[M]]:
 
 
 def encode_message(value: object) -> bytes:
-    """LocalError if it is no message, or a field holds something else than its annotation says."""
+    """LocalError if it is no message, a field holds something else than its annotation says, or a long message holds
+    more values than one in 16 bytes: nobody would decode that, for it takes a second a megabyte."""
     schema = _schema_of(type(value))
-    return cbor.encode([schema.name, schema.version, schema.pack(value)])
+    packed = [schema.name, schema.version, schema.pack(value)]
+    body = cbor.encode(packed)
+    if len(body) > MAX_CBOR_ITEMS and (count := _items(packed)) > _most_items(body):
+        raise LocalError(
+            f"{type(value).__name__} has {count} values in {len(body)} bytes, at most {_most_items(body)} are read: "
+            "pack small values into bytes"
+        )
+    return body
 
 
 def decode_message(body: bytes, *types: type[M]) -> M:
     """The message in `body`, of one of these types; BadMessage if it is none of them."""
-    match cbor.decode(body):
+    match cbor.decode(body, max_items=_most_items(body)):
         case [str(name), int(version), items, *_] if type(version) is int:
             for cls in types:
                 schema = _schema_of(cls)
@@ -143,6 +151,15 @@ def is_message(cls: object) -> bool:
 # --- inside -------------------------------------------------------------------------------
 
 
+def _most_items(body: bytes) -> int:
+    return max(MAX_CBOR_ITEMS, len(body) // 16)
+
+
+def _items(packed: Any) -> int:
+    """As the decoder counts them."""
+    return len(packed) + sum(map(_items, packed)) if isinstance(packed, list | tuple) else 0
+
+
 def _schema_of(cls: type) -> _Schema:
     schema = getattr(cls, _SCHEMA, None)
     if not isinstance(schema, _Schema):
@@ -154,9 +171,9 @@ def _check_default(field: attrs.Attribute[Any], shape: _Shape, owner: str) -> No
     if field.default is attrs.NOTHING:
         return
     what = f"{owner}.{field.name}"
-    if isinstance(field.default, list | dict | set | bytearray) or (not attrs.has(type(field.default)) and (
-        type(field.default).__hash__ is None
-    )):
+    if isinstance(field.default, list | dict | set | bytearray) or (
+        not attrs.has(type(field.default)) and (type(field.default).__hash__ is None)
+    ):
         raise LocalError(f"{what}: a mutable default would be shared by all messages; use a tuple")
     try:
         shape.pack(field.default)

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from overlay.events import AppEvent, Event, GossipDelivered
+from overlay.limits import MAX_LARGE_BODY
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Ok, Outcome
 from simulations.bounds import after, between, not_negative, positive, share
@@ -121,8 +122,8 @@ class Publish:
 
     topic: str = "news"
     count: int = attrs.field(default=50, validator=positive)
-    #: Bytes of a message.
-    size: int = attrs.field(default=100, validator=between(16, 900))
+    #: Bytes of a message; what does not fit into a datagram goes by stream.
+    size: int = attrs.field(default=100, validator=between(16, MAX_LARGE_BODY))
     #: Share of the nodes that subscribe.
     subscribers: float = attrs.field(default=1.0, validator=share)
     #: Subscriptions begin; the first message follows after `settle_s`.

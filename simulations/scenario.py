@@ -100,6 +100,7 @@ ADVERSARIES: Registry[Part] = Registry(
         "forgers": "simulations.adversaries.forgers:Forgers",
         "equivocators": "simulations.adversaries.equivocators:Equivocators",
         "mute-members": "simulations.adversaries.gossipers:MuteMembers",
+        "hollow-members": "simulations.adversaries.gossipers:HollowMembers",
         "spam-publishers": "simulations.adversaries.gossipers:SpamPublishers",
         "flooders": "simulations.adversaries.flood:Flooders",
         "reflectors": "simulations.adversaries.flood:Reflectors",

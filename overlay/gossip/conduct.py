@@ -41,8 +41,13 @@ class Conducts:
         conduct = self._by_key.get(key)
         return conduct is None or now_ns >= conduct.until_ns
 
+    def broken(self, key: bytes) -> int:
+        """Promises that it broke lately, less those kept."""
+        conduct = self._by_key.get(key)
+        return conduct.broken if conduct is not None else 0
+
     def offence(self, key: bytes, now_ns: int) -> None:
-        """It brought nothing, or what its signer never signed."""
+        """It brought nothing, or what its author never said."""
         conduct = self._touch(key)
         if conduct.until_ns:
             conduct.offences = max(0, conduct.offences - (now_ns - conduct.until_ns) // _FORGIVEN_NS)

@@ -3,16 +3,21 @@
 A message goes to each member once. Who is not known to have it half a second later is asked (HAVE), and asked again
 at each beat until it says so; the answer names what is wanted. So nothing is acknowledged that arrives, and what is
 lost comes a beat later. Some outside the mesh are asked once a message: they may be cut off without knowing.
+
+Of a message whose body goes by stream the same is done, but not before its body is here: whoever announces it has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import attrs
 
 from overlay.errors import BadMessage, LimitError
 from overlay.events import GossipDelivered
+from overlay.gossip.awaited import Awaited, Fetch
+from overlay.gossip.fetch import Fetches
+from overlay.gossip.lines import Lines
 from overlay.gossip.mesh import BACKOFF_S
 from overlay.gossip.state import GossipState
 from overlay.gossip.topic import Delivered, Kept, Topic
@@ -22,7 +27,6 @@ from overlay.limits import MAX_GREETINGS, MAX_HAVE, MAX_OPEN_PROMISES, MAX_WAITI
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
 from overlay.runtime.ports import MS, SECOND
-from overlay.trust.policy import Observation
 from overlay.wire.gossip import Gossiped, Have, Publish, split_ids
 from overlay.wire.messages import Ping
 from overlay.wire.publication import Publication, check_publication, message_id, peek_publication, topic_key
@@ -41,8 +45,13 @@ _CROSSING_NS = 100 * MS
 @attrs.define(slots=True, eq=False)
 class Exchange:
     state: GossipState
+    lines: Lines
+    fetches: Fetches = attrs.field(init=False)
     #: Receivers whose token we lack: what waits for it.
     _greetings: dict[Contact, list[Kept]] = attrs.Factory(dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.fetches = Fetches(self.state, self.lines, self._arrived)
 
     # --- PUBLISH --------------------------------------------------------------------------
 
@@ -60,20 +69,24 @@ class Exchange:
             topic = state.topics.get(topic_key(publication.topic))
             if topic is None or not topic.subscribed:
                 return state.count("not subscribed")
+            held = state.bodies.get(publication.digest)
+            if publication.size and held is None and not self.fetches.room_for(publication):
+                return state.count("put off")  # its id is not remembered: whoever has it offers it
             check_publication(raw, state.endpoint.network, state.endpoint.verifier)
         except BadMessage:
             # Correct peers pass on only what they checked.
             state.count("forged")
-            state.endpoint.policy.observe(sender.key, Observation.INVALID_DATA, state.now_ns)
-            state.conducts.offence(sender.key, state.now_ns)
-            for other in state.topics.values():
-                other.mesh.drop(sender.key, now_ns=state.now_ns, backoff_s=BACKOFF_S)
-            return None
+            return state.blame(sender.key)
         reason = self._refusal(publication, known_as)
         if reason is not None:
             return state.count(f"refused: {reason}")
-        self._credit(topic, sender)
-        self.accept(topic, publication, known_as, sender)
+        if publication.size and held is None:
+            self.fetches.begin(topic, publication, known_as, sender)
+        elif publication.size and held is not None and len(held.body) != publication.size:
+            state.count("refused: another length")
+        else:
+            self._credit(topic, [sender.key])
+            self.accept(topic, publication, known_as, [sender.key], held.body if held is not None else publication.body)
         return None
 
     def _refusal(self, publication: Publication, known_as: bytes) -> str | None:
@@ -85,32 +98,45 @@ class Exchange:
         elif work_of(node_id_of(author)) < state.endpoint.network.puzzle_bits:
             reason = "author without puzzle"
         else:
-            return state.memory.admit(known_as, author, publication.seq, state.loop.now)
+            return state.memory.admit(known_as, author, publication.seq, state.loop.now, size=publication.size)
         state.memory.refuse(known_as, state.loop.now)
         return reason
 
-    def accept(self, topic: Topic, publication: Publication, known_as: bytes, sender: Contact | None) -> Kept:
-        """New and good: to who listens here, and on to the mesh. `sender` None: it is ours."""
+    def accept(
+        self, topic: Topic, publication: Publication, known_as: bytes, had: Sequence[bytes], body: bytes
+    ) -> Kept:  # fmt: skip
+        """New, good and whole: to who listens here, and on to the mesh. `had`: keys of those who brought it."""
         state = self.state
-        kept = Kept(known_as, topic, publication.raw, state.now_ns)
-        kept.had_by(publication.author)
-        if sender is not None:
-            kept.had_by(sender.key)
+        kept = Kept(known_as, topic, publication.raw, state.now_ns, digest=publication.digest)
+        for key in (publication.author, *had):
+            kept.had_by(key)
         state.keep(kept)
+        if publication.digest:
+            state.bodies.put(publication.digest, body, publication.author, topic, state.now_ns)
         topic.seen += 1
         if topic.subscribed:
-            delivered = Delivered(
-                node_id_of(publication.author), publication.author, topic.name, publication.seq, publication.body
-            )
-            state.report(GossipDelivered(topic.name, delivered.author_id, publication.seq, publication.body))
+            delivered = Delivered(node_id_of(publication.author), publication.author, topic.name, publication.seq, body)
+            state.report(GossipDelivered(topic.name, delivered.author_id, publication.seq, body))
             for subscription in topic.subscriptions:
                 subscription.deliver(delivered)
         self.send((member.contact for member in topic.mesh.members.values()), kept)
         return kept
 
+    def _arrived(self, awaited: Awaited, fetch: Fetch) -> None:
+        """The body of a message is here."""
+        topic = awaited.topic
+        if self.state.topics.get(topic.key) is not topic or not topic.subscribed:
+            return
+        had = [fetch.by, *(key for key, one in fetch.sources.items() if not one.failed and key != fetch.by)]
+        self._credit(topic, had)
+        self.accept(topic, awaited.publication, awaited.id, had, fetch.body or b"")
+        self.lines.warm([member.contact for member in topic.mesh.members.values()])
+
     def _again(self, known_as: bytes, sender: Contact) -> None:
         """A copy of what we have: so its sender has it, and brought it if ours was not there before."""
         state = self.state
+        if self.fetches.more(known_as, sender):
+            return
         kept = state.kept.get(known_as)
         if kept is None or sender.key in kept.have or not kept.topic.concerns(sender.key):
             return
@@ -124,15 +150,16 @@ class Exchange:
                 member.brought += 1
                 member.missed = max(0, member.missed - 1)
 
-    def _credit(self, topic: Topic, sender: Contact) -> None:
+    def _credit(self, topic: Topic, had: Sequence[bytes]) -> None:
+        """The first of them brought a message; the others could have done so as well."""
         for key, member in topic.mesh.members.items():
-            if key == sender.key:
+            if key in had:
                 member.brought += 1
                 member.heard_ns = self.state.now_ns
             else:
                 member.missed += 1
-        if sender.key not in topic.mesh and sender.key in topic.roster.known:
-            topic.rescued(sender.key)
+        if had[0] not in topic.mesh and had[0] in topic.roster.known:
+            topic.rescued(had[0])
 
     def send(self, contacts: Iterable[Contact], kept: Kept) -> int:
         """To those who may lack it and are not banned: how many."""
@@ -177,12 +204,18 @@ class Exchange:
         """Recent messages that a peer is not known to have, oldest first."""
         now_ns = self.state.now_ns
         settled = [kept for kept in topic.recent.values() if now_ns - kept.at_ns >= _SETTLED_NS]
-        return [kept for kept in settled if key not in kept.have][:MAX_HAVE]
+        return self._lacked(settled, key)
 
     def missed(self, topic: Topic, key: bytes, since_ns: int) -> list[Kept]:
         """As `missing`, of all that is kept and came after `since_ns`: for who was away."""
         kept = (one for one in self.state.kept.values() if one.topic is topic and one.at_ns > since_ns)
-        return [one for one in kept if key not in one.have][:MAX_HAVE]
+        return self._lacked(kept, key)
+
+    def _lacked(self, kept: Iterable[Kept], key: bytes) -> list[Kept]:
+        """Not of what we could not give: the body may be forgotten before its announcement is."""
+        bodies = self.state.bodies
+        able = (one for one in kept if not one.digest or one.digest in bodies)
+        return [one for one in able if key not in one.have][:MAX_HAVE]
 
     def offer(self, topic: Topic, contact: Contact, offered: list[Kept]) -> None:
         """HAVE; without messages it asks whether the other is there and what we are to it."""
@@ -237,6 +270,8 @@ class Exchange:
             kept = state.kept.get(one)
             if kept is not None and kept.topic.concerns(sender.key):
                 kept.had_by(sender.key)
+            if self.fetches.more(one, sender):
+                continue
             if one in state.memory or len(wanted) >= room or len(state.promised) >= MAX_WANTED:
                 continue
             promise = state.promised.get(one)
@@ -263,8 +298,10 @@ class Exchange:
             topic.mesh.drop(who.key, now_ns=self.state.now_ns, backoff_s=BACKOFF_S)
 
     def expire(self) -> None:
-        """Promises that were not kept."""
+        """Promises that were not kept, bodies that did not come, streams that nobody needs."""
         state = self.state
+        self.fetches.expire()
+        self.lines.expire()
         for one, (key, until_ns) in list(state.promised.items()):
             if until_ns <= state.now_ns:
                 del state.promised[one]

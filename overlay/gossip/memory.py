@@ -9,6 +9,8 @@ from __future__ import annotations
 import attrs
 
 from overlay.limits import (
+    BODY_BYTES_PER_AUTHOR_BURST,
+    BODY_BYTES_PER_AUTHOR_S,
     MAX_AUTHORS,
     MAX_MESSAGE_SKEW_S,
     MAX_SEEN_MESSAGES,
@@ -27,6 +29,8 @@ class _Author:
     floor: int
     #: When its budget is whole again (virtual scheduling: GCRA, ITU-T I.371).
     whole_ns: int
+    #: The same of its bytes by stream.
+    bytes_whole_ns: int = 0
 
 
 class Memory:
@@ -49,8 +53,8 @@ class Memory:
     def __contains__(self, message_id: bytes) -> bool:
         return message_id in self._seen
 
-    def admit(self, message_id: bytes, author: bytes, seq: int, now: Now) -> str | None:
-        """None: new, and taken. Else why not; either way its id is known from now on.
+    def admit(self, message_id: bytes, author: bytes, seq: int, now: Now, *, size: int = 0) -> str | None:
+        """None: new, and taken. Else why not; either way its id is known from now on. `size`: bytes by stream.
 
         The author's signature must have been checked: a forged message would be charged to it.
         """
@@ -58,7 +62,7 @@ class Memory:
         if len(self._authors) >= MAX_AUTHORS:
             del self._authors[next(iter(self._authors))]
         self._authors[author] = state  # the author that was silent for longest is forgotten first
-        reason = self._judge(state, seq, now)
+        reason = self._judge(state, seq, size, now)
         self._remember(message_id, b"" if reason else author, seq, now.mono_ns)
         return reason
 
@@ -73,7 +77,7 @@ class Memory:
                 return
             self._forget(message_id)
 
-    def _judge(self, state: _Author, seq: int, now: Now) -> str | None:
+    def _judge(self, state: _Author, seq: int, size: int, now: Now) -> str | None:
         if seq <= state.floor:
             return "replayed"
         if abs(seq - now.wall_ms) > MAX_MESSAGE_SKEW_S * 1000:
@@ -81,7 +85,10 @@ class Memory:
         whole_ns = max(state.whole_ns, now.mono_ns) + _COST_NS
         if whole_ns - now.mono_ns > MESSAGES_PER_AUTHOR_BURST * _COST_NS:
             return "too many of one author"
-        state.whole_ns = whole_ns
+        bytes_whole_ns = max(state.bytes_whole_ns, now.mono_ns) + _bytes_ns(size)
+        if size and bytes_whole_ns - now.mono_ns > _bytes_ns(BODY_BYTES_PER_AUTHOR_BURST):
+            return "too many bytes of one author"
+        state.whole_ns, state.bytes_whole_ns = whole_ns, bytes_whole_ns
         return None
 
     def _remember(self, message_id: bytes, author: bytes, seq: int, now_ns: int) -> None:
@@ -96,3 +103,8 @@ class Memory:
         state = self._authors.get(author)
         if state is not None:
             state.floor = max(state.floor, seq)
+
+
+def _bytes_ns(size: int) -> int:
+    """How long an author has to wait until it may say so many bytes by stream."""
+    return size * SECOND // BODY_BYTES_PER_AUTHOR_S

@@ -6,11 +6,12 @@ import attrs
 
 from overlay.errors import LimitError, LocalError
 from overlay.gossip.exchange import Exchange
+from overlay.gossip.lines import Lines
 from overlay.gossip.state import GossipState
 from overlay.gossip.topic import Delivered as Delivered
 from overlay.gossip.topic import Subscription as Subscription
 from overlay.gossip.topic import Topic
-from overlay.gossip.upkeep import BEAT_NS, FANOUT_NS, MeshUpkeep
+from overlay.gossip.upkeep import BEAT_NS, FANOUT_NS, IDLE_BEAT_NS, MeshUpkeep
 from overlay.limits import (
     MAX_SUBSCRIPTION_BUFFER,
     MAX_SUBSCRIPTIONS,
@@ -23,8 +24,8 @@ from overlay.limits import (
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
 from overlay.runtime.queue import Queue
-from overlay.wire.gossip import Graft, Have, Prune, Publish
-from overlay.wire.publication import Publication, encode_publication, is_topic, message_id, topic_key
+from overlay.wire.gossip import Call, Gossiped, Graft, Have, Prune, Publish
+from overlay.wire.publication import encode_publication, is_topic, message_id, peek_publication, topic_key
 from overlay.wire.registry import GossipStatus, Kind
 
 
@@ -47,11 +48,13 @@ class Gossip:
     """All topics of one peer. Without a topic it sets no timer and sends nothing of its own accord."""
 
     state: GossipState
+    _lines: Lines = attrs.field(init=False)
     _exchange: Exchange = attrs.field(init=False)
     _upkeep: MeshUpkeep = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._exchange = Exchange(self.state)
+        self._lines = Lines(self.state, lambda: self._upkeep.wake(IDLE_BEAT_NS))
+        self._exchange = Exchange(self.state, self._lines)
         self._upkeep = MeshUpkeep(self.state, self._exchange)
         self.state.endpoint.serve(Kind.GOSSIP, self._on_gossip)
 
@@ -75,8 +78,9 @@ class Gossip:
     async def publish(self, topic: str, body: bytes) -> int:
         """Sign a message and send it: to how many peers. 0: nobody is known who subscribes.
 
-        It works without a subscription. Raises LocalError if the body is too long (publication.room_for), LimitError
-        for more messages than others would take of us.
+        It works without a subscription. What does not fit into a datagram (publication.room_for) is announced, and
+        given by stream to those who ask. Raises LocalError for a body above MAX_LARGE_BODY, LimitError for more
+        messages, or bytes by stream, than others would take of us.
         """
         state, endpoint = self.state, self.state.endpoint
         encode_publication(endpoint.signer, endpoint.network, topic, 0, body)  # before anything is looked for
@@ -98,16 +102,15 @@ class Gossip:
         state, endpoint = self.state, self.state.endpoint
         seq = endpoint.stamps.take(state.loop.now)
         raw = encode_publication(endpoint.signer, endpoint.network, found.name, seq, body)
-        known_as = message_id(raw)
-        reason = state.memory.admit(known_as, endpoint.signer.key, seq, state.loop.now)
+        known_as, publication = message_id(raw), peek_publication(raw)
+        reason = state.memory.admit(known_as, endpoint.signer.key, seq, state.loop.now, size=publication.size)
         if reason is not None:
             raise LimitError(f"not published, others would refuse it: {reason}")
         if not found.subscribed:
             found.fanout = {contact.key: contact for contact in receivers}
             found.fanout_until_ns = state.now_ns + FANOUT_NS
         before = dict.fromkeys(found.mesh.members)
-        publication = Publication(endpoint.signer.key, found.name, seq, body, raw)
-        kept = self._exchange.accept(found, publication, known_as, None)
+        kept = self._exchange.accept(found, publication, known_as, (), body)
         self._exchange.send([contact for contact in receivers if contact.key not in before], kept)
         self._upkeep.wake(BEAT_NS)
         return len(receivers)
@@ -180,3 +183,20 @@ class Gossip:
                 endpoint.reply(inbound, self._upkeep.on_graft(inbound, graft))
             case Prune() as prune:
                 endpoint.reply(inbound, self._upkeep.on_prune(inbound, prune))
+            case Call() as call:
+                endpoint.reply(inbound, self._on_call(inbound, call))
+
+    def _on_call(self, inbound: Inbound, message: Call) -> Gossiped:
+        """It wants a body of us, and cannot open a stream to us."""
+        state, sender = self.state, inbound.contact
+        topic, kept = state.topics.get(message.topic), state.kept.get(message.id)
+        status = GossipStatus.STRANGER
+        if topic is not None and topic.concerns(sender.key) and not state.banned(sender.key):
+            if topic.subscribed:
+                status = GossipStatus.MESH if sender.key in topic.mesh else GossipStatus.KNOWN
+            if kept is not None and kept.topic is topic and kept.digest in state.bodies:
+                try:
+                    self._lines.dial(sender)
+                except LimitError:
+                    state.count("put off")
+        return Gossiped(state.endpoint.token_for(sender), status, 0, b"", b"", b"")

@@ -9,16 +9,20 @@ import attrs
 
 from overlay.errors import LimitError
 from overlay.events import Event
+from overlay.gossip.bodies import Bodies
 from overlay.gossip.conduct import Conducts
 from overlay.gossip.memory import Memory
+from overlay.gossip.mesh import BACKOFF_S
 from overlay.gossip.topic import Kept, Topic
 from overlay.limits import MAX_KEPT_MESSAGES
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Endpoint
 from overlay.runtime.chance import Rng
 from overlay.runtime.loop import Loop
-from overlay.trust.policy import Verdict
-from overlay.wire.gossip import Gossiped, Graft, Have, Prune
+from overlay.runtime.task import Task
+from overlay.streams import Streams
+from overlay.trust.policy import Observation, Verdict
+from overlay.wire.gossip import Call, Gossiped, Graft, Have, Prune
 from overlay.wire.messages import Message
 
 
@@ -60,12 +64,15 @@ class GossipState:
     rng: Rng
     directory: Directory
     report: Callable[[Event], None]
-    #: Have a coroutine run until the peer ends.
-    spawn: Callable[[Coroutine[Any, Any, None], str], object]
+    #: Have a coroutine run until the peer ends; None if it does not run.
+    spawn: Callable[[Coroutine[Any, Any, None], str], Task[None] | None]
+    #: Where bodies go that are too long for a datagram.
+    streams: Streams
     #: By key.
     topics: dict[bytes, Topic] = attrs.Factory(dict)
     #: By id, oldest first.
     kept: dict[bytes, Kept] = attrs.Factory(dict)
+    bodies: Bodies = attrs.Factory(Bodies)
     memory: Memory = attrs.Factory(Memory)
     conducts: Conducts = attrs.Factory(Conducts)
     #: Id -> (key that offered it and was asked for it, until when it has time).
@@ -80,6 +87,13 @@ class GossipState:
 
     def count(self, what: str) -> None:
         self.endpoint.count(f"gossip: {what}")
+
+    def blame(self, key: bytes) -> None:
+        """It passed on what its author never said: no correct peer does. It is out of all meshes."""
+        self.endpoint.policy.observe(key, Observation.INVALID_DATA, self.now_ns)
+        self.conducts.offence(key, self.now_ns)
+        for topic in self.topics.values():
+            topic.mesh.drop(key, now_ns=self.now_ns, backoff_s=BACKOFF_S)
 
     def client(self, contact: Contact) -> bool:
         """Its key solves no puzzle. It is served; but it is not passed on, and does not count as subscriber."""
@@ -112,7 +126,7 @@ class GossipState:
     def ask(
         self,
         contact: Contact,
-        message: Graft | Prune | Have,
+        message: Graft | Prune | Have | Call,
         on_answer: Callable[[Contact, Gossiped], object],
         on_failed: Callable[[], object],
     ) -> bool:

@@ -8,7 +8,7 @@ import attrs
 
 from overlay.gossip.mesh import Mesh
 from overlay.gossip.roster import Roster
-from overlay.limits import MAX_HAVERS, MAX_KNOWN_SUBSCRIBERS, MAX_LOST_SUBSCRIBERS
+from overlay.limits import MAX_HAVERS, MAX_KNOWN_SUBSCRIBERS, MAX_LOST_SUBSCRIBERS, MAX_SUBSCRIPTION_BYTES
 from overlay.rpc.contact import Contact
 from overlay.runtime.queue import Queue, QueueClosed
 
@@ -22,7 +22,7 @@ class Delivered:
     topic: str
     #: Grows with each message of this author; at least its wall milliseconds.
     seq: int
-    body: bytes
+    body: bytes = attrs.field(repr=False)
 
 
 @attrs.define(slots=True, eq=False)
@@ -33,6 +33,8 @@ class Subscription:
     _queue: Queue[Delivered]
     _on_close: Callable[[Subscription], object]
     dropped: int = 0
+    #: Bytes of the messages that wait.
+    waiting: int = 0
     closed: bool = False
     #: Nobody iterates: the topic is subscribed, and whoever wants its messages has them from the events.
     unread: bool = False
@@ -42,9 +44,11 @@ class Subscription:
 
     async def __anext__(self) -> Delivered:
         try:
-            return await self._queue.get()
+            message = await self._queue.get()
         except QueueClosed:
             raise StopAsyncIteration from None
+        self.waiting -= len(message.body)
+        return message
 
     def __len__(self) -> int:
         """Messages that wait."""
@@ -53,8 +57,9 @@ class Subscription:
     def deliver(self, message: Delivered) -> None:
         if self.closed or self.unread:
             return
-        if len(self._queue) >= self._queue.capacity:
-            self._queue.get_nowait()
+        self.waiting += len(message.body)
+        while len(self._queue) >= self._queue.capacity or (len(self._queue) and self.waiting > MAX_SUBSCRIPTION_BYTES):
+            self.waiting -= len(self._queue.get_nowait().body)
             self.dropped += 1
         self._queue.put_nowait(message)
 
@@ -74,6 +79,8 @@ class Kept:
     topic: Topic
     raw: bytes
     at_ns: int
+    #: Of a body that goes by stream; else empty.
+    digest: bytes = b""
     #: Keys of those who are known to have it.
     have: dict[bytes, None] = attrs.Factory(dict)
     #: It was offered to some outside the mesh.

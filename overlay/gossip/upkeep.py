@@ -23,7 +23,7 @@ from overlay.wire.registry import GossipStatus
 
 #: gossipsub v1.0: heartbeat 1 s.
 BEAT_NS = SECOND
-_IDLE_BEAT_NS = 5 * SECOND
+IDLE_BEAT_NS = 5 * SECOND
 #: A message is offered to members of the mesh for so long.
 RECENT_NS = 10 * SECOND
 #: Outside the mesh a message is offered once, to so many: with 100 subscribers who each do so, a peer whose whole
@@ -96,13 +96,14 @@ class MeshUpkeep:
         self._timer = None
         state = self.state
         state.memory.expire(state.now_ns)
+        state.bodies.expire(state.now_ns)
         self.exchange.expire()
         while state.kept:
             oldest = next(iter(state.kept.values()))
             if state.now_ns - oldest.at_ns < KEPT_S * SECOND:
                 break
             state.forget(oldest.id)
-        busy = bool(state.promised)
+        busy = bool(state.promised or self.exchange.fetches)
         for topic in tuple(state.topics.values()):
             for kept in tuple(topic.recent.values()):
                 if state.now_ns - kept.at_ns < RECENT_NS:
@@ -115,8 +116,8 @@ class MeshUpkeep:
                 continue
             self._offer(topic)
             busy = busy or bool(topic.recent or topic.back) or (topic.subscribed and len(topic.mesh) < MESH_LOW)
-        if state.topics or state.kept:
-            self.wake(BEAT_NS if busy else _IDLE_BEAT_NS)
+        if state.topics or state.kept or state.bodies or self.exchange.lines:
+            self.wake(BEAT_NS if busy else IDLE_BEAT_NS)
 
     # --- the mesh -------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The bodies of GOSSIP: one class an act, and what answers three of them.
+"""The bodies of GOSSIP: one class an act, and what answers four of them.
 
 A topic is named by its key: who does not know the name learns only a hash of it.
 """
@@ -75,6 +75,20 @@ class Have:
 
 
 @attrs.frozen(slots=True)
+class Call:
+    """Who said that it has a message is asked to open a stream to us: it may be where no stream of ours gets."""
+
+    KIND: ClassVar[Kind] = Kind.GOSSIP
+    ACT: ClassVar[GossipAct] = GossipAct.CALL
+    topic: bytes
+    #: Of the message whose body is wanted, 16 bytes.
+    id: bytes
+
+    def encode_body(self) -> list[Any]:
+        return [self.ACT, self.topic, self.id]
+
+
+@attrs.frozen(slots=True)
 class Gossiped:
     KIND: ClassVar[Kind] = Kind.GOSSIPED
     token: bytes
@@ -90,7 +104,7 @@ class Gossiped:
         return [self.token, self.status, self.backoff_s, self.wanted, self.v4, self.v6]
 
 
-def decode_gossip(body: list[Any]) -> Publish | Graft | Prune | Have:
+def decode_gossip(body: list[Any]) -> Publish | Graft | Prune | Have | Call:
     """A body of two items or more; BadMessage for anything that no peer of this version says."""
     act = GossipAct(fields.between(body[0], 1, len(GossipAct)))
     if act is GossipAct.PUBLISH:
@@ -98,6 +112,10 @@ def decode_gossip(body: list[Any]) -> Publish | Graft | Prune | Have:
     topic = fields.key(body[1])
     if act is GossipAct.GRAFT:
         return Graft(topic)
+    if act is GossipAct.CALL:
+        if len(body) < 3 or len(fields.raw(body[2])) != MESSAGE_ID:
+            raise BadMessage("a CALL names one message")
+        return Call(topic, body[2])
     if act is GossipAct.HAVE:
         if len(body) < 4:
             raise BadMessage("a HAVE has four items")

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import attrs
 
+from overlay.wire.gossip import Call, Graft, Have, Prune, Publish
 from overlay.wire.gossip import Gossiped as Gossiped
-from overlay.wire.gossip import Graft, Have, Prune, Publish
 from overlay.wire.registry import AppStatus as AppStatus
 from overlay.wire.registry import GossipStatus as GossipStatus
 from overlay.wire.registry import Kind
@@ -258,6 +258,7 @@ Message = (
     | Graft
     | Prune
     | Have
+    | Call
     | Gossiped
 )
 

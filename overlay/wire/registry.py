@@ -166,6 +166,26 @@ class GossipAct(enum.IntEnum):
     PRUNE = 3
     #: I have these messages; do you?
     HAVE = 4
+    #: I lack the body of this message, and no stream of mine reaches you: open one to me.
+    CALL = 5
+
+
+class BodyAct(enum.IntEnum):
+    """What is said on a stream of gossip."""
+
+    #: Send me this body.
+    ASK = 1
+    #: The next bytes of it.
+    PART = 2
+    #: No more of it, and why.
+    NO = 3
+
+
+class BodyRefusal(enum.IntEnum):
+    #: It is not here, or no longer.
+    NOT_HERE = 0
+    #: Not to you, or not now.
+    NOT_NOW = 1
 
 
 class GossipStatus(enum.IntEnum):

@@ -74,9 +74,9 @@ def value(text: str) -> bytes:
 
 def body(text: str) -> bytes:
     """The bytes to publish; `-` reads stdin to its end."""
-    from overlay.limits import MAX_PUBLISH_BODY
+    from overlay.limits import MAX_LARGE_BODY
 
-    return _bytes(text, MAX_PUBLISH_BODY, "message", "message")
+    return _bytes(text, MAX_LARGE_BODY, "message", "message")
 
 
 def _bytes(text: str, most: int, what: str, whole: str) -> bytes:

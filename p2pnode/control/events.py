@@ -112,18 +112,22 @@ class EventStream:
     async def _serve(self, scope: Scope, send: Send, nursery: trio.Nursery, wanted: Wanted) -> None:
         sender, receiver = trio.open_memory_channel[bytes](limits.EVENT_QUEUE)
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+        waiting = 0
         with self._view.subscribe(kept=limits.EVENT_QUEUE) as events:
 
             async def collect() -> None:
                 """Never waits for the client, so it sees at once that the client is too slow."""
+                nonlocal waiting
                 with sender:
                     async for event in events:
                         try:
                             if wanted(event):
-                                sender.send_nowait(_frame(event))
+                                frame = _frame(event)
+                                sender.send_nowait(frame)
+                                waiting += len(frame)
                         except trio.WouldBlock:
                             break
-                        if events.missed:
+                        if events.missed or waiting > limits.EVENT_BYTES:
                             break
                     else:
                         return  # the node ends
@@ -140,6 +144,7 @@ class EventStream:
                 with trio.move_on_after(self._keepalive_s):
                     try:
                         data = await receiver.receive()
+                        waiting -= len(data)
                     except trio.EndOfChannel:
                         break
                 await send({"type": "http.response.body", "body": data, "more_body": True})

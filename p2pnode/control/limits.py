@@ -6,13 +6,15 @@ from __future__ import annotations
 MAX_CONNECTIONS = 256
 #: Requests being served at once; the core takes 1,024 commands (overlay.limits.MAX_COMMANDS).
 MAX_REQUESTS = 128
-#: A value is at most 832 bytes; routes of applications take more.
-MAX_BODY = 1024 * 1024
+#: A message of a topic has up to 1 MiB (overlay.limits.MAX_LARGE_BODY), which JSON makes up to three times as long.
+MAX_BODY = 4 * 1024 * 1024
 #: A body has to come whole within this, or some unfinished requests would take all of MAX_REQUESTS for ever.
 BODY_S = 2.0
 MAX_EVENT_CLIENTS = 16
 #: Events that wait for one client; one that falls behind further is dropped, not waited for.
 EVENT_QUEUE = 1024
+#: ... and their bytes: two of the longest messages.
+EVENT_BYTES = 2 * MAX_BODY
 #: A comment after this long without an event tells a client that the node lives.
 EVENT_KEEPALIVE_S = 15.0
 #: A connection without a request is closed after this. hypercorn also keeps a connection that its client has closed

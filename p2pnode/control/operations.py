@@ -342,7 +342,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "tell all subscribers of a topic; /v1/events?topic=NAME listens",
         (
             Parameter("topic", Kind.TEXT, "at most 64 bytes", required=True),
-            Parameter("body", Kind.VALUE, "at most 900 bytes", required=True),
+            Parameter("body", Kind.VALUE, "at most 1 MiB; above 900 bytes it goes by stream", required=True),
         ),
         {"topic": _TEXT, "peers": {**_COUNT, "description": "peers it was sent to at once"}},
         _passed_on("publish"),

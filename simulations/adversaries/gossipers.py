@@ -12,16 +12,18 @@ import attrs
 
 from overlay.errors import LimitError, LocalError
 from overlay.events import Event, GossipDelivered
+from overlay.gossip.bodies import Bodies, Held
 from overlay.gossip.topic import Topic
 from overlay.limits import MAX_TOPIC
 from overlay.peer import Peer
 from overlay.rpc.contact import Contact
-from overlay.rpc.endpoint import Endpoint
+from overlay.rpc.endpoint import Endpoint, Inbound
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Entropy, Storage
 from overlay.wire.gossip import Graft, Publish
 from overlay.wire.messages import Message
-from overlay.wire.publication import encode_publication, is_topic, topic_key
+from overlay.wire.publication import encode_publication, is_topic, message_id, peek_publication, topic_key
+from overlay.wire.registry import Kind
 from simulations.adversaries.forgers import Impostor
 from simulations.adversaries.positions import chosen, near_key
 from simulations.bounds import after, between, not_negative, one_of, positive, share
@@ -99,6 +101,46 @@ class MuteMembers:
         ):
             taken = sum(1 for member in those if member.contact.key in mute)
             swarm.measures.counts[name] = round(taken / max(1, len(those)), 6)
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class HollowMembers:
+    """They subscribe, pass on at once what announces a large body, before anybody could have it, and never send one.
+    All else they do as they should.
+
+    Counts `hollow_asked`, how often one was asked for a body.
+    """
+
+    topic: str = attrs.field(default="news", validator=_topic)
+    fraction: float = attrs.field(default=0.2, validator=share)
+    count: int | None = attrs.field(default=None, validator=positive)
+    near: str = attrs.field(default="", validator=near_key)
+    from_s: float = attrs.field(default=40.0, validator=not_negative)
+
+    def begin(self, swarm: Swarm) -> None:
+        swarm.measures.count("hollow_asked", 0)
+
+        def peer(index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Peer:
+            made = swarm.population.peer(index, storage, rng, entropy)
+            hollow = _Hollow(made.gossip.state.bodies, lambda: swarm.measures.count("hollow_asked"))
+            made.gossip.state.bodies = cast(Bodies, hollow)
+            made.endpoint.serve(Kind.GOSSIP, lambda inbound: self._boast(made, inbound))
+            return made
+
+        nodes = chosen(swarm, "hollow-members", self.fraction, self.count, self.near)
+        for node in nodes:
+            swarm.corrupt(node, "hollow-members", peer)
+        _subscribe(swarm, self.topic, nodes, self.from_s)
+
+    def _boast(self, peer: Peer, inbound: Inbound) -> None:
+        message, state = inbound.message, peer.gossip.state
+        topic = state.topics.get(topic_key(self.topic))
+        new = isinstance(message, Publish) and message_id(message.inner) not in state.memory
+        if isinstance(message, Publish) and new and topic is not None and peek_publication(message.inner).size:
+            for contact in (*(one.contact for one in topic.mesh.members.values()), *topic.roster.known.values()):
+                if peer.endpoint.peers.token(contact, peer.loop.now.mono_ns) is not None:
+                    peer.endpoint.tell(contact, message)
+        peer.gossip._on_gossip(inbound)
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -192,6 +234,36 @@ class _Mute:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._endpoint, name)
+
+
+@attrs.define(slots=True)
+class _Hollow:
+    """Of every body it says that it is here, and it is empty: so nothing of it is sent."""
+
+    _bodies: Bodies
+    _asked: Callable[[], object]
+
+    def __contains__(self, digest: bytes) -> bool:
+        return True
+
+    def get(self, digest: bytes) -> Held | None:
+        if not digest:
+            return None
+        self._asked()
+        return Held(b"", b"", 0, {b"": cast(Topic, _Everybody())})
+
+    def __len__(self) -> int:
+        return len(self._bodies)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bodies, name)
+
+
+class _Everybody:
+    """A topic in which everybody is given what he asks for."""
+
+    def concerns(self, key: bytes) -> bool:
+        return True
 
 
 def _subscribe(swarm: Swarm, topic: str, nodes: list[int], from_s: float) -> None:

@@ -75,6 +75,9 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
     talking = sum(ctx.streams.talking for ctx in peer.apps._contexts.values())
     most_talking = limits.MAX_APP_STREAMS + limits.MAX_APP_PLAIN
     yield "tasks that talk on streams", talking, most_talking * max(1, len(peer._apps))
+    # One that opens a stream of gossip and reads it, one that sends on it; one a body that is awaited and one a source.
+    fetches = peer.gossip._exchange.fetches
+    talking += 2 * len(peer.gossip._lines) + len(fetches) + fetches.running
     talking += streams["handshakes"] + limits.MAX_DIAL_ADDRESSES * streams["dials"]
     yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + limits.MAX_APP_SERVING + talking
     # One a request, a stream, a task that sleeps or has a deadline, a few a lookup; as many again may be dead.
@@ -135,8 +138,29 @@ def _of_gossip(gossip: Gossip) -> Iterator[tuple[str, int, int]]:
     yield "receivers without token", len(exchange._greetings), limits.MAX_GREETINGS
     waiting = max(map(len, exchange._greetings.values()), default=0)
     yield "messages that wait for a token", waiting, limits.MAX_WAITING_MESSAGES
+    lines, fetches = gossip._lines, exchange.fetches
+    yield "bytes of bodies kept", state.bodies.size, limits.MAX_KEPT_BODY_BYTES
+    yield "bytes of bodies kept of one author", state.bodies.largest_share, limits.MAX_KEPT_BODY_BYTES_PER_AUTHOR
+    held = state.bodies._held.values()
+    yield "peers who were given a body", max((len(one.given) for one in held), default=0), limits.MAX_HAVERS
+    count, size = fetches.sizes()
+    yield "bodies awaited", count, limits.MAX_AWAITED
+    yield "bytes of bodies awaited", size, limits.MAX_AWAITED_BYTES
+    known = fetches._fetches.values()
+    yield "sources of a body", max((len(fetch.sources) for fetch in known), default=0), limits.MAX_BODY_SOURCES
+    running = max((len(fetch.running) for fetch in known), default=0)
+    yield "sources that bring a body", running, limits.MAX_BODY_RUNNING
+    yield "streams of gossip", len(lines), limits.MAX_BODY_STREAMS
+    yield "streams of gossip being opened", len(lines._dialling), limits.MAX_BODY_DIALS
+    for line in (line for of_one in lines._lines.values() for line in of_one):
+        yield f"bodies asked for by {line.stream!r}", len(line.queue), limits.MAX_BODY_ASKS
+        yield f"bodies asked for of {line.stream!r}", len(line.asked), limits.MAX_BODY_ASKS
     subscriptions = sum(len(topic.subscriptions) for topic in state.topics.values())
     yield "subscriptions", subscriptions, limits.MAX_SUBSCRIPTIONS
+    readers = [one for topic in state.topics.values() for one in topic.subscriptions]
+    # One that is longer than all of them still has its place.
+    waiting = max((one.waiting for one in readers), default=0)
+    yield "bytes that wait for a reader", waiting, limits.MAX_SUBSCRIPTION_BYTES + limits.MAX_LARGE_BODY
     for topic in state.topics.values():
         mesh, roster, name = topic.mesh, topic.roster, topic.name
         yield f"members of {name}", len(mesh), limits.MESH_HIGH

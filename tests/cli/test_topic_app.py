@@ -64,9 +64,16 @@ def test_who_publishes_to_nobody_is_told(run: Run, node: FakeNode) -> None:
     assert run("topic", "pub", "tea time", "x").err.endswith("p2pnode topic sub 'tea time'\n")
 
 
-@pytest.mark.parametrize(
-    "line", [("pub", "news", "x" * 901), ("pub", " ", "x"), ("pub", "n" * 65, "x"), ("sub", "a\nb"), ("sub", "")]
-)
+def test_a_long_message_comes_from_stdin_and_goes_whole(run: Run, node: FakeNode) -> None:
+    longest = bytes(range(256)) * 4096
+    assert run("topic", "pub", "news", "-", stdin=longest).code == 0
+    [published] = [args for name, args in node.asked if name == "publish"]
+    assert published == {"topic": "news", "body": longest}
+    ran = run("topic", "pub", "news", "-", stdin=longest + b"x")
+    assert (ran.code, "too large: more than 1048576 bytes" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("line", [("pub", " ", "x"), ("pub", "n" * 65, "x"), ("sub", "a\nb"), ("sub", "")])
 def test_bad_topics_and_bodies_are_noticed_before_anything_is_contacted(run: Run, line: tuple[str, ...]) -> None:
     assert run("topic", *line).code == 2
 

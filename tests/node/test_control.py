@@ -17,13 +17,15 @@ import attrs
 import pytest
 import trio
 
-from overlay.events import PeerSeen
+from overlay.events import GossipDelivered, PeerSeen
 from overlay.identity.node_id import node_id_of
+from overlay.limits import MAX_LARGE_BODY
 from p2pnode import api
 from p2pnode.control import limits, openapi
 from p2pnode.control.operations import OPERATIONS
 from p2pnode.control.server import serve
 from p2pnode.ui.fail import Exit, Fail
+from p2pnode.ui.values import to_json
 from tests.support.fake_node import ID, KEY, OTHERS, FakeNode
 from tests.support.schema import conforms
 
@@ -393,6 +395,32 @@ async def test_who_asks_for_a_topic_gets_its_messages_alone(tmp_path: Path) -> N
     assert told == {
         "v": 1, "event": "gossip_delivered", "topic": "news", "author": OTHERS[0], "seq": 7, "body": "x" * 32,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("body", ["ж" * (MAX_LARGE_BODY // 2), "\n" * MAX_LARGE_BODY, bytes(MAX_LARGE_BODY)])
+async def test_the_longest_message_goes_through(body: str | bytes, tmp_path: Path) -> None:
+    said = body if isinstance(body, str) else to_json(body)
+    async with served(tmp_path) as it, events_of(it, topic="news") as events:
+        await it.node.until(lambda: ("subscribe", {"topic": "news", "hold": True}) in it.node.asked)
+        await it.call("POST", "/v1/topics/publish", {"topic": "news", "body": said})
+        assert (await events.receive())["body"] == said
+
+
+async def test_a_listener_that_reads_nothing_lets_so_many_bytes_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "EVENT_BYTES", 1 << 20)
+    event = GossipDelivered("news", KEY, 1, b"x" * 100_000)
+    async with served(tmp_path) as it, await trio.open_unix_socket(str(tmp_path / api.SOCKET_NAME)) as stream:
+        await stream.send_all(b"GET /v1/events?topic=news HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await it.node.until(lambda: it.node.listeners == 1)
+        sent = 0
+        while it.node.listeners:
+            it.node.emit(event)
+            sent += 1
+            await trio.lowlevel.checkpoint()
+    # What waits, and what lies in the buffers of two sockets.
+    assert 10 <= sent < 60
 
 
 async def test_who_asks_for_an_application_gets_what_it_emits(tmp_path: Path) -> None:

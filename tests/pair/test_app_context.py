@@ -12,7 +12,7 @@ from overlay import App, AppContext, message
 from overlay.errors import BadMessage, LimitError, LocalError, OverlayError, Refused
 from overlay.events import AppEvent
 from overlay.identity.node_id import node_id_of
-from overlay.limits import MAX_APP_BODY, MAX_APP_COMMANDS, MAX_APP_KEY, MAX_APP_VALUE, MAX_WORK
+from overlay.limits import MAX_APP_BODY, MAX_APP_COMMANDS, MAX_APP_KEY, MAX_APP_VALUE, MAX_LARGE_BODY, MAX_WORK
 from overlay.runtime.ports import SECOND, Compute, Failed, Ok, Operate
 from tests.support.pair import Pair, make_peer, pair
 
@@ -157,11 +157,34 @@ def test_without_types_a_topic_gives_bytes() -> None:
 
 def test_a_body_that_does_not_fit_is_not_published() -> None:
     async def says(ctx: AppContext) -> None:
-        with pytest.raises(LocalError, match="at most 900"):
-            await ctx.publish("chat", bytes(MAX_APP_BODY + 1))
+        with pytest.raises(LocalError, match="at most 1048576"):
+            await ctx.publish("chat", bytes(MAX_LARGE_BODY + 1))
         ctx.emit("told")
 
     assert events(pair(apps_a=[Does(says)])) == [("told", {})]
+
+
+def test_a_long_message_is_published_and_heard() -> None:
+    said = Say("x" * (MAX_LARGE_BODY - 20))
+
+    async def says(ctx: AppContext) -> None:
+        messages = ctx.subscribe("chat", Say)
+        await ctx.publish("chat", said)
+        async for author, heard in messages:
+            ctx.emit("heard", author=author, same=heard == said)
+
+    link = pair(apps_a=[Does(says)])
+    assert events(link) == [("heard", {"author": ctx_of(link).id, "same": True})]
+
+
+@attrs.define(eq=False)
+class Gossip(Does):
+    name = "gossip"
+
+
+def test_no_application_takes_the_streams_of_the_peer_itself() -> None:
+    with pytest.raises(LocalError, match="another name than 'gossip'"):
+        pair(apps_a=[Gossip(nothing)])
 
 
 def test_subscriptions_end_with_the_application() -> None:

@@ -244,12 +244,6 @@ def test_a_peer_without_the_topic_says_so() -> None:
     assert link.counted("b", "gossip: not subscribed") == 1
 
 
-def test_a_body_that_is_too_long_fails_with_the_way_out() -> None:
-    failed = pair().met().fails("a", "publish", {"topic": "chat", "body": bytes(901)})
-    assert failed.code == "failed"
-    assert "stream" in failed.message
-
-
 def test_who_publishes_more_than_others_take_is_told() -> None:
     link = subscribed()
     for number in range(MESSAGES_PER_AUTHOR_BURST):

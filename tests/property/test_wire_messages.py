@@ -63,6 +63,7 @@ GOSSIP = st.one_of(
     st.builds(g.Graft, KEY),
     st.builds(lambda key, status, wait, few: g.Prune(key, status, wait, *few), KEY, STANDING, BACKOFF, FEW),
     st.builds(g.Have, KEY, STANDING, IDS),
+    st.builds(g.Call, KEY, fixed(16)),
 )
 # Contacts answer a GRAFT, ids a HAVE: never both.
 GOSSIPED = st.one_of(

@@ -61,6 +61,7 @@ from overlay.streams.stream import Stream
 from overlay.typed import decode_message, encode_message, message
 from overlay.wire import cbor, cose
 from overlay.wire import messages as m
+from overlay.wire.bodies import decode_body_message, encode_body_message
 from overlay.wire.decode import decode_body
 from overlay.wire.envelope import decode_envelope, peek_envelope
 from overlay.wire.publication import decode_publication, peek_publication
@@ -401,7 +402,11 @@ TARGETS: dict[str, Target] = {
     "publication": Target(
         _bad(_publication),
         ("overlay.wire.publication.peek_publication", "overlay.wire.publication.decode_publication"),
-        (cases.PUBLICATION,),
+        (cases.PUBLICATION, cases.ANNOUNCEMENT),
+    ),
+    "body-message": Target(
+        _bad(decode_body_message), ("overlay.wire.bodies.decode_body_message",),
+        tuple(map(encode_body_message, cases.BODIES.values())),
     ),
     "binding": Target(
         _bad(_binding), ("overlay.secure.handshake.decode_binding",),
@@ -436,7 +441,8 @@ TARGETS: dict[str, Target] = {
         ),
     ),
     "publication-items": Target(
-        _bad(lambda data: _publication(signed_by_nobody(data))), (), (cose.parse1(cases.PUBLICATION)[1],)
+        _bad(lambda data: _publication(signed_by_nobody(data))), (),
+        (cose.parse1(cases.PUBLICATION)[1], cose.parse1(cases.ANNOUNCEMENT)[1]),
     ),
     "sealed": Target(
         _bad(lambda data: open_sealed(_SEALING, data)),

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
+import pytest
 
+from overlay.errors import TimedOut
 from overlay.events import GossipDelivered
 from overlay.gossip.exchange import Exchange
+from overlay.gossip.line import Line
+from overlay.gossip.lines import Lines
 from overlay.gossip.topic import Kept
 from overlay.rpc.contact import Contact
+from overlay.runtime.address import Address
+from overlay.runtime.ports import SECOND
+from overlay.streams import Stream, Streams
+from overlay.wire.registry import BodyRefusal
+from simulations.links import LAN
 from tests.support.swarm import Swarm
 
 TOPIC = "chat"
@@ -45,4 +55,70 @@ class MuteExchange(Exchange):
 
 def mute(swarm: Swarm, node: int) -> None:
     gossip = swarm.peer(node).gossip
-    gossip._exchange = gossip._upkeep.exchange = MuteExchange(gossip.state)
+    gossip._exchange = gossip._upkeep.exchange = MuteExchange(gossip.state, gossip._lines)
+
+
+# --- bodies that go by stream -----------------------------------------------------------------
+
+#: Of a body that a peer has: what it sends instead. None: nothing, ever.
+Lie = Callable[[bytes], bytes | BodyRefusal | None]
+
+
+def settled_lan(n: int, *, seed: int = 1, loss_ppm: int = 0, apart: Iterable[tuple[int, int]] = ()) -> Swarm:
+    """`n` subscribers in one LAN; `apart`: pairs of which neither hears the other."""
+    swarm = Swarm(n, seed=seed, lan=True, link=attrs.evolve(LAN, loss_ppm=loss_ppm), fake_keys=True)
+    for one, other in apart:
+        swarm.network.cut([one], [other])
+        swarm.network.cut([other], [one])
+    swarm.run_for(5)
+    subscribe(swarm, range(n))
+    swarm.run_for(15)
+    swarm.reports.clear()
+    return swarm
+
+
+def body_of_size(size: int, number: int = 0) -> bytes:
+    """Of each number another one, and no two parts of it are the same."""
+    return hashlib.shake_128(b"%d" % number).digest(size)
+
+
+def lines_of(swarm: Swarm, node: int) -> list[Line]:
+    """Streams of gossip that a node has now."""
+    return [line for lines in swarm.peer(node).gossip._lines._lines.values() for line in lines if line.live]
+
+
+def bytes_sent(swarm: Swarm) -> int:
+    """By all streams of gossip that are open."""
+    return sum(line.stream.sent for node in swarm.alive() for line in lines_of(swarm, node))
+
+
+def lie(patch: pytest.MonkeyPatch, swarm: Swarm, lies: dict[int, Lie]) -> dict[int, int]:
+    """Have nodes send other bodies than they were asked for; node -> how often it was asked for one that it has."""
+    found = Lines._found
+    by_key = {swarm.keys(node).key: (node, what) for node, what in lies.items()}
+    asked = dict.fromkeys(lies, 0)
+
+    def lying_found(self: Lines, key: bytes, digest: bytes) -> bytes | BodyRefusal:
+        liar, truth = by_key.get(self.state.endpoint.signer.key), found(self, key, digest)
+        if liar is None or isinstance(truth, BodyRefusal):
+            return truth
+        asked[liar[0]] += 1
+        said = liar[1](truth)
+        return b"" if said is None else said
+
+    patch.setattr(Lines, "_found", lying_found)
+    return asked
+
+
+def shut(patch: pytest.MonkeyPatch, swarm: Swarm, nodes: Iterable[int]) -> None:
+    """No stream that others open reaches these nodes, as behind a NAT; those that they open do."""
+    closed = {swarm.id(node) for node in nodes}
+    really = Streams.open
+
+    async def open_(self: Streams, peer: bytes, addresses: Sequence[Address], protocol: str) -> Stream:
+        if peer in closed:
+            await self.loop.sleep(8 * SECOND)
+            raise TimedOut("it does not answer")
+        return await really(self, peer, addresses, protocol)
+
+    patch.setattr(Streams, "open", open_)

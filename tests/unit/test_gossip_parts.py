@@ -10,16 +10,19 @@ from overlay.gossip.mesh import Member, Mesh
 from overlay.gossip.roster import Roster
 from overlay.gossip.topic import Delivered, Subscription, Topic
 from overlay.identity.keys import verify
+from overlay.identity.network import Context
 from overlay.identity.node_id import node_id_of
 from overlay.limits import (
     MAX_CONDUCTS,
     MAX_DATAGRAM,
     MAX_HAVE,
     MAX_KNOWN_SUBSCRIBERS,
+    MAX_LARGE_BODY,
     MAX_LOST_SUBSCRIBERS,
     MAX_PASSED_ON,
     MAX_PLAIN_DATAGRAM,
     MAX_PUBLISH_BODY,
+    MAX_SUBSCRIPTION_BYTES,
     MAX_TOPIC,
     MESH_LOW,
 )
@@ -29,9 +32,10 @@ from overlay.runtime.chance import Rng
 from overlay.runtime.loop import Loop
 from overlay.runtime.ports import SECOND
 from overlay.runtime.queue import Queue
+from overlay.wire import cbor, cose
 from overlay.wire import gossip as g
 from overlay.wire.envelope import encode_envelope
-from overlay.wire.publication import decode_publication, encode_publication, room_for
+from overlay.wire.publication import body_digest, decode_publication, encode_publication, room_for
 from overlay.wire.registry import GossipStatus, Kind
 from overlay.wire.seal import seal
 from tests.vectors import cases as c
@@ -61,11 +65,38 @@ def test_the_longest_body_of_a_topic_fits_into_a_datagram_sealed_or_not(topic: s
     assert len(seal(bytes(32), data, lambda n: bytes(n))) <= MAX_DATAGRAM
 
 
+@pytest.mark.parametrize(("topic", "room"), [("chat", 900), ("x" * MAX_TOPIC, 846)])
+def test_a_longer_body_is_announced_and_its_announcement_is_short(topic: str, room: int) -> None:
+    for size in (room + 1, MAX_LARGE_BODY):
+        inner = encode_publication(c.ALICE, c.PRIVATE, topic, LAST, bytes(size))
+        assert len(datagram(g.Publish(inner))) < 400
+        publication = decode_publication(inner, c.PRIVATE, verify)
+        assert (publication.body, publication.size) == (b"", size)
+        assert publication.digest == body_digest(bytes(size))
+
+
 def test_a_body_that_is_too_long_is_refused_with_the_way_out() -> None:
-    with pytest.raises(LocalError, match=r"901 bytes.*at most 900.*stream in a later version"):
-        encode_publication(c.ALICE, c.PUBLIC, "chat", 1, bytes(901))
-    with pytest.raises(LocalError, match="at most 846"):
-        encode_publication(c.ALICE, c.PUBLIC, "x" * MAX_TOPIC, 1, bytes(900))
+    with pytest.raises(LocalError, match=r"1048577 bytes, a message at most 1048576: share a file"):
+        encode_publication(c.ALICE, c.PUBLIC, "chat", 1, bytes(MAX_LARGE_BODY + 1))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param([bytes(32), 900], id="it fits into a datagram"),
+        pytest.param([bytes(32), MAX_LARGE_BODY + 1], id="too long"),
+        pytest.param([bytes(31), 1000], id="no hash"),
+        pytest.param([bytes(32)], id="no length"),
+        pytest.param([bytes(32), 1000, 1], id="something more"),
+        pytest.param([bytes(32), True], id="no number"),
+        pytest.param(bytes(901), id="too long for a datagram"),
+        pytest.param(None, id="nothing"),
+    ],
+)
+def test_an_announcement_that_no_peer_makes(said: object) -> None:
+    inner = cose.sign1(c.ALICE, c.PUBLIC.aad(Context.PUBLISH), cbor.encode(["chat", 1, said]))
+    with pytest.raises(BadMessage):
+        decode_publication(inner, c.PUBLIC, verify)
 
 
 @pytest.mark.parametrize("topic", ["", " chat", "a\nb", "x" * 65, "ü" * 33])
@@ -201,3 +232,20 @@ def test_a_slow_reader_loses_the_oldest_and_knows_how_many() -> None:
     loop.drain()
     assert bodies == [b"2", b"3", b"4"]
     assert closed == [subscription]
+
+
+def test_a_slow_reader_lets_so_many_bytes_wait() -> None:
+    loop = Loop()
+    subscription = Subscription("chat", Queue(loop, 256), lambda _: None)
+    large = bytes(MAX_LARGE_BODY)
+    fit = MAX_SUBSCRIPTION_BYTES // len(large)
+    for n in range(fit + 3):
+        subscription.deliver(Delivered(b"", b"", "chat", n, large))
+    assert (len(subscription), subscription.dropped, subscription.waiting) == (fit, 3, fit * len(large))
+    subscription.deliver(Delivered(b"", b"", "chat", 99, b""))
+    assert len(subscription) == fit + 1
+    into: list[bytes] = []
+    loop.spawn_root(_read(subscription, into), name="reader")
+    loop.drain()
+    assert len(into) == fit + 1
+    assert subscription.waiting == 0

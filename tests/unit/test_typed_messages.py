@@ -228,3 +228,22 @@ def test_what_is_deepest_can_be_read() -> None:
 @message("deepest", 1)
 class Deepest:
     x: list[list[list[list[list[list[int]]]]]]
+
+
+@message("many/1", 1)
+class Many:
+    numbers: list[int]
+    rest: bytes = b""
+
+
+def test_a_long_message_has_a_value_in_sixteen_bytes_at_most() -> None:
+    """Else a megabyte of hostile ones would take a second to read."""
+    many = Many(list(range(3000)), bytes(60_000))
+    assert decode_message(encode_message(many), Many) == many
+    with pytest.raises(LocalError, match=r"Many has 3005 values in 8\d\d\d bytes, at most 1200 are read: pack"):
+        encode_message(Many(list(range(3000))))
+    with pytest.raises(BadMessage, match="too many"):
+        decode_message(cbor.encode(["many/1", 1, [list(range(3000)), b""]]), Many)
+    # What fits into a datagram may hold whatever it likes.
+    few = Many([0] * 880)
+    assert decode_message(encode_message(few), Many) == few

@@ -12,6 +12,7 @@ from overlay.identity.keys import verify
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
 from overlay.wire import cbor
+from overlay.wire.bodies import decode_body_message, encode_body_message
 from overlay.wire.decode import decode_body
 from overlay.wire.envelope import decode_envelope
 from overlay.wire.publication import decode_publication, message_id, topic_key
@@ -88,6 +89,20 @@ def test_the_header_of_a_unit() -> None:
     assert header.node == hash_unit(b"xxx", 4)
     assert (header.length, header.height, header.index) == (len(data), 4, 1)
     assert proves(header.root, len(data), 4, 1, header.node, [hash_unit(data[: 2**18], 4)])
+
+
+def test_a_message_whose_body_goes_by_stream() -> None:
+    publication = decode_publication(read_vector("object-announcement"), c.PUBLIC, verify)
+
+    assert (publication.author, publication.topic, publication.body) == (c.ALICE.key, "chat", b"")
+    assert (publication.seq, publication.size) == (c.TIME + 1, len(c.LARGE_BODY))
+    assert publication.digest == hashlib.sha256(b"p2pnode/body/1" + c.LARGE_BODY).digest()
+
+
+@pytest.mark.parametrize("name", c.BODIES)
+def test_what_is_said_of_a_body_is_what_its_vector_says(name: str) -> None:
+    assert decode_body_message(read_vector(name)) == c.BODIES[name]
+    assert encode_body_message(c.BODIES[name]) == read_vector(name)
 
 
 def test_identity() -> None:

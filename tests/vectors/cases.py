@@ -14,10 +14,12 @@ from overlay.identity.node_id import node_id_of
 from overlay.runtime.address import parse_address
 from overlay.secure.handshake import encode_binding
 from overlay.secure.noise import public_of
+from overlay.wire import bodies as b
 from overlay.wire import gossip as g
 from overlay.wire import messages as m
-from overlay.wire.publication import encode_publication, message_id, topic_key
+from overlay.wire.publication import body_digest, encode_publication, message_id, topic_key
 from overlay.wire.records import blob_key, encode_provider, encode_record
+from overlay.wire.registry import BodyRefusal
 
 #: Two peers; their seeds are the bytes 00..1f and 20..3f.
 ALICE = KeyPair.from_seed(bytes(range(32)))
@@ -46,6 +48,9 @@ RECORD = encode_record(ALICE, PUBLIC, b"greeting", TIME, TIME + DAY, b"hello")
 PROVIDER = encode_provider(ALICE, PUBLIC, blob_key(BLOB), TIME, TIME + DAY)
 #: Of topic "chat".
 PUBLICATION = encode_publication(ALICE, PUBLIC, "chat", TIME, b"hello, all")
+#: Of the same topic, a body of 1,000 bytes that goes by stream.
+LARGE_BODY = bytes(range(250)) * 4
+ANNOUNCEMENT = encode_publication(ALICE, PUBLIC, "chat", TIME + 1, LARGE_BODY)
 TOPIC = topic_key("chat")
 #: Of the X25519 key whose private half is 32 times a1.
 BINDING = encode_binding(ALICE, PUBLIC, public_of(bytes([0xA1]) * 32), TIME + DAY)
@@ -87,7 +92,16 @@ MESSAGES: dict[str, tuple[m.Message, bool]] = {
         g.Prune(TOPIC, m.GossipStatus.KNOWN, 60, ALICE.key + V4.packed, ALICE.key + V6.packed), False,
     ),
     "gossip-have": (g.Have(TOPIC, m.GossipStatus.MESH, message_id(PUBLICATION)), False),
+    "gossip-announce": (g.Publish(ANNOUNCEMENT), False),
+    "gossip-call": (g.Call(TOPIC, message_id(ANNOUNCEMENT)), False),
     "gossiped": (
         g.Gossiped(TOKEN, m.GossipStatus.KNOWN, 60, message_id(PUBLICATION), ALICE.key + V4.packed, b""), False,
     ),
 }  # fmt: skip
+
+#: What is said on a stream of gossip.
+BODIES: dict[str, b.Ask | b.Part | b.No] = {
+    "body-ask": b.Ask(1, body_digest(LARGE_BODY)),
+    "body-part": b.Part(1, LARGE_BODY),
+    "body-no": b.No(1, BodyRefusal.NOT_NOW),
+}

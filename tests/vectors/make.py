@@ -11,10 +11,11 @@ from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network, format_psk
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.wire import cbor, cose
+from overlay.wire.bodies import encode_body_message
 from overlay.wire.envelope import encode_envelope
 from overlay.wire.messages import Message
 from overlay.wire.padding import padded_body
-from overlay.wire.publication import message_id
+from overlay.wire.publication import body_digest, message_id
 from overlay.wire.records import blob_key, signed_key
 from overlay.wire.seal import seal
 from overlay.wire.ticket import make_ticket
@@ -121,6 +122,25 @@ def vectors() -> dict[str, str]:
             ),
         ),
     )
+    digest, size = body_digest(c.LARGE_BODY), len(c.LARGE_BODY)
+    out["object-announcement"] = render(
+        f"A message of topic 'chat' whose body goes by stream: the bytes 00..f9, four times\n{_NETWORK}\n{_ALICE}\n"
+        f"context publish; id of the message {message_id(c.ANNOUNCEMENT).hex()}",
+        _cose_pieces(
+            c.ANNOUNCEMENT,
+            [
+                *_items(["chat", c.TIME + 1, []], ["topic 'chat'", "seq", ""])[:-1],
+                *_items([digest, size], ["hash of the body", "bytes of the body"]),
+            ],
+        ),
+    )
+    for name, message in c.BODIES.items():
+        items = cbor.decode(encode_body_message(message))
+        what = type(message).__name__.upper()
+        out[name] = render(
+            f"{what} on a stream of gossip, of the body in gossip-announce",
+            _items(items, [f"act: {what}", *(field.name for field in attrs.fields(type(message)))]),
+        )
     out["object-binding"] = render(
         f"The binding of a static key of streams\n{_NETWORK}\n{_ALICE}\ncontext noise",
         _cose_pieces(

@@ -21,8 +21,8 @@ from p2pnode.ui.values import to_json
 def topic() -> None:
     """Publish to all who subscribe a topic, and listen.
 
-    Messages have at most 900 bytes and are signed by the node that publishes them. They reach who subscribes at that
-    time; what must stay belongs into the DHT.
+    Messages have at most 1 MiB and are signed by the node that publishes them. They reach who subscribes at that time;
+    what must stay belongs into the DHT.
     """
 
 
