@@ -85,7 +85,6 @@ READS = re.compile(r"(decode|parse|open|peek|unpack|split_packed)(_|\d|$)")
 #: Functions of such a name that read nothing of a stranger, and why.
 OTHERS = {
     "p2pnode.node.open_node": "opens what the user names",
-    "p2pnode.parts.open_apps": "opens folders of this home for its applications",
     "p2pnode.record.tape.open_reader": "opens the file that the user names; tests/property/test_record.py fuzzes it",
     "p2pnode.store.store.open_store": "opens a file of this home",
     "p2pnode.transport.sockets.open_sockets": "opens sockets",
