@@ -8,6 +8,7 @@ import pytest
 
 from apps.files.core.header import check_header, peek_header
 from apps.files.core.merkle import hash_unit, proves
+from apps.files.core.posting import decode_posting
 from overlay.identity.keys import verify
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
@@ -88,6 +89,14 @@ def test_the_header_of_a_unit() -> None:
     assert header.node == hash_unit(b"xxx", 4)
     assert (header.length, header.height, header.index) == (len(data), 4, 1)
     assert proves(header.root, len(data), 4, 1, header.node, [hash_unit(data[: 2**18], 4)])
+
+
+def test_a_posting() -> None:
+    posting = decode_posting(read_vector("object-posting"), c.PUBLIC, verify)
+
+    assert (posting.author, posting.share, posting.name) == (c.ALICE.key, bytes(range(32)), "Red Moon.mkv")
+    assert (posting.size, posting.files, posting.tags) == (734_003_200, 1, ("film", "Luna"))
+    assert posting.expires_ms == c.TIME + 7_200_000
 
 
 def test_identity() -> None:
