@@ -222,6 +222,19 @@ def test_a_private_share_is_told_to_nobody() -> None:
         assert providers_of(swarm, 3, word) == 0
 
 
+def test_who_is_banned_is_neither_asked_nor_answered() -> None:
+    swarm = FilesSwarm(4, LIBRARY, seed=12)
+    swarm.run_for(5)
+    share(swarm, 0, MOON)
+    share(swarm, 3, SUN)
+    swarm.run_for(20)
+    assert found(swarm, 3, "moon") == {"Red Moon.mkv": 1}
+    swarm.files[3].around.bans.convict(swarm.id(0), b"evidence")
+    assert swarm.ask(3, "search", words="moon") == {"results": [], "asked": 0}
+    assert found(swarm, 0, "sun") == {}
+    assert found(swarm, 1, "sun") == {"Blue Sun 2024.iso": 1}
+
+
 def test_members_of_a_private_network_find_each_others_shares() -> None:
     swarm = FilesSwarm(4, LIBRARY, seed=7, realm=Network("ours", puzzle_bits=0, psk=bytes(32)))
     swarm.run_for(5)

@@ -77,7 +77,7 @@ class Files(App):
     async def run(self, ctx: AppContext) -> None:
         self._ctx = ctx
         self.shares, self.sessions, self.around = {}, {}, around_of(ctx, self._end)
-        self.search = Search(ctx, self._whole, self._blame)
+        self.search = Search(ctx, self._whole, self._blame, self.around.bans.holds)
         commands.declare(self, ctx)
         if limits := ctx.storage.get(LIMITS):
             up, down = cbor.decode(limits)

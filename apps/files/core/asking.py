@@ -20,9 +20,12 @@ class Asker:
     ctx: AppContext
     #: What a peer did that no correct one does.
     blame: Callable[[bytes, str], object]
+    #: Nothing is asked of such a peer.
+    banned: Callable[[bytes], bool]
 
     async def providers(self, key: bytes, most: int, within_ns: int) -> list[Contact]:
-        return await self.ctx.some_providers(key, most=most, within_ns=within_ns)
+        found = await self.ctx.some_providers(key, most=most, within_ns=within_ns)
+        return [contact for contact in found if not self.banned(contact.id)]
 
     async def ask(self, peers: Sequence[Contact], question: Callable[[Contact], Awaitable[None]]) -> None:
         """Each of them, ASKED_AT_ONCE at a time. Who says nothing, or no, is left out, who breaks a rule blamed."""

@@ -38,7 +38,7 @@ from apps.files.core.share import Share
 from apps.files.core.sources import provider_key
 from apps.files.core.terms import terms
 from overlay.app import AppContext
-from overlay.errors import BadMessage, LimitError, LocalError, OverlayError
+from overlay.errors import BadMessage, LimitError, LocalError, OverlayError, Refused
 from overlay.limits import MAX_APP_BODY
 from overlay.rpc.contact import Contact
 from overlay.runtime.group import together
@@ -56,6 +56,7 @@ class Search:
     #: Whether all of a share is here, and others may know it.
     whole: Callable[[bytes], bool]
     blame: Callable[[bytes, str], object]
+    banned: Callable[[bytes], bool]
     catalogue: Catalogue = attrs.field(init=False)
     asker: Asker = attrs.field(init=False)
     index: Index = attrs.field(init=False)
@@ -64,7 +65,7 @@ class Search:
 
     def __attrs_post_init__(self) -> None:
         self.catalogue = Catalogue(self._sign)
-        self.asker = Asker(self.ctx, self.blame)
+        self.asker = Asker(self.ctx, self.blame, self.banned)
         self.index = DhtIndex(self.asker)
 
     # --- what can be found here -------------------------------------------------------------
@@ -125,6 +126,8 @@ class Search:
 
     async def answer(self, asker: bytes, question: Find | Holds) -> Found | Holding:
         """For `ctx.serve`."""
+        if self.banned(asker):
+            raise Refused("banned")
         if isinstance(question, Holds):
             return Holding(tuple(share in self.catalogue and self.whole(share) for share in question.shares))
         wall_ms = self.ctx.now.wall_ms
