@@ -33,7 +33,7 @@ from overlay.app_storage import AppStorage
 from overlay.app_streams import AppStreams, PlainHandler, StreamHandler
 from overlay.dht.get import Got, get
 from overlay.dht.own import OwnRecords
-from overlay.dht.providers import Provider, providers
+from overlay.dht.providers import Provider, contact_of, many_providers, provide, providers
 from overlay.dht.publish import Published, publish_blob, publish_provider, publish_signed
 from overlay.dht.put import Profile
 from overlay.dht.state import DhtState, may_pass
@@ -144,17 +144,19 @@ class AppContext:
         self.handler, self.handled = handler, types
 
     @overload
-    async def call(self, node_id: bytes, body: object) -> bytes: ...
+    async def call(self, peer: bytes | Contact, body: object) -> bytes: ...
     @overload
-    async def call(self, node_id: bytes, body: object, *answers: type[M]) -> M: ...
-    async def call(self, node_id: bytes, body: object, *answers: type[Any]) -> Any:
+    async def call(self, peer: bytes | Contact, body: object, *answers: type[M]) -> M: ...
+    async def call(self, peer: bytes | Contact, body: object, *answers: type[Any]) -> Any:
         """Ask the same application at another peer: bytes or a message, at most MAX_APP_BODY bytes.
+
+        The peer is looked up by its id, or asked where `some_providers` says that it is.
 
         The answer is bytes, or a message of one of the types in `answers`. Raises TimedOut, NotFound (nobody knows
         that id), Refused, BadMessage (the answer is none of these), LocalError (body too long).
         """
         data = body_of(body)
-        contact = await self.locate(node_id)
+        contact = peer if isinstance(peer, Contact) else await self.locate(peer)
         _, reply = await self.dht.endpoint.call(contact, AppRequest(app=self.name, body=data))
         if not isinstance(reply, AppReply):
             raise TimedOut("the peer answered something else")
@@ -245,6 +247,20 @@ class AppContext:
 
     async def providers(self, key: bytes) -> list[Provider]:
         return (await providers(self.dht, key))[0]
+
+    async def announce(self, key: bytes, *, ttl_s: int) -> int:
+        """Be found as provider of a key for so long; how many peers hold that. It is not kept here: say it again in
+        time, or be forgotten."""
+        wall_ms = self.now.wall_ms
+        confirmed, _ = await provide(self.dht, key, seq=wall_ms, expires_ms=wall_ms + ttl_s * 1000)
+        return confirmed
+
+    async def some_providers(self, key: bytes, *, most: int, within_ns: int) -> list[Contact]:
+        """Where to ask about so many providers of a key, others for every asker if there are more; not this peer.
+        Those that are found in time."""
+        providers = await many_providers(self.dht, key, most, within_ns=within_ns)
+        found = [contact_of(self.dht, provider) for provider in providers]
+        return [contact for contact in found if contact is not None and contact.id != self.id]
 
     # --- this peer --------------------------------------------------------------------------
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import attrs
 
-from overlay.dht.providers import Provider, provide, some_providers
-from overlay.dht.state import V4, V6, DhtState, may_pass
+from overlay.dht.providers import contact_of, provide, some_providers
+from overlay.dht.state import DhtState, may_pass
 from overlay.gossip.service import Gossip
 from overlay.gossip.state import GossipState
-from overlay.limits import MAX_PASSED_ON, MIN_FOREIGN_PORT
+from overlay.limits import MAX_PASSED_ON
 from overlay.rpc.contact import Contact
-from overlay.runtime.address import Scope
 from overlay.runtime.chance import Rng
 from overlay.runtime.task import Task
 from overlay.streams import Streams
@@ -48,7 +47,7 @@ class DhtDirectory:
         """Raises LimitError if too many lookups run."""
         dht = self.dht
         found = await some_providers(dht, key, paths=_PATHS)
-        contacts = [self._contact(provider) for provider in found]
+        contacts = [contact_of(dht, provider) for provider in found]
         return [contact for contact in contacts if contact is not None and contact.key != dht.endpoint.signer.key]
 
     async def announce(self, key: bytes, ttl_s: int) -> int:
@@ -66,22 +65,3 @@ class DhtDirectory:
 
     def may_probe(self, contact: Contact) -> bool:
         return self.dht.may_probe(contact)
-
-    def _contact(self, provider: Provider) -> Contact | None:
-        """By the rules of contacts in NODES, since a holder may say what it likes; where it answered us, if it did."""
-        dht, address, holder = self.dht, provider.address, provider.holder
-        entry = dht.table.get(provider.record.provider)
-        if entry is not None:
-            return entry.contact
-        if address.scope is Scope.LINK and holder is not None and holder.zone:
-            address = attrs.evolve(address, zone=holder.zone)
-        elif address.scope is Scope.LINK and not address.is_v4:
-            return None  # it told us itself, on a link that the store does not keep
-        if (
-            address.port < MIN_FOREIGN_PORT
-            or address.scope is Scope.NONE
-            or (holder is not None and not may_pass(address, holder))
-            or not dht.families & (V4 if address.is_v4 else V6)
-        ):
-            return None
-        return dht.endpoint.book.contact(provider.record.provider, address)

@@ -129,8 +129,11 @@ class Server:
     def _find_providers(self, inbound: Inbound) -> None:
         message, dht = inbound.message, self._dht
         assert isinstance(message, FindProviders)
-        page, cursor = dht.store.providers(message.key, message.after, PROVIDERS_PER_PAGE, dht.loop.now.wall_ms)
-        if not self._serves(inbound.contact) or (not page and message.after is None):
+        wall_ms = dht.loop.now.wall_ms
+        page, cursor = dht.store.providers(message.key, message.after, PROVIDERS_PER_PAGE, wall_ms)
+        # Who holds none says who is nearer, also if it was asked from a point on: else it would look like a holder.
+        holds = page or (message.after is not None and dht.store.providers(message.key, None, 1, wall_ms)[0])
+        if not holds or not self._serves(inbound.contact):
             families = 1 if inbound.contact.address.is_v4 else 2
             return dht.endpoint.reply(inbound, self._nodes(inbound, message.key, families))
         token = dht.endpoint.token_for(inbound.contact)

@@ -96,7 +96,7 @@ def encode_record(signer: Signer, network: Network, salt: bytes, seq: int, expir
 
 def decode_record(raw: bytes, network: Network, verify: Verifier) -> SignedRecord:
     """An authentic record; whether it is fresh or newer, its reader decides."""
-    author, items = _open(raw, network, Context.RECORD, verify)
+    author, items = signed_items(raw, network, Context.RECORD, 4, verify)
     salt, seq, expires_ms, value = items
     if type(salt) is not bytes or len(salt) > MAX_SALT or type(value) is not bytes or len(value) > MAX_VALUE:
         raise BadMessage("salt or value of a record is too long, or not bytes")
@@ -112,24 +112,23 @@ def encode_provider(signer: Signer, network: Network, key: bytes, seq: int, expi
 
 def decode_provider(raw: bytes, network: Network, verify: Verifier) -> ProviderRecord:
     """An authentic provider record; BadMessage for anything else."""
-    provider, items = _open(raw, network, Context.PROVIDER, verify)
+    provider, items = signed_items(raw, network, Context.PROVIDER, 3, verify)
     key, seq, expires_ms = items
     if type(key) is not bytes or len(key) != RECORD_KEY_BYTES:
         raise BadMessage("the key of a provider record has 32 bytes")
     return ProviderRecord(provider, key, _uint(seq), _uint(expires_ms), raw)
 
 
-_ITEMS = {Context.RECORD: 4, Context.PROVIDER: 3}
-
-
-def _open(raw: bytes, network: Network, context: Context, verify: Verifier) -> tuple[bytes, list[Any]]:
-    """Author and items; the cheap checks come before the signature."""
+def signed_items(
+    raw: bytes, network: Network, context: Context, count: int, verify: Verifier
+) -> tuple[bytes, list[Any]]:  # fmt: skip
+    """Author and items, which are `count`; the cheap checks come before the signature. BadMessage."""
     if len(raw) > MAX_RECORD:
         raise BadMessage(f"a signed object has at most {MAX_RECORD} bytes")
     author, payload = cose.parse1(raw)
     items = cbor.decode(payload)
-    if type(items) is not list or len(items) != _ITEMS[context]:
-        raise BadMessage(f"a {context} object has {_ITEMS[context]} items")
+    if type(items) is not list or len(items) != count:
+        raise BadMessage(f"a {context} object has {count} items")
     cose.check1(raw, network.aad(context), verify)
     return author, items
 

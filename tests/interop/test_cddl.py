@@ -15,6 +15,8 @@ import cbor2
 import pytest
 
 from apps.files.core.evidence import make_evidence
+from apps.files.core.questions import Find, Found, Holding, Holds
+from overlay.typed import encode_message
 from overlay.wire import cose
 from tests.vectors import cases as c
 from tests.vectors.text import read_vector
@@ -52,6 +54,7 @@ OBJECTS = {
     "body-ask": "body-message",
     "body-part": "body-message",
     "body-no": "body-message",
+    "object-posting": "posting",
     "object-binding": "binding",
     "object-ticket": "ticket",
     "network-public": "network-facts",
@@ -128,3 +131,19 @@ def test_another_header_does_not_fit() -> None:
     assert not fits("datagram", data[:6] + b"\x27" + data[7:])  # algorithm -8
     assert not fits("datagram", data[:42] + b"\xa1\x01\x02" + data[43:])  # something unprotected
     assert not fits("datagram", data[1:])  # without tag
+
+
+QUESTIONS = {
+    "find": ("files-question", Find(("moon", "film"), 3)),
+    "holds": ("files-question", Holds((bytes(32),))),
+    "found": ("files-answer", Found((c.POSTING,), more=True)),
+    "holding": ("files-answer", Holding((True, False))),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_questions_of_search_fit(name: str) -> None:
+    rule, message = QUESTIONS[name]
+
+    assert fits(rule, encode_message(message))
+    assert not fits(rule, cbor2.dumps([name, 2, cbor2.loads(encode_message(message))[2]]))

@@ -126,6 +126,27 @@ def test_a_message_that_does_not_fit_is_not_sent() -> None:
     assert "int is no message" in str(got[1])
 
 
+def test_who_announces_a_key_is_found_asked_there_and_forgotten_in_time() -> None:
+    heard: list[Any] = []
+
+    async def announces(ctx: AppContext) -> None:
+        await serves_say(ctx)
+        await ctx.sleep(3 * SECOND)
+        assert await ctx.announce(bytes(32), ttl_s=60) == 1
+
+    async def looks(ctx: AppContext) -> None:
+        await ctx.sleep(5 * SECOND)
+        for _ in range(2):
+            contacts = await ctx.some_providers(bytes(32), most=5, within_ns=2 * SECOND)
+            heard.append([await ctx.call(contact, Say("hello"), Heard) for contact in contacts])
+            await ctx.sleep(60 * SECOND)
+
+    link = met(looks, announces)
+    link.settle(seconds=65)
+    assert heard == [[Heard(5)], []]
+    assert link.command("b", "own") == []  # it is not published again by itself
+
+
 # --- topics ---
 
 

@@ -206,6 +206,25 @@ def test_the_address_of_a_provider_is_the_one_it_proved() -> None:
     assert (row["id"], row["address"]) == (format_id(node_id_of(MALLORY.key)), str(ELSEWHERE))
 
 
+def test_who_holds_no_provider_names_nearer_peers_from_whatever_point_it_is_asked() -> None:
+    """An empty page would look like that of a holder, and end a lookup that asks from a point of its own."""
+    link = pair().met()
+    stranger = Stranger(link)
+
+    def asked(after: bytes | None) -> m.Message:
+        data = stranger.datagram(m.FindProviders(bytes(32), after=after), token=stranger.token())
+        [answer] = [one for one in messages(stranger.send(data)) if not isinstance(one, m.Ping)]
+        return answer
+
+    assert isinstance(asked(None), m.Nodes)
+    assert isinstance(asked(b"\xff" * 8), m.Nodes)
+    inner = encode_provider(MALLORY, REALM, bytes(32), 7, link.now.wall_ms + 60_000)
+    store(link, stranger, m.Provide(bytes(32), inner))
+    last = asked(b"\xff" * 8)
+    assert isinstance(last, m.Providers)
+    assert last.providers == ()
+
+
 def test_pages_of_providers_have_an_end_however_late_each_comes() -> None:
     link = pair().met().aged("a")
     asked: list[Inbound] = []

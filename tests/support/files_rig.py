@@ -136,7 +136,7 @@ class Node:
         self.share = Share(made.info.id, self.around, lambda _, peers: self.told.append(peers), lambda _: None)
         self.blamed: list[tuple[bytes, str]] = []
         downloads = Bucket(None, BURST_BYTES, 0)
-        self.life = Life(self.share, downloads, "" if seeds else "/downloads", (), lambda _: None)
+        self.life = Life(self.share, downloads, "" if seeds else "/downloads", (), lambda _: None, lambda _: None)
         loop.spawn_root(self.life.run(), name="life")
         loop.drain()
 

@@ -15,7 +15,7 @@ from overlay.runtime.ports import Core, Entropy, Storage
 from simulations.apps import SwarmApps
 from simulations.engine import Engine
 from simulations.fake_keys import FakeKeyPair, fake_verify
-from tests.support.swarm import REALM, Swarm
+from tests.support.swarm import Swarm
 
 
 class FilesSwarm(Swarm):
@@ -45,7 +45,7 @@ class FilesSwarm(Swarm):
 
     def _with_files(self, index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Core:
         return Peer(
-            network=REALM, keys=FakeKeyPair(self.keys(index).key), storage=storage, rng=rng, entropy=entropy,
+            network=self.realm, keys=FakeKeyPair(self.keys(index).key), storage=storage, rng=rng, entropy=entropy,
             verifier=fake_verify, book=self._book, apps=self.apps(index),
         )  # fmt: skip
 

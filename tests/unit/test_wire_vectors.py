@@ -8,6 +8,7 @@ import pytest
 
 from apps.files.core.header import check_header, peek_header
 from apps.files.core.merkle import hash_unit, proves
+from apps.files.core.posting import decode_posting
 from overlay.identity.keys import verify
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
@@ -103,6 +104,14 @@ def test_a_message_whose_body_goes_by_stream() -> None:
 def test_what_is_said_of_a_body_is_what_its_vector_says(name: str) -> None:
     assert decode_body_message(read_vector(name)) == c.BODIES[name]
     assert encode_body_message(c.BODIES[name]) == read_vector(name)
+
+
+def test_a_posting() -> None:
+    posting = decode_posting(read_vector("object-posting"), c.PUBLIC, verify)
+
+    assert (posting.author, posting.share, posting.name) == (c.ALICE.key, bytes(range(32)), "Red Moon.mkv")
+    assert (posting.size, posting.files, posting.tags) == (734_003_200, 1, ("film", "Luna"))
+    assert posting.expires_ms == c.TIME + 7_200_000
 
 
 def test_identity() -> None:

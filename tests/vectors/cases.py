@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from apps.files.core import merkle
 from apps.files.core.header import Header, encode_header
+from apps.files.core.posting import encode_posting
 from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
@@ -47,6 +48,10 @@ BLOB = b"hello, network"
 RECORD = encode_record(ALICE, PUBLIC, b"greeting", TIME, TIME + DAY, b"hello")
 PROVIDER = encode_provider(ALICE, PUBLIC, blob_key(BLOB), TIME, TIME + DAY)
 #: Of topic "chat".
+POSTING = encode_posting(
+    ALICE, PUBLIC, share=bytes(range(32)), name="Red Moon.mkv", size=734_003_200, files=1, tags=("film", "Luna"),
+    expires_ms=TIME + 7_200_000,
+)  # fmt: skip
 PUBLICATION = encode_publication(ALICE, PUBLIC, "chat", TIME, b"hello, all")
 #: Of the same topic, a body of 1,000 bytes that goes by stream.
 LARGE_BODY = bytes(range(250)) * 4

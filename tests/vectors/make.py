@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import attrs
 
+from apps.files.core.terms import term_key
 from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network, format_psk
 from overlay.identity.node_id import format_id, node_id_of
@@ -141,6 +142,17 @@ def vectors() -> dict[str, str]:
             f"{what} on a stream of gossip, of the body in gossip-announce",
             _items(items, [f"act: {what}", *(field.name for field in attrs.fields(type(message)))]),
         )
+    out["object-posting"] = render(
+        f"A posting of file sharing\n{_NETWORK}\n{_ALICE}\ncontext posting; of the words by which it is found, 'moon' "
+        f"has the key\n{term_key('moon').hex()}",
+        _cose_pieces(
+            c.POSTING,
+            _items(
+                cbor.decode(cose.parse1(c.POSTING)[1]),
+                ["id of the share", "name", "bytes", "files", "tags 'film', 'Luna'", "expires, ms"],
+            ),
+        ),
+    )
     out["object-binding"] = render(
         f"The binding of a static key of streams\n{_NETWORK}\n{_ALICE}\ncontext noise",
         _cose_pieces(

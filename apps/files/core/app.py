@@ -1,7 +1,7 @@
 """File sharing as an application: shares and sessions with peers; what people may ask of it: apps.files.core.commands.
 
 Events: found, complete, corrupt, uploader banned, snubbed, peer dropped, full, failed, changed, withdrawn, cannot read,
-cannot write, not announced, no sources, bad peer.
+cannot write, not announced, no sources, too many words, bad peer.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from apps.files.core.layers import proved
 from apps.files.core.life import Life
 from apps.files.core.limits import BURST_BYTES, MAX_SESSIONS, MAX_SHARES
 from apps.files.core.links import Hint
+from apps.files.core.questions import Find, Holds
 from apps.files.core.rates import Bucket
 from apps.files.core.saved import LIMITS, SHARE, Saved, decode_saved
+from apps.files.core.search import Search
 from apps.files.core.serving import make_tree
 from apps.files.core.session import MessageStream, Session
 from apps.files.core.share import Share, State
@@ -65,6 +67,7 @@ class Files(App):
         self.reachable: tuple[Address, ...] = ()
         self._ctx: AppContext | None = None
         self.around: Around
+        self.search: Search
 
     @property
     def ctx(self) -> AppContext:
@@ -74,6 +77,7 @@ class Files(App):
     async def run(self, ctx: AppContext) -> None:
         self._ctx = ctx
         self.shares, self.sessions, self.around = {}, {}, around_of(ctx, self._end)
+        self.search = Search(ctx, self._whole, self._blame, self.around.bans.holds)
         commands.declare(self, ctx)
         if limits := ctx.storage.get(LIMITS):
             up, down = cbor.decode(limits)
@@ -82,6 +86,8 @@ class Files(App):
         for key, value in tuple(ctx.storage.scan(SHARE)):
             self.add(key[len(SHARE) :], decode_saved(value))
         ctx.accept(self._on_stream, protocol=PROTOCOL)
+        ctx.serve(self.search.answer, Find, Holds)
+        ctx.spawn(self.search.run(), name="files: words")
 
     # --- shares -----------------------------------------------------------------------------
 
@@ -92,7 +98,7 @@ class Files(App):
         sources = Sources(share, self.ctx.id, self._reach, self._look_up)
         sources.add_hints(saved.hints)
         share.slots.choker.slots = slots_for(self.uploads.rate)
-        life = Life(share, self.downloads, saved.folder, saved.only, self._announce)
+        life = Life(share, self.downloads, saved.folder, saved.only, self._announce, self.post)
         running = self.shares[share_id] = Running(saved, share, life, sources)
         self.save(running)
         if saved.paused:
@@ -134,13 +140,25 @@ class Files(App):
         async with self.ctx.dht.loop.group(name="share") as group:
             running.group = group
             group.spawn(running.sources.run(), name="share: sources")
-            await running.life.run()
+            try:
+                await running.life.run()
+            finally:
+                self.search.withdraw(running.share.id)
             group.cancel()
 
     def stop(self, running: Running) -> None:
         if running.group is not None:
             running.group.cancel()
         running.share.close_all()
+
+    def post(self, share: Share) -> None:
+        """It can be found by words, if all of it is here."""
+        if share.have == share.all:
+            self.search.post(share, self.shares[share.id].saved.tags)
+
+    def _whole(self, share_id: bytes) -> bool:
+        running = self.shares.get(share_id)
+        return running is not None and running.share.state is State.COMPLETE and running.share.have == running.share.all
 
     def _announce(self, share: Share) -> None:
         if share.info is not None and not share.info.private:
@@ -169,6 +187,7 @@ class Files(App):
             "folder": running.saved.folder or share.path.rpartition("/")[0], "only": list(running.saved.only),
             "known": running.sources.known,
             "silent": [{"peer": format_id(peer), "reason": why} for peer, why in running.sources.silent()],
+            "tags": list(running.saved.tags),
         }  # fmt: skip
 
     # --- sessions ---------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 `p2pnode app ask files COMMAND KEY=VALUE`. A share is named by its link, its id in hex, or the beginning of that. `get`
 returns at once: `status` tells how far it is.
 
-    share   {"path", "name"?}               -> {"id", "link", "name", "size", "files", "notes"} when all is hashed
+    share   {"path", "name"?, "tags"?: [text]} -> {"id", "link", "name", "size", "files", "notes"} when all is hashed
+            Without "tags" a share that is here keeps those it has.
     get     {"link" | "torrent": path, "folder", "only"?: [pattern]} -> {as status, "began"}
             `began`: it was not under way. What is here already stays where it is; what rests goes on.
     list    {}                              -> [{as status}]
@@ -15,6 +16,8 @@ returns at once: `status` tells how far it is.
     remove  {"share", "erase"?: bool}       -> {"id", "erased"}
     limit   {"up"?: bytes/s | 0, "down"?}   -> {"up", "down"}   0: no limit
     bans    {}                              -> [{"peer", "until_ms", "evidence"}]   see apps.files.core.bans
+    search  {"words", "seconds"?}           -> {"results": [{"id", "link", "name", "size", "files", "seeds",
+            "publishers", "tags"}], "asked": peers}
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from apps.files.core.around import describe_bans
 from apps.files.core.choker import slots_for
 from apps.files.core.info import Info
 from apps.files.core.links import Link, parse_link
+from apps.files.core.posting import check_tags
 from apps.files.core.saved import LIMITS, SHARE, Saved
 from apps.files.core.share import State
 from overlay.app import AppContext
@@ -50,6 +54,7 @@ def declare(files: Files, ctx: AppContext) -> None:
     commands = Commands(files)
     for name in NAMES:
         ctx.command(name, getattr(commands, name))
+    ctx.command("search", files.search.find)
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -60,6 +65,7 @@ class Commands:
 
     async def share(self, args: dict[str, Any]) -> Any:
         path, name = text_of(args, "path"), args.get("name")
+        tags = None if args.get("tags") is None else check_tags(args["tags"])
         raw = share_id = b""
         with self.files.ctx.dht.loop.scope() as scope:
             self._scans[path] = scope
@@ -75,10 +81,17 @@ class Commands:
             raise LocalError(f"this cannot be shared: {info}")
         notes = await self._notes(share_id)
         running = self.files.shares.get(share_id)
+        if tags is None:
+            tags = () if running is None else running.saved.tags
         if running is None or running.share.state is not State.COMPLETE:
             if running is not None:
                 self.files.stop(running)
-            self.files.add(share_id, Saved(""))
+            self.files.add(share_id, Saved("", tags=tags))
+            await self.files.ctx.storage.synced()
+        elif tags != running.saved.tags:
+            running.saved = attrs.evolve(running.saved, tags=tags)
+            self.files.save(running)
+            self.files.post(running.share)
             await self.files.ctx.storage.synced()
         return {
             "id": share_id.hex(), "link": self.files.link(share_id, info), "name": info.name.decode(errors="replace"),

@@ -27,6 +27,8 @@ class Life:
     only: tuple[str, ...]
     #: It is known what is here: others may be told that it is.
     on_ready: Callable[[Share], object]
+    #: All that is wanted is here.
+    on_complete: Callable[[Share], object]
 
     async def run(self) -> None:
         """Until it is cancelled or fails; `Share.state` tells."""
@@ -40,6 +42,7 @@ class Life:
                 self.on_ready(share)
                 if share.state is State.DOWNLOADING:
                     await self._download()
+                self.on_complete(share)
                 await share.around.loop.future()
         except* Full as failures:
             self._stop(State.FULL, failures.exceptions[0])

@@ -219,3 +219,59 @@ LSD_FOUND_AGAIN_S = 60
 #: ... and so many are found in a minute, whoever they are: anybody may announce in the names of others.
 LSD_FOUND_PER_MINUTE = 120
 MAX_LSD_HEARD = 1_024
+
+# --- search --------------------------------------------------------------------------------
+#: Tags of one share, and bytes of one: ten letters of three bytes. With a name of 255 bytes all fit into a posting.
+MAX_TAGS = 10
+MAX_TAG_BYTES = 32
+#: A signed posting: with the reply around it one datagram (MAX_APP_BODY of overlay.limits).
+MAX_POSTING = 800
+#: A posting and the announcement of a word live so long and are renewed after half of it, so both survive one failed
+#: renewal, and clocks an hour apart, as those of gossip may be.
+LEASE_S = 7_200
+#: Nobody believes a longer lease: it could not be told from one without an end.
+MAX_LEASE_S = 2 * LEASE_S
+#: A node that knows nobody who could hold its words looks again after this.
+REANNOUNCE_S = 5
+#: Bytes of one word: longer ones are found by what they begin with. As many words as are asked for at once then
+#: fit into a datagram.
+MAX_TERM_BYTES = 48
+MAX_ASKED_TERMS = 16
+MAX_QUERY_CHARS = 512
+#: Words under which one share is announced, and one node with all its shares: a lookup and 20 stores each, every hour.
+#: With all of them that is a request each 60 ms.
+MAX_SHARE_TERMS = 24
+MAX_TERMS = 1_024
+#: Words that are announced at once.
+ANNOUNCERS = 2
+#: Words of one search that are looked up; the others count when postings are compared with it.
+MAX_LOOKED_UP = 4
+#: Providers of one word of several that are collected, twice what one holder keeps, and peers that are asked for
+#: postings.
+MAX_TERM_PROVIDERS = 128
+#: A word with fewer providers is known with all of them: a holder keeps 64 (MAX_PROVIDERS_PER_KEY of overlay.limits).
+MAX_SURELY_ALL = 48
+MAX_PEERS_ASKED = 64
+#: ... of these in one subnet of the internet, however many keys answer there, and postings taken from it.
+MAX_PEERS_PER_PLACE = 4
+MAX_POSTINGS_PER_PLACE = 40
+#: Questions of one search under way at once.
+ASKED_AT_ONCE = 16
+#: Postings that one peer may give to one search, and questions for them: a datagram holds one at worst, most hold
+#: three.
+MAX_POSTINGS_PER_PEER = 20
+MAX_FOUND_PAGES = 20
+#: Shares that a search lists at most.
+MAX_RESULTS = 200
+#: Shares among which one that is asked picks those which have all words: a question must not cost more than that.
+MAX_MATCHES_LOOKED_AT = 1_024
+#: Results whose seeds are looked for beyond those that answered, providers of each, and peers that are asked for it.
+MAX_SEED_LOOKUPS = 10
+MAX_SEEDS_LOOKED_UP = 16
+MAX_HOLDERS_ASKED = 48
+#: Shares in one question whether they are held: 34 bytes each.
+MAX_HOLDS = 20
+#: Searches of this node at once; a person waits for one.
+MAX_SEARCHES = 8
+DEFAULT_SEARCH_S = 8
+MAX_SEARCH_S = 60

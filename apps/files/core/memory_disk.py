@@ -42,7 +42,9 @@ class Made:
         return content(self.seeds[file], offset, length)
 
 
-def make_share(name: bytes, lengths: Mapping[tuple[bytes, ...], int], *, unit_bytes: int = UNIT_BYTES) -> Made:
+def make_share(
+    name: bytes, lengths: Mapping[tuple[bytes, ...], int], *, unit_bytes: int = UNIT_BYTES, private: bool = False
+) -> Made:
     """A share with files of these paths and lengths; with shorter units it has more of them for its size."""
     seeds: dict[tuple[bytes, ...], tuple[bytes, merkle.Tree | None]] = {}
     files = []
@@ -58,7 +60,7 @@ def make_share(name: bytes, lengths: Mapping[tuple[bytes, ...], int], *, unit_by
             tree = merkle.make_tree(b"".join(nodes), length, height)
         seeds[path] = seed, tree
         files.append(File(path, length, tree.root if tree else None))
-    info = make_info(name, files, piece_length=unit_bytes)
+    info = make_info(name, files, piece_length=unit_bytes, private=private)
     return Made(info, layout_of(info), *zip(*(seeds[file.path] for file in info.files), strict=True))
 
 

@@ -39,7 +39,7 @@ _DEVICE = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³]) *
 #: What NTFS and FAT call a long name beside it: "LONGFI~1.TXT" opens "longfilename.txt" (CVE-2014-9390).
 _SHORT_NAME = re.compile(r"[^.~]{0,7}~[0-9][^.]{0,6}(\.[^.]{0,3})?", re.DOTALL)
 #: Default_Ignorable_Code_Point (Unicode 15): file systems that fold names skip them.
-_IGNORED = re.compile(
+IGNORED = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
@@ -135,5 +135,5 @@ def _folded(name: str, target: Target) -> str:
         return name
     if name.isascii():
         return name.lower()
-    name = unicodedata.normalize("NFD", _IGNORED.sub("", name)).casefold().upper().casefold()
+    name = unicodedata.normalize("NFD", IGNORED.sub("", name)).casefold().upper().casefold()
     return unicodedata.normalize("NFD", name)

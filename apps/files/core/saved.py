@@ -21,12 +21,15 @@ class Saved:
     paused: bool = attrs.field(default=False, kw_only=True)
     #: Of the link: after a restart nobody else may know who has it.
     hints: tuple[Hint, ...] = attrs.field(default=(), kw_only=True)
+    #: By which it is found, beside its name.
+    tags: tuple[str, ...] = attrs.field(default=(), kw_only=True)
 
     def encode(self) -> bytes:
         return cbor.encode(
             {
                 "folder": _bytes(self.folder), "only": [_bytes(pattern) for pattern in self.only],
                 "paused": self.paused, "hints": [hint_text(hint) for hint in self.hints],
+                "tags": self.tags,
             }
         )  # fmt: skip
 
@@ -39,6 +42,7 @@ def decode_saved(data: bytes) -> Saved:
         only=tuple(map(_text, fields.get("only", []))),
         paused=fields.get("paused", False),
         hints=tuple(map(parse_hint, fields.get("hints", []))),
+        tags=tuple(fields.get("tags", [])),
     )
 
 
