@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from apps.files.core.links import Hint, hint_text, parse_hint
+from overlay.runtime.address import Address, parse_address
 from overlay.wire import cbor
 
 #: Keys of the storage of the application: this and the id of the share; the limits of rates.
@@ -21,12 +22,15 @@ class Saved:
     paused: bool = attrs.field(default=False, kw_only=True)
     #: Of the link: after a restart nobody else may know who has it.
     hints: tuple[Hint, ...] = attrs.field(default=(), kw_only=True)
+    #: Clients of BitTorrent, of the link too.
+    foreign: tuple[Address, ...] = attrs.field(default=(), kw_only=True)
 
     def encode(self) -> bytes:
         return cbor.encode(
             {
                 "folder": _bytes(self.folder), "only": [_bytes(pattern) for pattern in self.only],
                 "paused": self.paused, "hints": [hint_text(hint) for hint in self.hints],
+                "foreign": [str(address) for address in self.foreign],
             }
         )  # fmt: skip
 
@@ -39,6 +43,7 @@ def decode_saved(data: bytes) -> Saved:
         only=tuple(map(_text, fields.get("only", []))),
         paused=fields.get("paused", False),
         hints=tuple(map(parse_hint, fields.get("hints", []))),
+        foreign=tuple(map(parse_address, fields.get("foreign", []))),
     )
 
 
