@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.disk_rig import make_tree, tree_at
+from tests.support.nodes import ROOT
 from tests.support.torrents import FilesNode, Torrents, files_node
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -87,6 +90,17 @@ def test_one_that_has_it_is_not_asked_for_and_goes(node: FilesNode, torrents: To
     torrents.wait(lambda: handle.status().is_seeding, what="libtorrent has found it on its disk")
     torrents.wait(lambda: not handle.get_peer_info(), what="two seeds part")
     assert node.ask("status", share=shared["id"])["uploaded"] == 0
+
+
+def test_what_was_recorded_is_replayed(torrents: Torrents, tmp_path: Path) -> None:
+    write(tmp_path / "film.bin", MIB)
+    with files_node(tmp_path / "home", "--record", str(tmp_path / "recording")) as recorded:
+        link = recorded.ask("share", path=str(tmp_path / "film.bin"))["link"]
+        torrents.finished(torrents.fetch(link, tmp_path / "got", recorded.address))
+        recorded.process.stop()
+    line = [sys.executable, "-m", "p2pnode.cli.main", "replay", str(tmp_path / "recording")]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, "identical" in done.stdout + done.stderr) == (0, True), done
 
 
 # --- to a node -----------------------------------------------------------------------------

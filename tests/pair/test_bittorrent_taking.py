@@ -11,6 +11,7 @@ from apps.files.core.bittorrent.messages import (
     BlockReject,
     BlockRequest,
     Choking,
+    HashReject,
     HashRequest,
     HavePiece,
     Holds,
@@ -208,6 +209,28 @@ def test_one_that_gives_no_hashes_is_asked_once_and_another_after_it() -> None:
     assert len(other.heard_of(HashRequest)) == 1
     finish(node, mute)
     assert node.share.state is State.COMPLETE
+
+
+def test_where_nobody_gives_hashes_people_are_told_and_nobody_is_pestered() -> None:
+    node = Node(Loop(), FILM)
+    node.pass_time(1)
+    mute = Dialled(node).reach()
+    mute.say(Holds(True))
+    mute.introduce(len(FILM.info.raw))
+    node.pass_time(1)
+    mute.helpful = False
+    mute.say(Choking(False))
+    node.pass_time(0.1)
+    for asked in tuple(mute.heard_of(HashRequest)):
+        mute.say(HashReject(asked.range))
+    for _ in range(60):
+        mute.give_all()
+        node.pass_time(1)
+        for asked in mute.heard_of(HashRequest)[-1:]:
+            mute.say(HashReject(asked.range))
+    assert 3 <= len(mute.heard_of(HashRequest)) <= 7
+    assert "no hashes" in [name for name, _ in node.around.events]
+    assert (node.share.have, mute.gone) == (0, False)
 
 
 def test_who_knows_the_sha1_alone_is_reached_by_it() -> None:
