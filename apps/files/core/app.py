@@ -1,7 +1,7 @@
 """File sharing as an application: shares and sessions with peers; what people may ask of it: apps.files.core.commands.
 
 Events: found, complete, corrupt, uploader banned, snubbed, peer dropped, full, failed, changed, withdrawn, cannot read,
-cannot write, not announced, no sources, bad peer.
+cannot write, not announced, no sources, no hashes, bad peer.
 """
 
 from __future__ import annotations

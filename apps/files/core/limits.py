@@ -241,8 +241,8 @@ MAX_PARTS_ASKED = 64
 #: Messages, and bytes, that wait for a session or for a connection; from here on nothing more is read.
 MAX_TRANSLATED = 256
 MAX_TRANSLATED_BYTES = 4 * MIB
-#: Bytes given to a connection at once.
-SEND_BYTES = UNIT_BYTES
+#: Bytes given to a connection at once: a unit in blocks, each with its head; what overlay.limits allows.
+SEND_BYTES = UNIT_BYTES + KIB
 #: Connections in all and with one address; libtorrent takes 200, and one of an address, but hosts share addresses.
 MAX_CONNECTIONS = 128
 MAX_CONNECTIONS_PER_ADDRESS = 4

@@ -7,6 +7,8 @@ To clients of v1 every piece has its full length: behind a file of a hybrid shar
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import attrs
 
 from apps.files.core import bits
@@ -19,8 +21,7 @@ from overlay.errors import BadMessage
 _REMEMBERED = 64
 
 
-@attrs.frozen(slots=True)
-class Within:
+class Within(NamedTuple):
     """A block as a part of one unit: `start` to `end` of it, then as many zeros as the length asks for."""
 
     unit: int

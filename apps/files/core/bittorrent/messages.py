@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 
@@ -46,9 +46,8 @@ class Holds:
     pieces: Pieces = attrs.field(repr=False)
 
 
-@attrs.frozen(slots=True)
-class Block:
-    """Where a block is. Nothing here says that there is such a piece."""
+class Block(NamedTuple):
+    """Where a block is. Nothing here says that there is such a piece. There are 65,536 in a GiB."""
 
     piece: int
     begin: int

@@ -115,9 +115,11 @@ class Outbox:
     async def take(self) -> bytes:
         """As much as goes at once. StreamEnded."""
         await self._queue.filled()
-        parts: list[bytes | memoryview] = []
-        size = 0
-        while self._queue.items and (not parts or size + len(self._queue.items[0]) <= SEND_BYTES):
+        first = self._queue.pop()
+        if not self._queue.items or len(first) + len(self._queue.items[0]) > SEND_BYTES:
+            return bytes(first)
+        parts, size = [first], len(first)
+        while self._queue.items and size + len(self._queue.items[0]) <= SEND_BYTES:
             parts.append(self._queue.pop())
             size += len(parts[-1])
         return b"".join(parts)

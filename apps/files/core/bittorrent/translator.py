@@ -159,7 +159,8 @@ class Translator:
         match message:
             case wire.Piece(_, unit, _, data):
                 parts, refused = self._giving.came(unit, memoryview(data))
-                self.outbox.put(*parts)
+                if parts:
+                    self.outbox.put(b"".join(parts))  # all blocks of a unit are one part of what is sent
                 self._refuse(refused)
             case wire.Reject(_, runs):
                 for unit in wire.units_in(runs):
