@@ -19,7 +19,7 @@ from tests.support.netns import HostNode, Lan, until
 pytestmark = [pytest.mark.needs("root", "ip", "qbittorrent-nox")]
 
 #: A daemon starts, looks around, announces itself: seconds. Its tick and its choking: more of them.
-WITHIN_S = 90
+WITHIN_S = 180
 LENGTHS = {"film.bin": 5 * (1 << 20) + 77, "small": 3, "sub/Übung.txt": 16_385, "sub/two": 300_000}
 
 _QBITTORRENT = """[LegalNotice]
@@ -27,6 +27,7 @@ Accepted=true
 [BitTorrent]
 Session\\DHTEnabled=false
 Session\\LSDEnabled=false
+Session\\BTProtocol=TCP
 Session\\Encryption=2
 [Preferences]
 WebUI\\Enabled=false
