@@ -118,6 +118,10 @@ class Node:
         """Those at which it can be reached now."""
         return self._reachable
 
+    @property
+    def seeks_lan(self) -> bool:
+        return self.config.lan
+
     async def moved_from(self, known: tuple[Address, ...]) -> tuple[Address, ...]:
         """`addresses`, as soon as they are others than `known`."""
         while self.addresses == known:

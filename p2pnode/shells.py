@@ -53,6 +53,11 @@ class RunningNode(Protocol):
         """Local addresses at which it can be reached now, and their subnets."""
         ...
 
+    @property
+    def seeks_lan(self) -> bool:
+        """Whether it finds others on the local network, and is found."""
+        ...
+
     async def moved_from(self, known: tuple[Address, ...]) -> tuple[Address, ...]:
         """`addresses`, as soon as they are others than `known`."""
         ...

@@ -34,6 +34,7 @@ PACKAGES = {
     "dbus-daemon": "dbus",
     "ip": "iproute2",
     "nft": "nftables",
+    "qbittorrent-nox": "qbittorrent-nox",
     "tc": "iproute2",
 }
 

@@ -285,6 +285,26 @@ def test_search_gives_a_link_for_each(node: FakeNode, run: Run) -> None:
     assert (ran.code, ran.json["error"]["facts"]["asked"]) == (4, "9 peers")
 
 
+def test_export_writes_a_torrent_where_it_was_typed(node: FakeNode, run: Run, here: Path) -> None:
+    node.answers["files", "status"] = share()
+    node.answers["files", "export"] = {"id": ID, "link": LINK, "path": str(here / "x.torrent")}
+    ran = run("files", "export", "1f0a", "-o", "x.torrent", "--hybrid")
+    assert ran.out == f"exported {here / 'x.torrent'}   {LINK}\n"
+    assert ran.err == "give the file, or the link, to any program that knows BitTorrent v2 or v1\n"
+    args = next(args for name, args in node.asked if args.get("command") == "export")["args"]
+    assert args == {"share": ID, "path": str(here / "x.torrent"), "hybrid": True}
+    ran = run("files", "export", LINK, "-o", "x.torrent", "--json")
+    assert (ran.json, ran.err) == ({"v": 1, "id": ID, "link": LINK, "path": str(here / "x.torrent")}, "")
+
+
+def test_an_export_that_fails_says_why(node: FakeNode, run: Run, here: Path) -> None:
+    node.answers["files", "status"] = share()
+    node.answers["files", "export"] = CommandFailed("failed", "x.torrent: there is something of this name already")
+    ran = run("files", "export", "1f0a", "-o", "x.torrent")
+    assert (ran.code, ran.out) == (1, "")
+    assert "something of this name already" in ran.err
+
+
 def test_a_node_without_file_sharing(node: FakeNode, run: Run) -> None:
     ran = run("files", "list")
     assert ran.code == 4

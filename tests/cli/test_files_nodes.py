@@ -218,14 +218,9 @@ def test_bytes_of_names_survive_the_command_line(files: Any, nodes: Nodes, tmp_p
 
 
 def test_a_torrent_file_is_a_link_too(files: Any, nodes: Nodes, tmp_path: Path) -> None:
-    from apps.files.core.metainfo import encode_torrent
-    from tests.support import disk_rig
-
-    path = random_file(tmp_path / "small.bin", 10_000)
-    share = shared(files, nodes[0], path)
-    info = disk_rig.share(tmp_path / "notes", path, piece=None).info
-    assert info.id.hex() == share["id"]
-    (tmp_path / "small.torrent").write_bytes(encode_torrent(info, {}))
+    share = shared(files, nodes[0], random_file(tmp_path / "small.bin", 10_000))
+    ran = files(nodes[0], "export", share["id"][:8], "-o", str(tmp_path / "small.torrent"), "--json")
+    assert (ran.json["id"], ran.json["link"]) == (share["id"], share["link"])
     ran = files(nodes[2], "get", str(tmp_path / "small.torrent"), "-o", str(tmp_path / "out"))
     assert ran.code == 0, ran.err  # found by the DHT: a .torrent names nobody
     (tmp_path / "bad.torrent").write_bytes(b"d4:infode")

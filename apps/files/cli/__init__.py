@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from apps.files.cli.change import limit, pause, remove, resume
+from apps.files.cli.export import export
 from apps.files.cli.get import get
 from apps.files.cli.search import search
 from apps.files.cli.share import share
@@ -27,6 +28,7 @@ def files() -> None:
 _SHORT = {
     share: "Share a file or a folder, and print its link.",
     get: "Fetch what a link names, from everybody who has it.",
+    export: "Write a .torrent file of a share, for BitTorrent programs.",
     search: "Find shares by words of their names and tags.",
     list_shares: "List what this node shares and fetches.",
     status: "Show one share: how far it is, from whom, its link.",

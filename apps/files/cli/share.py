@@ -73,6 +73,7 @@ class Hashing:
     session: Session
     path: str
     args: dict[str, Any]
+    command: str = attrs.field(default="share", kw_only=True)
     _answer: dict[str, Any] = attrs.field(factory=dict, init=False)
     _failure: Fail | None = attrs.field(default=None, init=False)
     _over: threading.Event = attrs.field(factory=threading.Event, init=False)
@@ -92,13 +93,14 @@ class Hashing:
             self._over.wait(_LOOK_S * 50)
             raise
         if (failure := self._failure) is not None:
-            facts = failure.facts or {"path": self.path}  # names in the text are those within it
+            # Names in what is said of a share are those within it.
+            facts = failure.facts or ({"path": self.path} if self.command == "share" else {})
             raise Fail(failure.what, code=failure.code, facts=facts)
         return self._answer
 
     def _ask(self) -> None:
         try:
-            self._answer = ask(self.session, "share", self.args, timeout_s=HASHING_S)
+            self._answer = ask(self.session, self.command, self.args, timeout_s=HASHING_S)
         except Fail as failure:
             self._failure = failure
         except Exception as error:  # else the other thread would wait for ever

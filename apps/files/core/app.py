@@ -1,19 +1,22 @@
 """File sharing as an application: shares and sessions with peers; what people may ask of it: apps.files.core.commands.
 
 Events: found, complete, corrupt, uploader banned, snubbed, peer dropped, full, failed, changed, withdrawn, cannot read,
-cannot write, not announced, no sources, too many words, bad peer.
+cannot write, not announced, no sources, no hashes, too many words, bad peer.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
 
 from apps.files.core import commands, disk
 from apps.files.core.around import Around, around_of, describe, link_of
+from apps.files.core.bittorrent.gateway import Gateway
+from apps.files.core.bittorrent.handshake import FIRST_BYTE
 from apps.files.core.choker import slots_for
 from apps.files.core.info import Info
 from apps.files.core.info_quest import read_info
@@ -33,7 +36,7 @@ from apps.files.core.wire import PROTOCOL
 from overlay.app import App, AppContext
 from overlay.dht.publish import withdraw
 from overlay.errors import LimitError, LocalError, OverlayError, Refused
-from overlay.identity.node_id import format_id, node_id_of
+from overlay.identity.node_id import node_id_of
 from overlay.runtime.address import Address
 from overlay.runtime.group import Group
 from overlay.wire import cbor
@@ -68,6 +71,8 @@ class Files(App):
         self._ctx: AppContext | None = None
         self.around: Around
         self.search: Search
+        #: None: no BitTorrent here.
+        self.gateway: Gateway | None = None
 
     @property
     def ctx(self) -> AppContext:
@@ -78,6 +83,8 @@ class Files(App):
         self._ctx = ctx
         self.shares, self.sessions, self.around = {}, {}, around_of(ctx, self._end)
         self.search = Search(ctx, self._whole, self._blame, self.around.bans.holds)
+        if self.bittorrent:
+            self.gateway = Gateway(self.around, ctx.connect_plain, self._all_shared, self.uploads)
         commands.declare(self, ctx)
         if limits := ctx.storage.get(LIMITS):
             up, down = cbor.decode(limits)
@@ -88,6 +95,8 @@ class Files(App):
         ctx.accept(self._on_stream, protocol=PROTOCOL)
         ctx.serve(self.search.answer, Find, Holds)
         ctx.spawn(self.search.run(), name="files: words")
+        if self.gateway is not None:
+            ctx.accept_plain(FIRST_BYTE, self.gateway.on_stream)
 
     # --- shares -----------------------------------------------------------------------------
 
@@ -95,8 +104,10 @@ class Files(App):
         if share_id not in self.shares and len(self.shares) >= MAX_SHARES:
             raise LimitError(f"{MAX_SHARES} shares are here already; remove one first")
         share = Share(share_id, self.around, lambda *told: sources.on_peers(*told), lambda peer: sources.left(peer))
-        sources = Sources(share, self.ctx.id, self._reach, self._look_up)
+        dial = None if self.gateway is None else partial(self.gateway.reach, share)
+        sources = Sources(share, self.ctx.id, self._reach, self._look_up, dial)
         sources.add_hints(saved.hints)
+        sources.add_foreign(saved.foreign)
         share.slots.choker.slots = slots_for(self.uploads.rate)
         life = Life(share, self.downloads, saved.folder, saved.only, self._announce, self.post)
         running = self.shares[share_id] = Running(saved, share, life, sources)
@@ -115,16 +126,21 @@ class Files(App):
     def save(self, running: Running) -> None:
         self.ctx.storage.put(SHARE + running.share.id, running.saved.encode())
 
-    def go_on(self, running: Running, only: tuple[str, ...], hints: tuple[Hint, ...]) -> Running:
+    def go_on(
+        self, running: Running, only: tuple[str, ...], hints: tuple[Hint, ...], foreign: tuple[Address, ...]
+    ) -> Running:
         """Of a share that is here: it may rest, or more of it is wanted, or its link says more."""
         saved = running.saved
         wanted = tuple(dict.fromkeys([*saved.only, *only])) if saved.only and only else ()
-        wider = attrs.evolve(saved, only=wanted, hints=hints or saved.hints, paused=False)
+        wider = attrs.evolve(
+            saved, only=wanted, hints=hints or saved.hints, foreign=foreign or saved.foreign, paused=False
+        )
         if not running.share.running or wanted != saved.only:
             self.stop(running)
             return self.add(running.share.id, wider)
         running.saved = wider
         running.sources.add_hints(hints)
+        running.sources.add_foreign(foreign)
         self.save(running)
         return running
 
@@ -186,7 +202,7 @@ class Files(App):
         return describe(self.ctx, share, self.link(share.id, share.info)) | {
             "folder": running.saved.folder or share.path.rpartition("/")[0], "only": list(running.saved.only),
             "known": running.sources.known,
-            "silent": [{"peer": format_id(peer), "reason": why} for peer, why in running.sources.silent()],
+            "silent": [{"peer": name, "reason": why} for name, why in running.sources.silent()],
             "tags": list(running.saved.tags),
         }  # fmt: skip
 
@@ -248,6 +264,9 @@ class Files(App):
             for channel in session.channels():
                 session.close_share(channel)
             session.stream.close("banned")
+
+    def _all_shared(self) -> list[Share]:
+        return [running.share for running in self.shares.values() if running.share.running]
 
     def _blame(self, peer: bytes, reason: str) -> None:
         self.ctx.emit("bad peer", peer=peer, reason=reason)

@@ -15,6 +15,15 @@ def text_of(args: dict[str, Any], name: str) -> str:
     return value
 
 
+def hex_of(args: dict[str, Any], name: str) -> bytes:
+    """LocalError if it is missing, or no hex digits."""
+    text = text_of(args, name)
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise LocalError(f"{name!r} is hex digits, not {text[:80]!r}") from None
+
+
 def texts_of(args: dict[str, Any], name: str) -> tuple[str, ...]:
     """() if it is missing."""
     value = args.get(name) or ()

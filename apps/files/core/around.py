@@ -34,7 +34,8 @@ class Around:
 
     def __attrs_post_init__(self) -> None:
         hashing = _turns(self.loop, MAX_HASHING)
-        self.turns = {"scan": hashing, "open": hashing, "info": _turns(self.loop, MAX_LOOKING)}
+        looking = _turns(self.loop, MAX_LOOKING)
+        self.turns = {"scan": hashing, "scan_hybrid": hashing, "open": hashing, "info": looking}
 
     @property
     def loop(self) -> Loop:

@@ -3,8 +3,9 @@
 `p2pnode app ask files COMMAND KEY=VALUE`. A share is named by its link, its id in hex, or the beginning of that. `get`
 returns at once: `status` tells how far it is.
 
-    share   {"path", "name"?, "tags"?: [text]} -> {"id", "link", "name", "size", "files", "notes"} when all is hashed
-            Without "tags" a share that is here keeps those it has.
+    share   {"path", "name"?, "tags"?: [text], "hybrid"?: bool} -> {"id", "link", "name", "size", "files", "notes"}
+            when all is hashed. Without "tags" a share that is here keeps those it has. `hybrid`: for clients of
+            BitTorrent v1, too
     get     {"link" | "torrent": path, "folder", "only"?: [pattern]} -> {as status, "began"}
             `began`: it was not under way. What is here already stays where it is; what rests goes on.
     list    {}                              -> [{as status}]
@@ -18,6 +19,7 @@ returns at once: `status` tells how far it is.
     bans    {}                              -> [{"peer", "until_ms", "evidence"}]   see apps.files.core.bans
     search  {"words", "seconds"?}           -> {"results": [{"id", "link", "name", "size", "files", "seeds",
             "publishers", "tags"}], "asked": peers}
+    export, bt_shares, bt_found: apps.files.core.torrent_commands
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ from apps.files.core.links import Link, parse_link
 from apps.files.core.posting import check_tags
 from apps.files.core.saved import LIMITS, SHARE, Saved
 from apps.files.core.share import State
+from apps.files.core.torrent_commands import NAMES as TORRENT_NAMES
+from apps.files.core.torrent_commands import TorrentCommands
 from overlay.app import AppContext
 from overlay.errors import LocalError, NotFound
 from overlay.runtime.address import parse_address
@@ -52,9 +56,12 @@ NAMES = (
 
 def declare(files: Files, ctx: AppContext) -> None:
     commands = Commands(files)
+    torrents = TorrentCommands(files, commands)
     for name in NAMES:
         ctx.command(name, getattr(commands, name))
     ctx.command("search", files.search.find)
+    for name in TORRENT_NAMES:
+        ctx.command(name, getattr(torrents, name))
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -66,11 +73,24 @@ class Commands:
     async def share(self, args: dict[str, Any]) -> Any:
         path, name = text_of(args, "path"), args.get("name")
         tags = None if args.get("tags") is None else check_tags(args["tags"])
+        info = await self.scan(path, name and str(name), tags=tags, hybrid=bool(args.get("hybrid")))
+        notes = await self._notes(info.id)
+        return {
+            "id": info.id.hex(), "link": self.files.link(info.id, info), "name": info.name.decode(errors="replace"),
+            "size": info.length, "files": len(info.files), "notes": notes,
+        }  # fmt: skip
+
+    async def scan(
+        self, path: str, name: str | None, *, tags: tuple[str, ...] | None = None, hybrid: bool = False,
+        piece_length: int | None = None,
+    ) -> Info:
+        """What lies there is shared from now on. `tags` None: those it has, if it is shared already."""
         raw = share_id = b""
         with self.files.ctx.dht.loop.scope() as scope:
             self._scans[path] = scope
             try:
-                raw, share_id = await self.files.around.operate("scan", path, name and str(name), None)
+                operation = "scan_hybrid" if hybrid else "scan"
+                raw, share_id = await self.files.around.operate(operation, path, name, piece_length)
             finally:
                 if self._scans.get(path) is scope:
                     del self._scans[path]
@@ -79,7 +99,6 @@ class Commands:
         info = await self.files.ctx.compute("read_info", raw, share_id)
         if not isinstance(info, Info):
             raise LocalError(f"this cannot be shared: {info}")
-        notes = await self._notes(share_id)
         running = self.files.shares.get(share_id)
         if tags is None:
             tags = () if running is None else running.saved.tags
@@ -93,10 +112,7 @@ class Commands:
             self.files.save(running)
             self.files.post(running.share)
             await self.files.ctx.storage.synced()
-        return {
-            "id": share_id.hex(), "link": self.files.link(share_id, info), "name": info.name.decode(errors="replace"),
-            "size": info.length, "files": len(info.files), "notes": notes,
-        }  # fmt: skip
+        return info
 
     async def get(self, args: dict[str, Any]) -> Any:
         folder, only = text_of(args, "folder"), texts_of(args, "only")
@@ -107,9 +123,9 @@ class Commands:
         running = self.files.shares.get(link.id)
         began = running is None or not running.share.running
         if running is None:
-            running = self.files.add(link.id, Saved(folder, only=only, hints=link.hints))
+            running = self.files.add(link.id, Saved(folder, only=only, hints=link.hints, foreign=link.peers))
         else:
-            running = self.files.go_on(running, only, link.hints)
+            running = self.files.go_on(running, only, link.hints, link.peers)
         await self.files.ctx.storage.synced()
         return self.files.describe(running) | {"began": began}
 
@@ -117,11 +133,11 @@ class Commands:
         return [self.files.describe(running) for running in self.files.shares.values()]
 
     async def status(self, args: dict[str, Any]) -> Any:
-        running = self._find(args)
+        running = self.find(args)
         return self.files.describe(running) | {"notes": await self._notes(running.share.id)}
 
     async def progress(self, args: dict[str, Any]) -> Any:
-        what = self._find(args).share.id.hex() if "share" in args else text_of(args, "path")
+        what = self.find(args).share.id.hex() if "share" in args else text_of(args, "path")
         progress = await self.files.ctx.operate("progress", what)
         return None if progress is None else dict(zip(("done", "total"), progress, strict=True))
 
@@ -144,7 +160,7 @@ class Commands:
         return {}
 
     async def pause(self, args: dict[str, Any]) -> Any:
-        running = self._find(args)
+        running = self.find(args)
         await self.files.rest(running)
         running.saved = attrs.evolve(running.saved, paused=True)
         self.files.save(running)
@@ -152,7 +168,7 @@ class Commands:
         return self.files.describe(running)
 
     async def resume(self, args: dict[str, Any]) -> Any:
-        running = self._find(args)
+        running = self.find(args)
         if not running.share.running:
             self.files.stop(running)
             running = self.files.add(running.share.id, attrs.evolve(running.saved, paused=False))
@@ -160,7 +176,7 @@ class Commands:
         return self.files.describe(running)
 
     async def remove(self, args: dict[str, Any]) -> Any:
-        running = self._find(args)
+        running = self.find(args)
         share_id = running.share.id
         self.files.shares.pop(share_id, None)
         await self.files.rest(running)
@@ -187,7 +203,7 @@ class Commands:
     async def bans(self, args: dict[str, Any]) -> Any:
         return describe_bans(self.files.around.bans)
 
-    def _find(self, args: dict[str, Any]) -> Running:
+    def find(self, args: dict[str, Any]) -> Running:
         text = text_of(args, "share").lower()
         wanted = text if len(text) < 64 else parse_link(text).id.hex()
         found = [running for share_id, running in self.files.shares.items() if share_id.hex().startswith(wanted)]

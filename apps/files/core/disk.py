@@ -8,6 +8,8 @@ Units are those of apps.files.core.layout.
     scan(path, name, piece_length) -> (raw info, share id)
         Hash a file or folder for sharing; `name` and `piece_length` may be None. From now on its content is read
         where it is. LocalError for what cannot be shared.
+    scan_hybrid(path, name, piece_length) -> (raw info, share id)
+        The same for clients of BitTorrent v1, too: it is hashed with SHA-1 as well.
     open(share, raw info, folder, wanted) -> (path, held)
         Make ready to write, or to go on: safe names, sparse `.part` files, room. `wanted`: indices of files, or
         None for all. `raw info` is kept. `held`: bits of the units that are there and were found good (first unit in
@@ -35,6 +37,8 @@ Units are those of apps.files.core.layout.
         What a person should know: what was left out of the share, or is withdrawn, and why.
     take_torrent(path) -> share id
         The info dictionary of a .torrent file is known from now on. LocalError if it is none.
+    export(share, path) -> None
+        A new .torrent file with the hashes of pieces. LocalError if they are not all here.
     forget(share, erase) -> None
         Close it. With `erase` what was downloaded is deleted; what was scanned never is.
 """
@@ -47,7 +51,7 @@ from apps.files.core.merkle import hash_unit
 
 OPERATIONS: Final = (
     "scan", "open", "info", "read", "write", "keep_layer", "layer", "finish", "forget", "progress", "stop", "notes",
-    "take_torrent",
+    "take_torrent", "scan_hybrid", "export",
 )  # fmt: skip
 
 #: Codes of `write`.

@@ -109,13 +109,17 @@ class HashQuestions:
         self._ask_another(ask, question)
 
     def _ask_another(self, ask: Ask, question: _Question) -> None:
-        """Whoever has most is likeliest to know; when all have failed, it begins anew."""
+        """Whoever has most is likeliest to know; when all have failed, it begins anew after a while: units wait that
+        nobody can check."""
         able = [channel for channel in self.share.channels.values() if channel.agreed and channel.told]
         fresh = [channel for channel in able if channel.peer not in question.failed]
         if fresh:
             self._put(ask, question, max(fresh, key=lambda channel: channel.held.bit_count()))
-        else:
+        elif self.share.now_ns - question.asked_ns > ANSWER_S * SECOND:
+            if question.failed:
+                self.share.around.emit("no hashes", share=self.share.id, file=ask.file)
             question.failed.clear()
+            question.asked_ns = self.share.now_ns
 
     def left(self, channel: Channel) -> None:
         for ask, question in tuple(self._open.items()):

@@ -48,6 +48,10 @@ class Layout:
     #: The set of units that are not full.
     _short: int = attrs.field(repr=False)
 
+    @property
+    def files(self) -> int:
+        return len(self._lengths)
+
     # --- units -----------------------------------------------------------------------------
 
     def unit(self, number: int) -> Unit:

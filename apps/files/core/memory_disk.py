@@ -97,6 +97,12 @@ class MemoryDisk:
                 return made.info.raw, share
         raise LocalError(f"{path}: there is no such file or folder")
 
+    def scan_hybrid(self, path: str, name: str | None, piece_length: int | None) -> tuple[bytes, bytes]:
+        raise LocalError(f"{path}: there is no disk to hash it from once more")
+
+    def export(self, share: bytes, path: str) -> None:
+        raise LocalError(f"{path}: there is no disk to write it to")
+
     def open(self, share: bytes, raw: bytes, folder: str, wanted: tuple[int, ...] | None) -> tuple[str, bytes]:
         made = self.library[share]
         if raw and raw != made.info.raw:

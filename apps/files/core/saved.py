@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from apps.files.core.links import Hint, hint_text, parse_hint
+from overlay.runtime.address import Address, parse_address
 from overlay.wire import cbor
 
 #: Keys of the storage of the application: this and the id of the share; the limits of rates.
@@ -23,6 +24,8 @@ class Saved:
     hints: tuple[Hint, ...] = attrs.field(default=(), kw_only=True)
     #: By which it is found, beside its name.
     tags: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    #: Clients of BitTorrent, of the link too.
+    foreign: tuple[Address, ...] = attrs.field(default=(), kw_only=True)
 
     def encode(self) -> bytes:
         return cbor.encode(
@@ -30,6 +33,7 @@ class Saved:
                 "folder": _bytes(self.folder), "only": [_bytes(pattern) for pattern in self.only],
                 "paused": self.paused, "hints": [hint_text(hint) for hint in self.hints],
                 "tags": self.tags,
+                "foreign": [str(address) for address in self.foreign],
             }
         )  # fmt: skip
 
@@ -43,6 +47,7 @@ def decode_saved(data: bytes) -> Saved:
         paused=fields.get("paused", False),
         hints=tuple(map(parse_hint, fields.get("hints", []))),
         tags=tuple(fields.get("tags", [])),
+        foreign=tuple(map(parse_address, fields.get("foreign", []))),
     )
 
 

@@ -1,4 +1,5 @@
 """Where others are who have a share: hints of the link, provider records of the DHT, and what peers tell of peers.
+Clients of BitTorrent are known by their addresses: those of the link, and those that announce themselves on the LAN.
 
 Nothing of that is believed beyond "it may be worth a try": a peer proves who it is when the stream opens, and what it
 has by units that verify. Who could not be reached, or has nothing, is tried again later and later.
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from apps.files.core.bittorrent.pseudonym import pseudonym
 from apps.files.core.limits import (
     FIRST_RETRY_S,
     LOOK_AGAIN_S,
@@ -28,6 +30,7 @@ from apps.files.core.links import Hint
 from apps.files.core.share import Share, State
 from apps.files.core.wire import Peers
 from overlay.errors import OverlayError
+from overlay.identity.node_id import format_id
 from overlay.runtime.address import Address
 from overlay.runtime.ports import SECOND
 
@@ -47,6 +50,8 @@ def provider_key(share_id: bytes) -> bytes:
 class _Candidate:
     #: Where it is said to be: a hint of the link.
     addresses: tuple[Address, ...] = ()
+    #: A client of BitTorrent, at its one address.
+    foreign: bool = False
     tries: int = 0
     next_ns: int = 0
     #: Why it could not be reached the last time.
@@ -66,6 +71,8 @@ class Sources:
     reach: Callable[[bytes, tuple[Address, ...]], Awaitable[Session]]
     #: Ids of those whom the DHT names for a key. OverlayError.
     look_up: Callable[[bytes], Awaitable[list[bytes]]]
+    #: A session with a client of BitTorrent at an address. OverlayError. None: there is no BitTorrent here.
+    dial: Callable[[Address], Awaitable[Session]] | None = None
     _candidates: dict[bytes, _Candidate] = attrs.field(factory=dict, init=False)
     _dials: int = attrs.field(default=0, init=False)
 
@@ -74,10 +81,15 @@ class Sources:
         """Peers that may have it: those of the link, and of whom others told."""
         return len(self._candidates)
 
-    def silent(self) -> list[tuple[bytes, str]]:
-        """Who could not be reached, and why: those that were tried least often, at most SILENT_TOLD."""
-        failed = [(one.tries, peer, one.trouble) for peer, one in self._candidates.items() if one.trouble]
-        return [(peer, trouble) for _, peer, trouble in sorted(failed)[:SILENT_TOLD]]
+    def silent(self) -> list[tuple[str, str]]:
+        """Who could not be reached (an id, or an address of BitTorrent), and why: those that were tried least often, at
+        most SILENT_TOLD."""
+        failed = [
+            (one.tries, str(one.addresses[0]) if one.foreign else format_id(peer), one.trouble)
+            for peer, one in self._candidates.items()
+            if one.trouble
+        ]
+        return [(name, trouble) for _, name, trouble in sorted(failed)[:SILENT_TOLD]]
 
     def add(self, peers: list[bytes]) -> None:
         """Worth a try. Beyond MAX_CANDIDATES those give way that failed most often."""
@@ -98,6 +110,23 @@ class Sources:
             candidate = self._candidates[peer]
             candidate.addresses = tuple(hint.address for hint in hints if hint.peer == peer and hint.address)
             candidate.tries = candidate.next_ns = 0
+
+    def add_foreign(self, addresses: Sequence[Address]) -> None:
+        """Clients of BitTorrent may have it there; without BitTorrent nothing is noted."""
+        if self.dial is None:
+            return
+        peers = {pseudonym(self.share.id, address): address for address in addresses}
+        self.add([*peers])
+        for peer, address in peers.items():
+            if peer in self._candidates:
+                self._candidates[peer].addresses, self._candidates[peer].foreign = (address,), True
+
+    def announced(self, address: Address) -> None:
+        """A client of BitTorrent near here wants it, or has it: who has it all goes there as well, unasked (BEP 14)."""
+        self.add_foreign([address])
+        candidate = self._candidates.get(peer := pseudonym(self.share.id, address))
+        if candidate is not None and self.share.state is State.COMPLETE:
+            self._try_one(peer, candidate, self.share.now_ns)
 
     def left(self, peer: bytes) -> None:
         """It went, or refused: not at once again."""
@@ -157,18 +186,22 @@ class Sources:
 
     def _try_some(self, now_ns: int) -> None:
         for peer, candidate in tuple(self._candidates.items()):
-            if self._dials >= MAX_SHARE_DIALS:
-                return
-            if candidate.dialling or candidate.next_ns > now_ns or not self.share.takes(peer):
-                continue
-            if peer not in self.share.channels:
-                candidate.dialling = True
-                self._dials += 1
-                self.share.around.spawn(self._try(peer, candidate), name="files: dial")
+            self._try_one(peer, candidate, now_ns)
+
+    def _try_one(self, peer: bytes, candidate: _Candidate, now_ns: int) -> None:
+        if self._dials >= MAX_SHARE_DIALS or candidate.dialling or candidate.next_ns > now_ns:
+            return
+        if peer not in self.share.channels and self.share.takes(peer):
+            candidate.dialling = True
+            self._dials += 1
+            self.share.around.spawn(self._try(peer, candidate), name="files: dial")
 
     async def _try(self, peer: bytes, candidate: _Candidate) -> None:
         try:
-            session = await self.reach(peer, candidate.addresses)
+            if candidate.foreign and self.dial is not None:
+                session = await self.dial(candidate.addresses[0])
+            else:
+                session = await self.reach(peer, candidate.addresses)
             candidate.tries, candidate.trouble = 0, ""
             self._later(candidate)
             if self.share.takes(peer):
@@ -188,12 +221,14 @@ class Sources:
     def _tell(self, now_ns: int) -> None:
         """Peer exchange: each peer hears of those who came since it was told last."""
         for channel in tuple(self.share.channels.values()):
+            if not channel.session.signs:
+                continue
             if channel.pex_told_ns is not None and now_ns - channel.pex_told_ns < PEX_S * SECOND:
                 continue
             others = [
                 (other.peer, other.session.stream.address)
                 for other in self.share.channels.values()
-                if other is not channel and other.peer not in channel.pex_told
+                if other is not channel and other.peer not in channel.pex_told and other.session.signs
             ][:MAX_PEERS_TOLD]
             if others:
                 channel.pex_told_ns = now_ns

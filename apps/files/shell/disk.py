@@ -30,7 +30,7 @@ from apps.files.shell.limits import MARGIN_BYTES
 from apps.files.shell.record import Kind
 from apps.files.shell.scan import scan
 from apps.files.shell.shelf import Shelf
-from apps.files.shell.torrent import read_torrent
+from apps.files.shell.torrent import read_torrent, write_torrent
 from overlay.errors import LocalError
 
 
@@ -59,10 +59,16 @@ class Disk:
     # --- opening ----------------------------------------------------------------------------
 
     def scan(self, path: str, name: str | None, piece_length: int | None) -> tuple[bytes, bytes]:
+        return self._scan(path, name, piece_length, hybrid=False)
+
+    def scan_hybrid(self, path: str, name: str | None, piece_length: int | None) -> tuple[bytes, bytes]:
+        return self._scan(path, name, piece_length, hybrid=True)
+
+    def _scan(self, path: str, name: str | None, piece_length: int | None, *, hybrid: bool) -> tuple[bytes, bytes]:
         notes, nodes = Notes(), self._shelf.new_nodes()
         with self._work(path) as progress:
             try:
-                scanned = scan(path, name, piece_length, nodes, progress, notes.add)
+                scanned = scan(path, name, piece_length, nodes, progress, notes.add, hybrid=hybrid)
                 share = scanned.info.id
                 with self._gate(share).alone():
                     before = self._entries.get(share) or self._load(share)
@@ -142,6 +148,10 @@ class Disk:
         self._leaving = True
         for progress in tuple(self._working.values()):
             progress.stop = True
+
+    def export(self, share: bytes, path: str) -> None:
+        with self._open(share) as entry:
+            write_torrent(path, entry.info, partial(units.layer, entry))
 
     # --- the end ----------------------------------------------------------------------------
 

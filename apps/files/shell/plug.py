@@ -12,6 +12,7 @@ import trio
 
 from apps.files.core import disk
 from apps.files.core.app import Files
+from apps.files.shell import lsd
 from apps.files.shell.disk import Disk
 from overlay.errors import LocalError
 from overlay.runtime.address import Address
@@ -28,7 +29,8 @@ class FilesShell:
     async def open(self, folder: Path, terms: Terms) -> AsyncIterator[Opened]:
         at = await trio.to_thread.run_sync(partial(Disk, str(folder)))
         try:
-            yield Opened(_files(at.operations(), terms), serve, at.leave)
+            files = _files(at.operations(), terms)
+            yield Opened(files, _serve_all if files.bittorrent else serve, at.leave)
         finally:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(at.close)
@@ -41,6 +43,27 @@ async def serve(node: RunningNode) -> None:
         told = await node.moved_from(told)
         args = {"addresses": [str(address) for address in told]}
         await node.command("app", app=Files.name, command="reachable", args=args)
+
+
+async def _serve_all(node: RunningNode) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, node)
+        nursery.start_soon(find_clients, node)
+
+
+async def find_clients(node: RunningNode) -> None:
+    """Clients of BitTorrent on the LAN hear of what is shared here, and the core of them (BEP 14)."""
+
+    async def shares() -> list[bytes]:
+        return [bytes.fromhex(one) for one in await node.command("app", app=Files.name, command="bt_shares", args={})]
+
+    async def found(one: bytes, address: Address) -> None:
+        args = {"hash": one.hex(), "address": str(address)}
+        await node.command("app", app=Files.name, command="bt_found", args=args)
+
+    ports = [int(text.rpartition(":")[2]) for text in node.listen if text.startswith("tcp ")]
+    if ports and node.seeks_lan:
+        await lsd.serve(shares, ports[0], found, interfaces=lambda: node.interfaces)
 
 
 def _files(operations: Mapping[str, Callable[..., Any]], terms: Terms) -> Files:

@@ -14,6 +14,7 @@ from apps.files.core.merkle import root_of_layer, unit_height
 from apps.files.shell.hashing import Piece, Progress, hash_pieces, pieces_of
 from apps.files.shell.listing import Found, list_tree
 from apps.files.shell.record import Stamp
+from apps.files.shell.sha1 import v1_pieces
 from overlay.errors import LocalError
 
 
@@ -29,9 +30,10 @@ class Scanned:
 
 def scan(
     path: str, name: str | None, piece_length: int | None, nodes_path: str, progress: Progress,
-    on_skipped: Callable[[str], object],
+    on_skipped: Callable[[str], object], *, hybrid: bool = False,
 ) -> Scanned:  # fmt: skip
-    """Hashes of all units, in their order, are written to the file `nodes_path`.
+    """Hashes of all units, in their order, are written to the file `nodes_path`. `hybrid`: for clients of BitTorrent
+    v1, too, which takes a second hashing.
 
     LocalError if it cannot be shared, or if anything writes to it meanwhile; what cannot be part of a share (links,
     devices, sockets) is skipped and told."""
@@ -48,7 +50,9 @@ def scan(
         if not listing.files and not listing.folders:
             raise LocalError(f"{path}: there is nothing in this folder to share")
         lengths = [found.stamp.size for found in listing.files]
-        progress.total = sum(lengths)
+        progress.total = sum(lengths) * (2 if hybrid else 1)
+        if hybrid and not progress.total:
+            raise LocalError(f"{path}: there is no byte in it, so BitTorrent v1 has nothing to fetch")
         piece = piece_length or piece_length_for(max(lengths, default=0))
         roots = _roots(base, top, listing.files, min(piece, UNIT_BYTES), nodes_path, progress)
         raw_paths = (tuple(map(os.fsencode, found.path)) or (raw_name,) for found in listing.files)
@@ -57,7 +61,8 @@ def scan(
             for raw, found, root in zip(raw_paths, listing.files, roots, strict=True)
         ]
         folders = [tuple(map(os.fsencode, folder)) for folder in listing.folders]
-        info = make_info(raw_name, files, piece_length=piece, folders=folders)
+        pieces = v1_pieces(base, top, listing.files, piece, progress) if hybrid else None
+        info = make_info(raw_name, files, piece_length=piece, folders=folders, v1_pieces=pieces)
         return Scanned(info, base_path, top, inode, [found.stamp for found in listing.files])
     finally:
         os.close(base)

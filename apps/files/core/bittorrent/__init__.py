@@ -1,0 +1,1 @@
+"""BitTorrent, translated: to the rest of file sharing its clients are peers of "/files/1"."""

@@ -1,0 +1,98 @@
+"""Blocks that one client asked for, cut out of units: each unit is asked of this side once for all of its blocks.
+
+A unit is kept until as many bytes were given as it has, so that clients which ask for a few blocks at a time cost no
+second reading, and nobody gets more out of a unit than was paid for it.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from apps.files.core.bittorrent.grain import Grain, Within
+from apps.files.core.bittorrent.messages import Block, block_head
+from apps.files.core.limits import MAX_BLOCKS_ASKED, MAX_KEPT_UNITS
+
+#: Bytes to send, one after another.
+Parts = tuple[bytes | memoryview, ...]
+
+
+@attrs.define(slots=True, eq=False)
+class _Kept:
+    data: memoryview
+    #: Bytes that may still be given out of it.
+    left: int
+
+
+@attrs.define(slots=True, eq=False)
+class Giving:
+    grain: Grain
+    #: By unit: blocks that wait for it.
+    _waiting: dict[int, list[tuple[Block, Within]]] = attrs.field(factory=dict, init=False)
+    _count: int = attrs.field(default=0, init=False)
+    #: The unit that was used last at the end.
+    _kept: dict[int, _Kept] = attrs.field(factory=dict, init=False)
+
+    def ask(self, block: Block) -> Parts | int | None:
+        """The block, if its unit is here; the unit to ask for first, -1 if that was done; None: it cannot be given."""
+        within = self.grain.within(block)
+        if within is None or self._count >= MAX_BLOCKS_ASKED:
+            return None
+        kept = self._kept.get(within.unit)
+        if kept is not None:
+            return self._cut(within, block, kept)
+        waiting = self._waiting.setdefault(within.unit, [])
+        waiting.append((block, within))
+        self._count += 1
+        return within.unit if len(waiting) == 1 else -1
+
+    def came(self, unit: int, data: memoryview) -> tuple[Parts, list[Block]]:
+        """What to send now that a unit is here; blocks that go beyond what it has to give are refused."""
+        kept = _Kept(data, self.grain.bytes_of(unit))
+        self._kept.pop(unit, None)
+        self._kept[unit] = kept
+        if len(self._kept) > MAX_KEPT_UNITS:
+            del self._kept[next(iter(self._kept))]
+        parts: list[bytes | memoryview] = []
+        refused: list[Block] = []
+        for block, within in self._pop(unit):
+            if block.length > kept.left:
+                refused.append(block)
+            else:
+                parts += self._cut(within, block, kept)
+        return tuple(parts), refused
+
+    def cancel(self, block: Block) -> int | None:
+        """The unit if nothing of it is asked for any more, -1 if something is; None if nobody waits for this block."""
+        within = self.grain.within(block)
+        waiting = self._waiting.get(within.unit) if within is not None else None
+        if within is None or waiting is None or (block, within) not in waiting:
+            return None
+        waiting.remove((block, within))
+        self._count -= 1
+        if waiting:
+            return -1
+        del self._waiting[within.unit]
+        return within.unit
+
+    def refuse(self, unit: int) -> list[Block]:
+        """It will not come: who waits for it."""
+        return [block for block, _ in self._pop(unit)]
+
+    def stop(self) -> list[Block]:
+        """Nothing is given any more; who waits for anything."""
+        self._kept.clear()
+        return [block for unit in tuple(self._waiting) for block, _ in self._pop(unit)]
+
+    def _pop(self, unit: int) -> list[tuple[Block, Within]]:
+        blocks = self._waiting.pop(unit, [])
+        self._count -= len(blocks)
+        return blocks
+
+    def _cut(self, within: Within, block: Block, kept: _Kept) -> Parts:
+        kept.left -= block.length
+        if kept.left <= 0:
+            self._kept.pop(within.unit, None)
+        data = kept.data[within.start : within.end]
+        head = block_head(block.piece, block.begin, block.length)
+        gap = block.length - len(data)
+        return (head, data, bytes(gap)) if gap else (head, data)
