@@ -352,3 +352,15 @@ def test_a_subnet_of_the_internet_is_asked_a_few_times() -> None:
     places = [contact.address.ip[:3] for contact in asked]
     assert max(places.count(place) for place in places) == MAX_PEERS_PER_PLACE
     assert len(asked) == 15 * MAX_PEERS_PER_PLACE
+
+
+def test_words_are_announced_in_the_order_of_the_name() -> None:
+    """A set of texts has another order in every process: what was announced first could not be replayed."""
+    words = tuple(f"word{number}" for number in range(20))
+    catalogue = Catalogue(lambda entry, until_ms: b"")
+    catalogue.add(Entry(bytes(32), " ".join(words), 1, 1, ()), 0)
+    said = []
+    while (word := catalogue.next_word(0)) is not None:
+        said.append(word)
+        catalogue.postpone(word, 60, 0)
+    assert tuple(said) == words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -21,13 +21,14 @@ class Entry:
     size: int
     files: int
     tags: tuple[str, ...]
-    words: frozenset[str] = attrs.field(init=False)
+    #: In order: a set of texts has another one in every process, and what depends on it could not be replayed.
+    words: dict[str, None] = attrs.field(init=False)
     #: Of these, those under which it is announced.
     announced: tuple[str, ...] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         words = words_of(self.name, self.tags)
-        object.__setattr__(self, "words", frozenset(words))
+        object.__setattr__(self, "words", dict.fromkeys(words))
         object.__setattr__(self, "announced", words[:MAX_SHARE_TERMS])
 
 
@@ -73,12 +74,14 @@ class Catalogue:
         entry = self._entries.pop(share, None)
         self._signed.pop(share, None)
         if entry is not None:
-            self._take_out(entry, kept=frozenset())
+            self._take_out(entry, kept={})
 
-    def _take_out(self, entry: Entry, *, kept: frozenset[str]) -> None:
+    def _take_out(self, entry: Entry, *, kept: Mapping[str, None]) -> None:
         for word in entry.announced:
             self._words[word].wanted -= 1
-        for word in entry.words - kept:
+        for word in entry.words:
+            if word in kept:
+                continue
             at = self._words[word]
             del at.entries[entry.share]
             if not at.entries:
@@ -93,7 +96,7 @@ class Catalogue:
         if not words or len(lists) < len(words):
             return []
         rarest = itertools.islice(min(lists, key=len).values(), MAX_MATCHES_LOOKED_AT)
-        found = [entry for entry in rarest if entry.words.issuperset(words)]
+        found = [entry for entry in rarest if entry.words.keys() >= set(words)]
         found.sort(key=lambda entry: (len(entry.words), entry.share))
         return found[:MAX_POSTINGS_PER_PEER]
 
