@@ -140,11 +140,15 @@ class Shortlist:
         for other in self._pool.by_key[contact.key]:
             if other.state is State.FRESH:
                 self._pool.forget(other)  # this key has answered: its other addresses are of no use
+        known = self._pool.by_contact
+        contacts = list(contacts)
+        if all(map(known.__contains__, contacts)):
+            return 0  # as nearly always at the end
         learnt = 0
         keys: set[bytes] = set()
         for named in contacts:
             # One address a key from one peer: else it alone could use up MAX_ADDRESSES_PER_KEY.
-            if named not in self._pool.by_contact and named.key not in keys:
+            if named not in known and named.key not in keys:
                 learnt += self._pool.learn(named, candidate.path, candidate.hops + 1, contact)
             keys.add(named.key)
         return learnt

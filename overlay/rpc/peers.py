@@ -53,35 +53,36 @@ class PeerState:
 class PeerBook:
     """Bounded: the peer that was used least recently is forgotten first."""
 
-    __slots__ = ("_peers", "network_rtt")
+    __slots__ = ("network_rtt", "states")
 
     def __init__(self) -> None:
-        self._peers: dict[Contact, PeerState] = {}
+        #: Others read it only; they are spared a call for each contact that an answer names.
+        self.states: dict[Contact, PeerState] = {}
         self.network_rtt = Rtt()
 
     def get(self, contact: Contact) -> PeerState | None:
-        return self._peers.get(contact)
+        return self.states.get(contact)
 
     def touch(self, contact: Contact) -> PeerState:
-        state = self._peers.pop(contact, None)
+        state = self.states.pop(contact, None)
         if state is None:
-            if len(self._peers) >= MAX_PEERS_REMEMBERED:
-                del self._peers[next(iter(self._peers))]
+            if len(self.states) >= MAX_PEERS_REMEMBERED:
+                del self.states[next(iter(self.states))]
             state = PeerState(Rtt())
-        self._peers[contact] = state
+        self.states[contact] = state
         return state
 
     def addresses_of(self, node_id: bytes) -> list[Address]:
         """Where a peer has answered: where it is silent now last, else the latest first."""
         answered = [
             (state.failures, -state.answered_ns, contact.address)
-            for contact, state in self._peers.items()
+            for contact, state in self.states.items()
             if contact.id == node_id and state.answered_ns
         ]
         return [address for _, _, address in sorted(answered, key=lambda found: found[:2])]
 
     def timeout_ns(self, contact: Contact | None) -> int:
-        state = self._peers.get(contact) if contact is not None else None
+        state = self.states.get(contact) if contact is not None else None
         rtt = state.rtt if state is not None and state.rtt.smoothed else self.network_rtt
         return rtt.timeout_ns
 
@@ -105,14 +106,14 @@ class PeerBook:
         state.token, state.token_until_ns = token, now_ns + TOKEN_ROTATION_S * SECOND
 
     def token(self, contact: Contact, now_ns: int) -> bytes | None:
-        state = self._peers.get(contact)
+        state = self.states.get(contact)
         return state.token if state is not None and now_ns < state.token_until_ns else None
 
     def forget(self, contact: Contact) -> None:
-        self._peers.pop(contact, None)
+        self.states.pop(contact, None)
 
     def contacts(self) -> tuple[Contact, ...]:
-        return tuple(self._peers)
+        return tuple(self.states)
 
     def __len__(self) -> int:
-        return len(self._peers)
+        return len(self.states)
