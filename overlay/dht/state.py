@@ -14,7 +14,7 @@ from overlay.events import Event
 from overlay.limits import MIN_FOREIGN_PORT, PROBES_PER_GROUP, PROBES_PER_S
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Endpoint
-from overlay.runtime.address import Address, Scope
+from overlay.runtime.address import GLOBAL, Address, Scope
 from overlay.runtime.chance import Rng
 from overlay.runtime.journal import Journal
 from overlay.runtime.loop import Loop
@@ -81,7 +81,7 @@ class DhtState:
     def _spread(self, address: Address, strangers: dict[bytes, int]) -> bool:
         """Not one of many in one place (a global subnet, or one address and port) who never answered us: a single
         answer must not turn us against somebody. Those who do answer do not count the next time."""
-        capped = address.scope is Scope.GLOBAL and not self.diversity.attached(address)
+        capped = address.scope is GLOBAL and not self.diversity.attached(address)
         place = self.diversity.group(address) if capped else address.packed
         strangers[place] = strangers.get(place, 0) + 1
         return strangers[place] <= PROBES_PER_GROUP
@@ -103,13 +103,15 @@ class DhtState:
     def packed_closest(self, target: int, count: int, families: int, asker: Contact) -> tuple[bytes, bytes]:
         """The v4 and v6 lists of NODES: closest live contacts that the asker may be told of."""
 
-        fit = _told(self.table.closest(target, count), families, asker)
-        if len(fit) < count:
-            # The asker itself, or somebody whom it may not be told of, is among the closest.
+        closest = self.table.closest
+        for wanted in (count, count + 1):  # nearly always all may be told, but for the asker itself
+            near = closest(target, wanted)
+            fit = _told(near, families, asker)[:count]
+            if len(fit) == count or len(near) < wanted:
+                break
+        else:
             there, key = asker.address, asker.key
-            fit = self.table.closest(
-                target, count, families=families, accept=lambda c: c.key != key and may_pass(c.address, there)
-            )
+            fit = closest(target, count, families=families, accept=lambda c: c.key != key and may_pass(c.address, there))
         v4 = b"".join([contact.packed for contact in fit if not contact.sort & 1])
         v6 = b"".join([contact.packed for contact in fit if contact.sort & 1])
         return v4, v6

@@ -14,6 +14,9 @@ from overlay.rpc.contact import Contact
 from overlay.runtime.address import Address
 from overlay.runtime.ports import MS, SECOND
 
+#: Whoever gave a token takes it at least for as long (tokens.py).
+_TOKEN_NS = TOKEN_ROTATION_S * SECOND
+
 
 @attrs.define(slots=True)
 class Rtt:
@@ -40,7 +43,8 @@ class Rtt:
 class PeerState:
     rtt: Rtt
     token: bytes | None = None
-    token_until_ns: int = 0
+    #: When it gave us this token.
+    token_ns: int = 0
     #: When it last answered us at this address with its signature; 0 never.
     answered_ns: int = 0
     #: Requests in a row that got no answer.
@@ -48,6 +52,9 @@ class PeerState:
     failed_ns: int = 0
     #: 0 client, 1 full, 2 super, as it says itself; None before it said.
     role: int | None = None
+
+    def learn_token(self, token: bytes, now_ns: int) -> None:
+        self.token, self.token_ns = token, now_ns
 
 
 class PeerBook:
@@ -102,12 +109,11 @@ class PeerBook:
         return state
 
     def learn_token(self, contact: Contact, token: bytes, now_ns: int) -> None:
-        state = self.touch(contact)
-        state.token, state.token_until_ns = token, now_ns + TOKEN_ROTATION_S * SECOND
+        self.touch(contact).learn_token(token, now_ns)
 
     def token(self, contact: Contact, now_ns: int) -> bytes | None:
         state = self.states.get(contact)
-        return state.token if state is not None and now_ns < state.token_until_ns else None
+        return state.token if state is not None and now_ns - state.token_ns < _TOKEN_NS else None
 
     def forget(self, contact: Contact) -> None:
         self.states.pop(contact, None)

@@ -66,7 +66,8 @@ def head(major: int, n: int) -> bytes:
 
 def bstr(data: bytes) -> bytes:
     """A byte string with its head."""
-    return head(_BYTES, len(data)) + data
+    n = len(data)
+    return (_TINY[0x40 | n] if n < 24 else head(_BYTES, n)) + data
 
 
 def _write(value: object, emit: Callable[[bytes], None]) -> None:
