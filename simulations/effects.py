@@ -39,7 +39,7 @@ class Effects:
     def perform(self, host: Host, effect: Effect) -> None:
         """Nothing reaches the peer before this call ends: what comes of an effect is an event."""
         engine = self._engine
-        if type(effect) is SendDatagram:  # nearly all of them
+        if isinstance(effect, SendDatagram):  # nearly all of them
             to, data = effect.to, effect.data
             kind = kind_of(data)
             engine.kinds[kind] = engine.kinds.get(kind, 0) + 1

@@ -39,9 +39,8 @@ class Entry:
     #: Of the failures in a row: the first and the latest.
     failing_since_ns: int = 0
     failed_ns: int = 0
-    #: When to ping it, and when the table's queue will look at it; -1: not in the table.
+    #: When to ping it.
     due_ns: int = 0
-    queued_ns: int = -1
     #: When a newcomer last had it tested; None: never.
     tested_ns: int | None = None
 

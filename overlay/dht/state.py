@@ -57,7 +57,8 @@ class DhtState:
         named = endpoint.book.named(nodes.v4, nodes.v6)
         if there.zone:
             named = [self._on_link(contact, there.zone) for contact in named]
-        passes, states, puzzle_bits = _PASSES[self.families][there.scope], endpoint.peers.states, endpoint.network.puzzle_bits
+        passes, known = _PASSES[self.families][there.scope], endpoint.peers.known
+        puzzle_bits = endpoint.network.puzzle_bits
         strangers: dict[bytes, int] = {}
         learnt = [
             contact
@@ -66,7 +67,7 @@ class DhtState:
             and (passes[contact.sort] or (passes[contact.sort] is None and may_pass(contact.address, there)))
             and contact.address.port >= MIN_FOREIGN_PORT
             and contact.work >= puzzle_bits
-            and (contact in states or self._spread(contact.address, strangers))
+            and (known(contact) or self._spread(contact.address, strangers))
         ]
         if len(learnt) < len(named):
             for _ in range(len(named) - len(learnt) - [contact.key for contact in named].count(own)):
@@ -88,8 +89,7 @@ class DhtState:
 
     def may_probe(self, contact: Contact) -> bool:
         """At most one unasked-for PING a second to an address that never answered us, PROBES_PER_S in all."""
-        state = self.endpoint.peers.get(contact)
-        if state is not None and state.answered_ns:
+        if self.endpoint.peers.answered_ns(contact):
             return True
         second = self.loop.now.mono_ns // 1_000_000_000
         if second != self._probe_second:
@@ -103,15 +103,17 @@ class DhtState:
     def packed_closest(self, target: int, count: int, families: int, asker: Contact) -> tuple[bytes, bytes]:
         """The v4 and v6 lists of NODES: closest live contacts that the asker may be told of."""
 
-        closest = self.table.closest
+        closest, there, key = self.table.closest, asker.address, asker.key
         for wanted in (count, count + 1):  # nearly always all may be told, but for the asker itself
             near = closest(target, wanted)
             fit = _told(near, families, asker)[:count]
             if len(fit) == count or len(near) < wanted:
                 break
         else:
-            there, key = asker.address, asker.key
-            fit = closest(target, count, families=families, accept=lambda c: c.key != key and may_pass(c.address, there))
+            fit = closest(
+                target, count, families=families,
+                accept=lambda contact: contact.key != key and may_pass(contact.address, there),
+            )  # fmt: skip
         v4 = b"".join([contact.packed for contact in fit if not contact.sort & 1])
         v6 = b"".join([contact.packed for contact in fit if contact.sort & 1])
         return v4, v6

@@ -18,7 +18,7 @@ from overlay.identity.network import Network
 from overlay.limits import LAST_TRY_MS, MAX_DATAGRAM, MAX_LATE, MAX_PENDING, MAX_RTO_MS, TRIES
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.rpc.meter import Meter
-from overlay.rpc.peers import PeerBook, PeerState
+from overlay.rpc.peers import PeerBook
 from overlay.rpc.reply_cache import ReplyCache
 from overlay.rpc.stamps import FreshStamps, StampSource
 from overlay.rpc.tokens import TokenMint
@@ -88,7 +88,8 @@ class Pending:
 class Listener(Protocol):
     """What the DHT wants to hear of every peer."""
 
-    def on_answered(self, contact: Contact, state: PeerState) -> None: ...
+    def on_answered(self, contact: Contact, role: int | None) -> None:
+        """`role`: what it says it is, None before it said."""
     def on_request(self, inbound: Inbound, room: int) -> None:
         """It was handled. `room`: bytes that may be sent to its address now if that is not proven."""
     def on_silent(self, contact: Contact) -> None: ...
@@ -233,7 +234,7 @@ class Endpoint:
         self._expect_late(pending)
         self.count("requests unanswered")
         if pending.contact is not None:
-            self.peers.failed(pending.contact, self.loop.now.mono_ns)
+            self.peers.failed(pending.contact)
             self.policy.observe(pending.contact.key, Observation.SILENT, self.loop.now.mono_ns)
             if self.listener is not None:
                 self.listener.on_silent(pending.contact)
@@ -337,14 +338,13 @@ class Endpoint:
         self._forget(pending)
         self._late.pop(pending.request_id, None)
         sample = now_ns - pending.sent_ns if pending.sends == 1 else None
-        state = self.peers.answered(contact, now_ns, sample)
-        if isinstance(message, _WITH_TOKEN):
-            state.learn_token(message.token, now_ns)
-            if isinstance(message, _WITH_ROLE):
-                state.role = message.role
+        role = self.peers.answered(
+            contact, now_ns, sample, token=message.token if isinstance(message, _WITH_TOKEN) else None,
+            role=message.role if isinstance(message, _WITH_ROLE) else None,
+        )  # fmt: skip
         self.policy.observe(contact.key, _ANSWERED, now_ns)
         if self.listener is not None:
-            self.listener.on_answered(contact, state)
+            self.listener.on_answered(contact, role)
         if late is None:
             pending.on_reply(contact, message)
         else:  # whoever asked was told of a failure; that the peer lives is known by now
@@ -366,8 +366,7 @@ class Endpoint:
             return self.count("dropped: stale")
         message = _decode(envelope)
         has_token = envelope.token is not None and self._tokens.valid(envelope.token, contact.packed, now_ns)
-        state = self.peers.get(contact)
-        proven = has_token or (state is not None and state.answered_ns > 0 and now_ns - state.answered_ns < PROOF_NS)
+        proven = has_token or self._answered_lately(contact, now_ns)
         inbound = Inbound(contact, kind, envelope.request_id, message, proven, size)
         if kind.needs_token and not has_token:
             self.count("answered: retry")
@@ -383,6 +382,10 @@ class Endpoint:
         if self.listener is not None:
             self.listener.on_request(inbound, size - (self._bytes_sent - sent_before))
         return None
+
+    def _answered_lately(self, contact: Contact, now_ns: int) -> bool:
+        answered_ns = self.peers.answered_ns(contact)
+        return answered_ns is not None and answered_ns > 0 and now_ns - answered_ns < PROOF_NS
 
     def token_for(self, contact: Contact) -> bytes:
         return self._tokens.mint(contact.packed, self.loop.now.mono_ns)
