@@ -83,6 +83,8 @@ class Bucket:
 
     def most_failing(self) -> Entry | None:
         """The evictable entry that failed most often; None if all are live."""
+        if len(self.live) == len(self.entries):
+            return None
         failing = [entry for entry in self.entries.values() if entry.failures >= EVICTABLE_FAILURES]
         return max(failing, key=lambda entry: (entry.failures, -entry.last_seen_ns), default=None)
 

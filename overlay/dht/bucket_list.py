@@ -40,6 +40,14 @@ class BucketList:
     def of(self, number: int) -> Bucket:
         return self._buckets[bucket_index(self._own, number, len(self._buckets))]
 
+    def holds_deeper(self, bucket: Bucket, n: int) -> bool:
+        """Whether the buckets behind this one, all nearer to us, have n live members."""
+        for deeper in reversed(self._buckets[bucket.depth + 1 :]):
+            n -= len(deeper.live)
+            if n <= 0:
+                return True
+        return False
+
     def splits(self, bucket: Bucket) -> bool:
         """Whether this one may be split: it is the last one, and there are more bits to go by."""
         return bucket is self._buckets[-1] and bucket.depth < BITS - 1

@@ -47,4 +47,6 @@ class Path:
     number: int
     #: Candidates of this path that have not failed, nearest first.
     alive: list[tuple[int, int]] = attrs.field(factory=list)
+    #: Those of them that were not asked yet.
+    fresh: list[tuple[int, int]] = attrs.field(factory=list)
     asked: int = 0

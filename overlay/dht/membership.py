@@ -105,7 +105,9 @@ class Membership:
             return False
         if self._buckets.splits(bucket) or self._victim(bucket, crowded) is not None:
             return True
-        return not crowded and len(bucket.entries) < 2 * self._k and self._is_neighbour(contact.number)
+        if crowded or len(bucket.entries) >= 2 * self._k or self._buckets.holds_deeper(bucket, self._k):
+            return False
+        return self._is_neighbour(contact.number)
 
     def move(self, entry: Entry, contact: Contact) -> bool:
         """Give a member the new address; False if it left the table, its new group having its share."""
@@ -153,7 +155,7 @@ class Membership:
     def _victim(self, bucket: Bucket, crowded: bool) -> Entry | None:
         """The member of a full bucket that makes room; `crowded`: for one whose group has its share."""
         victim = bucket.most_failing()
-        if victim is None and not crowded:
+        if victim is None and not crowded and self._crowds.any_large:
             # Whoever takes more than the share of its group holds the surplus on sufferance.
             surplus = [member for member in bucket.entries.values() if self._crowded(bucket, member, 0)]
             victim = max(surplus, key=lambda member: member.since_ns, default=None)

@@ -102,6 +102,8 @@ class Pool:
         """It lives: may be asked, or has answered."""
         insort(self.alive, candidate.rank)
         insort(candidate.path.alive, candidate.rank)
+        if candidate.state is FRESH:
+            insort(candidate.path.fresh, candidate.rank)
         if candidate.group is not None:
             self._members.setdefault(candidate.group, []).append(candidate)
         if candidate.distance <= self._kth:
@@ -109,7 +111,8 @@ class Pool:
 
     def delist(self, candidate: Candidate) -> None:
         """Late, failed or set aside: in no list, but remembered."""
-        for ranks in (self.alive, candidate.path.alive):
+        path = candidate.path
+        for ranks in (self.alive, path.alive, path.fresh) if candidate.state is FRESH else (self.alive, path.alive):
             del ranks[bisect_left(ranks, candidate.rank)]
         if candidate.group is not None:
             self._members[candidate.group].remove(candidate)

@@ -16,6 +16,7 @@ import attrs
 
 from overlay.limits import INITIAL_RTO_MS, MAX_PEERS_REMEMBERED, MAX_RTO_MS, MIN_RTO_MS, TOKEN_ROTATION_S
 from overlay.rpc.contact import Contact
+from overlay.rpc.oldest import forget_oldest
 from overlay.runtime.address import Address
 from overlay.runtime.ports import MS, SECOND
 
@@ -73,7 +74,7 @@ class PeerState:
 
 
 class PeerBook:
-    """Bounded: the peer that was used least recently is forgotten first."""
+    """Bounded: who has not answered for longest is forgotten first, before it who never did."""
 
     __slots__ = ("_records", "known", "network_rtt")
 
@@ -121,7 +122,7 @@ class PeerBook:
     ) -> int | None:
         """`rtt_ns` None: the answer was to a retry, so no sample (Karn's algorithm). `token` and `role`, if it gave
         them. Returns the role that it has, None if it never said."""
-        smoothed, variation, _, token_ns, known_token, _, known_role = self._taken(contact)
+        smoothed, variation, _, token_ns, known_token, _, known_role = self._read(contact)
         if rtt_ns is not None:
             smoothed, variation = _smoothed(smoothed, variation, rtt_ns)
             self.network_rtt.measured(rtt_ns)
@@ -135,11 +136,11 @@ class PeerBook:
         return None if role < 0 else role
 
     def failed(self, contact: Contact) -> None:
-        *known, failures, role = self._taken(contact)
+        *known, failures, role = self._read(contact)
         self._records[contact] = _pack(*known, min(failures + 1, _MOST_FAILURES), role)
 
     def learn_token(self, contact: Contact, token: bytes, now_ns: int) -> None:
-        smoothed, variation, answered_ns, _, _, failures, role = self._taken(contact)
+        smoothed, variation, answered_ns, _, _, failures, role = self._read(contact)
         self._records[contact] = _pack(smoothed, variation, answered_ns, now_ns, token, failures, role)
 
     def token(self, contact: Contact, now_ns: int) -> bytes | None:
@@ -163,11 +164,17 @@ class PeerBook:
     def __len__(self) -> int:
         return len(self._records)
 
-    def _taken(self, contact: Contact) -> tuple[int, int, int, int, bytes, int, int]:
-        """The record, taken out: whoever puts it back makes it the one used last."""
-        record = self._records.pop(contact, None)
+    def _read(self, contact: Contact) -> tuple[int, int, int, int, bytes, int, int]:
+        """What is remembered, or nothing yet: there is room for it then."""
+        record = self._records.get(contact)
         if record is None:
             record = _UNKNOWN
             if len(self._records) >= MAX_PEERS_REMEMBERED:
-                del self._records[next(iter(self._records))]
+                forget_oldest(self._records, _used_ns)
         return _unpack(record)
+
+
+def _used_ns(record: bytes) -> int:
+    _, _, answered_ns, token_ns, *_ = _unpack(record)
+    used_ns: int = max(answered_ns, token_ns)
+    return used_ns

@@ -10,6 +10,7 @@ from struct import Struct
 
 from overlay.errors import LimitError, LocalError
 from overlay.limits import FRESH_WINDOW_S, MAX_STAMPS_REMEMBERED, STAMP_BLOCK, STAMP_SPARE
+from overlay.rpc.oldest import forget_oldest
 from overlay.runtime.journal import Journal
 from overlay.runtime.ports import SECOND, Failed, Now, Outcome
 
@@ -117,10 +118,10 @@ class FreshStamps:
 
     def accept(self, key: bytes, stamp: int, now_ns: int, *, newest: bool = False) -> bool:
         """`newest`: only if nothing as new was heard from this sender."""
-        seen = self._senders.pop(key, None)
+        seen = self._senders.get(key)
         if seen is None:
             if len(self._senders) >= MAX_STAMPS_REMEMBERED:
-                del self._senders[next(iter(self._senders))]
+                forget_oldest(self._senders, _marked_ns)
             self._senders[key] = _pack(0, stamp, stamp, now_ns)
             return True
         floor, mark, highest, marked_ns = _unpack(seen)
@@ -130,7 +131,6 @@ class FreshStamps:
             floor = max(floor, highest if age >= 2 * FRESH_WINDOW_S * SECOND else mark)
             mark, marked_ns = highest, now_ns
         passes: bool = stamp > (highest if newest else floor)
-        # Put in anew: the least recently heard is forgotten first.
         self._senders[key] = _pack(floor, mark, max(highest, stamp) if passes else highest, marked_ns)
         return passes
 
@@ -143,3 +143,9 @@ class FreshStamps:
 
     def __len__(self) -> int:
         return len(self._senders)
+
+
+def _marked_ns(seen: bytes) -> int:
+    """When it was heard, to half a minute."""
+    marked_ns: int = _unpack(seen)[3]
+    return marked_ns

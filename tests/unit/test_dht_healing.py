@@ -23,7 +23,7 @@ class Network:
 
     present: list[Contact]
     alive: frozenset[Address] = frozenset()
-    now: Now = Now(0, 0)
+    now: Now = attrs.Factory(lambda: Now(0, 0))
     rng: Rng = attrs.Factory(lambda: Rng(1))
     #: Address -> how often it was asked.
     asked: dict[Address, int] = attrs.Factory(dict)

@@ -91,15 +91,19 @@ def test_a_token_is_used_for_one_rotation() -> None:
     assert peers.token(somebody(1), 10 + TOKEN_ROTATION_S * SECOND) is None
 
 
-def test_so_many_are_remembered_and_the_least_recently_used_goes() -> None:
+def test_so_many_are_remembered_and_who_has_not_answered_for_longest_goes() -> None:
     peers = PeerBook()
-    for i in range(MAX_PEERS_REMEMBERED):
-        peers.answered(somebody(i), 1, None)
-    peers.failed(somebody(0))
-    peers.answered(somebody(MAX_PEERS_REMEMBERED), 3, None)
-    assert len(peers) == MAX_PEERS_REMEMBERED
+    for i in range(MAX_PEERS_REMEMBERED - 1):
+        peers.answered(somebody(i), 1 + i, None)
+    silent = somebody(1 << 20)
+    peers.failed(silent)
+    peers.answered(somebody(0), MAX_PEERS_REMEMBERED, None)
+    peers.answered(somebody(MAX_PEERS_REMEMBERED), MAX_PEERS_REMEMBERED, None)
+    assert MAX_PEERS_REMEMBERED * 9 // 10 < len(peers) <= MAX_PEERS_REMEMBERED
     assert peers.get(somebody(0)) is not None
+    assert peers.get(somebody(MAX_PEERS_REMEMBERED - 2)) is not None
     assert peers.get(somebody(1)) is None
+    assert peers.get(silent) is None, "it never answered"
 
 
 # --- the meter -------------------------------------------------------------------------------
