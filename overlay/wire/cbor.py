@@ -38,7 +38,8 @@ def encode(value: object) -> bytes:
         parts.append(head(_ARRAY, len(value)))
         for item in value:
             if type(item) is bytes:
-                parts.append(head(_BYTES, len(item)))
+                n = len(item)
+                parts.append(_TINY[0x40 | n] if n < 24 else head(_BYTES, n))
                 parts.append(item)
             elif type(item) is int and 0 <= item < 24:
                 parts.append(_TINY[item])
