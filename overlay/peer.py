@@ -18,9 +18,8 @@ from overlay.dht.claim import claim
 from overlay.dht.diversity import Diversity
 from overlay.dht.get import find_node
 from overlay.dht.own import OwnRecords
-from overlay.dht.reach import Reach
-from overlay.dht.routing_table import Outcome as TableOutcome
-from overlay.dht.routing_table import RoutingTable
+from overlay.dht.reach import CLIENT, Reach
+from overlay.dht.routing_table import ADDED, MOVED, RoutingTable
 from overlay.dht.server import Server
 from overlay.dht.size import SizeEstimate
 from overlay.dht.state import V4, V6, DhtState
@@ -36,7 +35,6 @@ from overlay.identity.puzzle import solves
 from overlay.limits import BARE_PING, MAX_COMMANDS
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.rpc.endpoint import Endpoint, Inbound
-from overlay.rpc.peers import PeerState
 from overlay.rpc.stamps import StampSource
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
@@ -63,9 +61,11 @@ from overlay.streams import Streams
 from overlay.subscribers import gossip_over
 from overlay.trust.policy import NeutralPolicy, Policy
 from overlay.wire.codec import WIRE, Codec
-from overlay.wire.registry import Kind, Role
+from overlay.wire.registry import Kind
 from overlay.work import Work
 
+#: Asking an Enum class for a member costs a quarter of a microsecond on Python 3.11, a name of a module nothing.
+_LEAVE = Kind.LEAVE
 #: A peer that asks us is asked whether it lives at most this often.
 _ASKED_LATELY_NS = 300 * SECOND
 #: A peer that answers elsewhere is asked at its old address at most this often.
@@ -293,7 +293,7 @@ class Peer:
 
     # --- what the endpoint tells ----------------------------------------------------------
 
-    def on_answered(self, contact: Contact, state: PeerState) -> None:
+    def on_answered(self, contact: Contact, role: int | None) -> None:
         entry = self.table.get(contact.key)
         if not self.upkeep.expects(contact):
             self.endpoint.peers.forget(contact)
@@ -301,7 +301,7 @@ class Peer:
                 self.table.remove(contact.key)
                 self._report(PeerLost(contact.id, "another was expected there"))
             return
-        if state.role == Role.CLIENT or not self.dht.may_enter(contact):
+        if role == CLIENT or not self.dht.may_enter(contact):
             if entry is not None and entry.contact is contact:  # it was full, and cannot be reached any more
                 self.table.remove(contact.key)
                 self._report(PeerLost(contact.id, "client"))
@@ -310,8 +310,8 @@ class Peer:
             self._test_before_move(entry)
             return
         seen = self.table.seen(contact, self.loop.now.mono_ns)
-        if seen.outcome in (TableOutcome.ADDED, TableOutcome.MOVED):
-            self._report(PeerSeen(contact.id, str(contact.address), seen.outcome is TableOutcome.MOVED))
+        if seen.outcome is ADDED or seen.outcome is MOVED:
+            self._report(PeerSeen(contact.id, str(contact.address), seen.outcome is MOVED))
         if seen.test is not None and self.dht.may_probe(seen.test):
             ping(self.dht, seen.test)
 
@@ -333,11 +333,11 @@ class Peer:
         if entry is not None and entry.contact is contact:
             self.table.heard(contact, self.loop.now.mono_ns)
             return
-        state = self.endpoint.peers.get(contact)
-        self.reach.on_request(inbound, known=state is not None)
-        if inbound.kind is Kind.LEAVE or not self.dht.may_enter(contact) or not self.upkeep.expects(contact):
+        answered_ns = self.endpoint.peers.answered_ns(contact)
+        self.reach.on_request(inbound, known=answered_ns is not None)
+        if inbound.kind is _LEAVE or not self.dht.may_enter(contact) or not self.upkeep.expects(contact):
             return
-        if state is not None and state.answered_ns and self.loop.now.mono_ns - state.answered_ns < _ASKED_LATELY_NS:
+        if answered_ns and self.loop.now.mono_ns - answered_ns < _ASKED_LATELY_NS:
             return  # it answered and did not get in; asking at each of its requests, two would ask for ever
         bare = not inbound.proven
         if bare and room < BARE_PING + self.endpoint.network.seal_overhead:

@@ -38,15 +38,17 @@ class Effects:
 
     def perform(self, host: Host, effect: Effect) -> None:
         """Nothing reaches the peer before this call ends: what comes of an effect is an event."""
-        engine, work = self._engine, self._work
-        now_ns = engine.now_ns
+        engine = self._engine
+        if isinstance(effect, SendDatagram):  # nearly all of them
+            to, data = effect.to, effect.data
+            kind = kind_of(data)
+            engine.kinds[kind] = engine.kinds.get(kind, 0) + 1
+            for tap in engine.taps:
+                tap(host.index, to, data)
+            self.send(host, to, data)
+            return
+        now_ns, work = engine.now_ns, self._work
         match effect:
-            case SendDatagram(to, data):
-                kind = kind_of(data)
-                engine.kinds[kind] = engine.kinds.get(kind, 0) + 1
-                for tap in engine.taps:
-                    tap(host.index, to, data)
-                self.send(host, to, data)
             case Result(command_id, outcome):
                 if engine.inputs is not None:
                     engine.inputs.result(now_ns, host.index, command_id, outcome)
@@ -77,12 +79,15 @@ class Effects:
     def send(self, host: Host, to: Address, data: bytes, source: Address | None = None) -> None:
         """Give the network a datagram; `source`: what its receiver is to take for its source."""
         engine, network = self._engine, self._engine.network
-        for arrival in network.send(host.index, to, len(data), host.rng, now_ns=engine.now_ns):
+        now_ns = engine.now_ns
+        for arrival in network.send(host.index, to, len(data), host.rng, now_ns=now_ns):
             self.arrivals += 1
             deliver = self._queue if arrival.node in network.downs else self._deliver
-            at_ns, target = engine.now_ns + arrival.delay_ns, engine.hosts[arrival.node]
             # Any life: a datagram does not know that the process behind the port is another.
-            engine.push(host, at_ns, deliver, target, source or arrival.source, data, any_life=True)
+            engine.push(
+                host, now_ns + arrival.delay_ns, deliver, engine.hosts[arrival.node], source or arrival.source, data,
+                any_life=True,
+            )  # fmt: skip
 
     def _queue(self, host: Host, source: Address, data: bytes) -> None:
         """Through a line that does not take all at once."""

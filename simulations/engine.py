@@ -226,12 +226,11 @@ class Engine:
         """Handle one event; False if there is none."""
         if not self._heap:
             return False
-        time_ns, _, _, handler, host, life, a, b = heappop(self._heap)
-        self.now_ns = time_ns
+        self.now_ns, _, _, handler, host, life, a, b = heappop(self._heap)
         self.events += 1
         if host is None:
             handler(a)
-        elif life in (0, host.life) and host.peer is not None:
+        elif host.peer is not None and (not life or life == host.life):
             handler(host, a, b)
         elif handler in self.effects.arriving:
             self.undelivered += 1
@@ -243,9 +242,9 @@ class Engine:
         return sum(event[3] in arriving for event in self._heap)
 
     def run_until(self, time_ns: int) -> None:
-        heap = self._heap
+        heap, step = self._heap, self.step
         while heap and heap[0][0] <= time_ns:
-            self.step()
+            step()
         self.now_ns = max(self.now_ns, time_ns)
 
     def run_while(self, condition: Callable[[], bool], *, until_ns: int) -> bool:
@@ -272,10 +271,12 @@ class Engine:
         if host.pause is not None:
             host.pause.held.append((handle, args))
             return
+        now_ns = self.now_ns
         if self.inputs is not None:
-            self.inputs.input(self.now_ns, host.index, handle.__name__, args)
+            self.inputs.input(now_ns, host.index, handle.__name__, args)
+        clock = host.clock
         try:
-            handle(self.now_of(host.index), *args)
+            handle(Now(now_ns, WALL_START_MS + now_ns // MS) if clock is None else clock.now(now_ns), *args)
         except Exception as error:
             error.add_note(f"in {handle.__name__} of node {host.index} at {self.now_ns / 1e9:.6f} s, seed {self.seed}")
             raise

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from overlay.errors import LocalError
-from overlay.runtime.address import Address, Scope
+from overlay.runtime.address import GLOBAL, LINK, LOOPBACK, PRIVATE, Address
 from overlay.runtime.chance import Rng
 from simulations.links import INTERNET, LAN, MILLION, Link
 from simulations.nat import Gateway, Nat
@@ -72,7 +72,7 @@ class Network:
     def attach(self, node: int, addresses: Sequence[Address], *, site: int = 0) -> None:
         """Give `node` these addresses and no others."""
         old = self._nodes.get(node)
-        taken = {self._place(site, address): node for address in addresses if address.scope is not Scope.LOOPBACK}
+        taken = {self._place(site, address): node for address in addresses if address.scope is not LOOPBACK}
         for place in taken:
             if self._owners.get(place, node) != node:
                 raise LocalError(f"node {self._owners[place]} has an address of node {node} already")
@@ -99,7 +99,7 @@ class Network:
         """What it is behind, if it has no global address of its own."""
         here = self._nodes[node]
         gateway = self._sites.get(here.site)
-        behind = gateway is not None and all(address.scope is not Scope.GLOBAL for address in here.addresses)
+        behind = gateway is not None and all(address.scope is not GLOBAL for address in here.addresses)
         return gateway.nat if gateway is not None and behind else None
 
     def set_region(self, node: int, region: int) -> None:
@@ -189,11 +189,11 @@ class Network:
         here = self._nodes[sender]
         if here.contacted is not None:
             here.contacted[to] = None
-        if to.scope is Scope.LOOPBACK:
+        if to.scope is LOOPBACK:
             return (sender, to) if to in here.addresses else "unreachable"
         receiver = self._owners.get(self._place(here.site, to))
         source = self._source(here, to)
-        if self._gateways and to.scope is Scope.GLOBAL:
+        if self._gateways and to.scope is GLOBAL:
             if source is None and here.site in self._sites:
                 gateway, inside = self._sites[here.site], self._translated(here, to)
                 if to.ip == gateway.ip:
@@ -251,23 +251,23 @@ class Network:
                 self._nodes[index].group = number
 
     def _place(self, site: int, address: Address) -> tuple[int, bytes, int]:
-        return (-1 if address.scope is Scope.GLOBAL else site, address.ip, address.port)
+        return (-1 if address.scope is GLOBAL else site, address.ip, address.port)
 
     def _source(self, node: _Node, to: Address) -> Address | None:
         """The own address from which `to` is reached: of its family and scope."""
         for address in node.addresses:
-            if address.scope is to.scope and address.is_v4 == to.is_v4:
+            if address.scope is to.scope and len(address.ip) == len(to.ip):
                 return address
-        if to.scope is Scope.LINK:
+        if to.scope is LINK:
             return None
         for address in node.addresses:  # within a site, global and private addresses reach each other
             if address.is_v4 == to.is_v4 and address.scope is (
-                Scope.GLOBAL if to.scope is Scope.PRIVATE else to.scope
+                GLOBAL if to.scope is PRIVATE else to.scope
             ):
                 return address
         return None
 
     def _translated(self, node: _Node, to: Address) -> Address | None:
         """The own address that a gateway would translate for `to`."""
-        fit = (address for address in node.addresses if address.scope is Scope.PRIVATE and address.is_v4 and to.is_v4)
+        fit = (address for address in node.addresses if address.scope is PRIVATE and address.is_v4 and to.is_v4)
         return next(fit, None)

@@ -39,9 +39,8 @@ class Entry:
     #: Of the failures in a row: the first and the latest.
     failing_since_ns: int = 0
     failed_ns: int = 0
-    #: When to ping it, and when the table's queue will look at it; -1: not in the table.
+    #: When to ping it.
     due_ns: int = 0
-    queued_ns: int = -1
     #: When a newcomer last had it tested; None: never.
     tested_ns: int | None = None
 
@@ -84,6 +83,8 @@ class Bucket:
 
     def most_failing(self) -> Entry | None:
         """The evictable entry that failed most often; None if all are live."""
+        if len(self.live) == len(self.entries):
+            return None
         failing = [entry for entry in self.entries.values() if entry.failures >= EVICTABLE_FAILURES]
         return max(failing, key=lambda entry: (entry.failures, -entry.last_seen_ns), default=None)
 

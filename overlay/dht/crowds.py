@@ -13,18 +13,30 @@ from overlay.limits import MAX_PER_SUBNET_IN_BUCKET, MAX_PER_SUBNET_IN_TABLE, MA
 class Crowds:
     """Members per group of one table; entries that are not capped are not counted."""
 
-    __slots__ = ("_groups", "_wides")
+    __slots__ = ("_groups", "_large", "_wides")
 
     def __init__(self) -> None:
         self._groups: dict[bytes, int] = {}
         self._wides: dict[bytes, int] = {}
+        #: Groups with more members than any of their caps could bite at.
+        self._large = 0
+
+    @property
+    def any_large(self) -> bool:
+        """False: no group of this table is over any of its caps."""
+        return self._large > 0
 
     def count(self, entry: Entry, change: int) -> None:
         """`change` 1: it entered the table; -1: it left."""
         if not entry.capped:
             return
-        for counts, group in ((self._groups, entry.group), (self._wides, entry.wide)):
-            counts[group] = counts.get(group, 0) + change
+        for counts, group, cap in (
+            (self._groups, entry.group, MAX_PER_SUBNET_IN_BUCKET),
+            (self._wides, entry.wide, MAX_PER_WIDE_SUBNET),
+        ):
+            before = counts.get(group, 0)
+            counts[group] = before + change
+            self._large += (counts[group] > cap) - (before > cap)
             if not counts[group]:
                 del counts[group]
 

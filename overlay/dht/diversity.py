@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from overlay.runtime.address import Address, Scope
+from overlay.runtime.address import GLOBAL, NONE, Address
 from overlay.runtime.ports import Interface
 
 #: A shorter on-link prefix (a VPN that routes everything, a typing error) is no LAN: it would
@@ -59,7 +59,7 @@ class Diversity:
                 self._attached.append(subnet)
 
     def capped(self, address: Address) -> bool:
-        return (address.scope is Scope.GLOBAL or address.scope is Scope.NONE) and not self.attached(address)
+        return (address.scope is GLOBAL or address.scope is NONE) and not self.attached(address)
 
     def attached(self, address: Address) -> bool:
         """Whether it lies in a subnet of one of our interfaces."""

@@ -24,6 +24,10 @@ from overlay.wire.messages import Message, Ping
 
 #: Three pings a minute at most, so that of two halves of 30 nodes everybody is found within half a minute.
 ASK_EVERY_NS = 20 * SECOND
+#: ... and one a minute as long as fewer than a quarter of the table were lost: that is people going home.
+_ASK_FEW_NS = 60 * SECOND
+#: A place to join at that answered is asked again after this: of 10,000 nodes that name the same, each asks it.
+_ASK_SEED_AGAIN_NS = 300 * SECOND
 #: A machine that was off for longer is told where to go by its own anchors.
 _LOST_FOR_NS = 24 * 3600 * SECOND
 WATCH_EVERY_NS = 5 * SECOND
@@ -46,7 +50,10 @@ class Healing:
     on_found: Callable[[], object]
     #: Where a contact was that left the table in silence -> when.
     _lost: dict[Address, int] = attrs.Factory(dict)
+    #: Places to join at that answered and have no room in the table -> when.
+    _reached: dict[Address, int] = attrs.Factory(dict)
     _cut: bool = False
+    _asked_ns: int = -_ASK_FEW_NS
     #: When own records were last made due early, or will be.
     _hastened_ns: int = -_PUBLISH_AGAIN_NS
 
@@ -58,7 +65,7 @@ class Healing:
         self._lost[contact.address] = self.dht.loop.now.mono_ns
 
     def ask(self, seeds: Iterable[Address]) -> None:
-        """Ping one of the lost or of `seeds` that is not in the table."""
+        """Ping one of the lost or of `seeds` that is not in the table; a seed that answers only now and then."""
         dht = self.dht
         now_ns = dht.loop.now.mono_ns
         present = {contact.address for contact in dht.table.contacts()}
@@ -68,9 +75,16 @@ class Healing:
         self._lost = {
             address: at for address, at in self._lost.items() if address not in present and now_ns - at < _LOST_FOR_NS
         }
-        missing = list(dict.fromkeys([*self._lost, *(address for address in seeds if address not in present)]))
-        if not missing:
+        seeds = [address for address in seeds if address not in present]
+        self._reached = {
+            address: self._reached[address] for address in seeds
+            if now_ns - self._reached.get(address, -_ASK_SEED_AGAIN_NS) < _ASK_SEED_AGAIN_NS
+        }  # fmt: skip
+        missing = list(dict.fromkeys([*self._lost, *(seed for seed in seeds if seed not in self._reached)]))
+        few = len(self._lost) < len(present) // _CUT_SHARE and now_ns - self._asked_ns < _ASK_FEW_NS
+        if not missing or few:
             return
+        self._asked_ns = now_ns
         try:
             dht.endpoint.request(
                 dht.rng.choice(missing), Ping(), on_reply=self._on_reply, on_failed=lambda: None, tries=1
@@ -80,9 +94,11 @@ class Healing:
 
     def _on_reply(self, contact: Contact, message: Message) -> None:
         self._lost.pop(contact.address, None)
-        if contact.key in self.dht.table:  # else its bucket is full, and nothing new is to be seen behind it
+        if contact.key in self.dht.table:
             self._hasten()
             self.on_found()
+        else:  # its bucket is full, and nothing new is to be seen behind it
+            self._reached[contact.address] = self.dht.loop.now.mono_ns
 
     def watch(self) -> None:
         """Called every WATCH_EVERY_NS."""

@@ -216,8 +216,10 @@ def start_lookup(
     radius: int | None = None,
     avoid: Collection[Contact] = (),
     hedged: bool = False,
+    k: int = K,
 ) -> Lookup:
-    """A lookup from our own table; `avoid` names first hops that another lookup used."""
+    """A lookup from our own table; `avoid` names first hops that another lookup used. It ends when the `k` closest
+    have answered."""
     avoided = {contact.key for contact in avoid}
     accept = (lambda contact: contact.key not in avoided) if avoided else None
     seeds = dht.table.closest(target, max(K, paths), families=dht.families, accept=accept)
@@ -225,6 +227,6 @@ def start_lookup(
         seeds = dht.table.closest(target, K, families=dht.families, include_failing=True, accept=accept)
     shortlist = Shortlist(
         target, seeds=seeds, paths=max(1, min(paths, len(seeds))), radius=radius, diversity=dht.diversity,
-        own=dht.own_number,
+        own=dht.own_number, k=k,
     )  # fmt: skip
     return Lookup(dht, target, question, collector or Collector(), shortlist, avoided=avoided, hedged=hedged)

@@ -13,10 +13,11 @@ from overlay.dht.diversity import Grouping
 from overlay.dht.ping_queue import PingQueue
 from overlay.limits import DIVERSITY_FLOOR, MAX_PER_SUBNET_IN_BUCKET, REPLACEMENTS
 from overlay.rpc.contact import Contact
+from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND
 
 #: The oldest contact of a full bucket is tested for a newcomer only after this much silence.
-TEST_AFTER_NS = 30 * SECOND
+TEST_AFTER_NS = 60 * SECOND
 
 
 class Outcome(enum.Enum):
@@ -43,66 +44,70 @@ class Seen:
     evicted: Contact | None = None
 
 
-ADDED = Seen(Outcome.ADDED)
-REFUSED = Seen(Outcome.REFUSED)
+#: Asking an Enum class for a member costs a quarter of a microsecond on Python 3.11, a name of a module nothing.
+ADDED, REFRESHED, MOVED, REPLACEMENT, REFUSED = Outcome
+_ADDED, _REFUSED, _REPLACEMENT = Seen(ADDED), Seen(REFUSED), Seen(REPLACEMENT)
 
 
 class Membership:
     """The members of one table, in its buckets and in the queue of pings."""
 
-    __slots__ = ("_buckets", "_crowds", "_diversity", "_k", "_own", "_queue", "members")
+    __slots__ = ("_buckets", "_crowds", "_diversity", "_k", "_own", "members", "queue")
 
-    def __init__(self, own_number: int, buckets: BucketList, queue: PingQueue, *, diversity: Grouping, k: int) -> None:
+    def __init__(self, own_number: int, buckets: BucketList, rng: Rng, *, diversity: Grouping, k: int) -> None:
         self._own = own_number
         self._k = k
         self._buckets = buckets
-        self._queue = queue
         self._diversity = diversity
         self._crowds = Crowds()
         #: By public key; others read it only.
         self.members: dict[bytes, Entry] = {}
+        #: Whom of them to ping next.
+        self.queue = PingQueue(rng, self.members)
 
     def admit(self, contact: Contact, now_ns: int) -> Seen:
         """Give somebody who is no member a place, or have it wait for one."""
         if contact.number == self._own:
-            return REFUSED
+            return _REFUSED
         entry = self._newcomer(contact, now_ns)
         while True:
             bucket = self._buckets.of(contact.number)
             if len(bucket.entries) < self._k:
                 self._place(bucket, entry, now_ns)
-                return ADDED
+                return _ADDED
             crowded = self._crowded(bucket, entry, 1)
             if crowded and len(self.members) >= DIVERSITY_FLOOR:
-                return REFUSED
+                return _REFUSED
             if not self._buckets.splits(bucket):
                 break
             for half in self._buckets.split():
                 self._fill(half, now_ns)
-        victim = bucket.most_failing()
-        if victim is None and not crowded:
-            # Whoever takes more than the share of its group holds the surplus on sufferance.
-            surplus = [member for member in bucket.entries.values() if self._crowded(bucket, member, 0)]
-            victim = max(surplus, key=lambda member: member.since_ns, default=None)
+        victim = self._victim(bucket, crowded)
         if victim is not None:
             self._forget(bucket, victim)
             self._place(bucket, entry, now_ns)
-            return Seen(Outcome.ADDED, evicted=victim.contact)
+            return Seen(ADDED, evicted=victim.contact)
         if not crowded and len(bucket.entries) < 2 * self._k and self._is_neighbour(contact.number):
             self._place(bucket, entry, now_ns)
-            return ADDED
+            return _ADDED
         return self._keep_as_replacement(bucket, entry, now_ns)
 
     def has_room(self, contact: Contact) -> bool:
-        """Whether a stranger, should it answer, would enter or wait for a place: is it worth a PING?"""
+        """Whether a stranger, should it answer, would enter: is it worth a PING? Who would only wait for a place is
+        not: enough of those come with the answers to our own questions."""
         if contact.number == self._own:
             return False
         bucket = self._buckets.of(contact.number)
         if len(bucket.entries) < self._k:
             return True
-        if len(self.members) >= DIVERSITY_FLOOR and self._crowded(bucket, self._entry_of(contact, 0), 1):
+        crowded = self._crowded(bucket, self._entry_of(contact, 0), 1)
+        if crowded and len(self.members) >= DIVERSITY_FLOOR:
             return False
-        return self._buckets.splits(bucket) or len(bucket.spare) < REPLACEMENTS or bucket.most_failing() is not None
+        if self._buckets.splits(bucket) or self._victim(bucket, crowded) is not None:
+            return True
+        if crowded or len(bucket.entries) >= 2 * self._k or self._buckets.holds_deeper(bucket, self._k):
+            return False
+        return self._is_neighbour(contact.number)
 
     def move(self, entry: Entry, contact: Contact) -> bool:
         """Give a member the new address; False if it left the table, its new group having its share."""
@@ -147,6 +152,15 @@ class Membership:
             entry.since_ns = known.since_ns
         return entry
 
+    def _victim(self, bucket: Bucket, crowded: bool) -> Entry | None:
+        """The member of a full bucket that makes room; `crowded`: for one whose group has its share."""
+        victim = bucket.most_failing()
+        if victim is None and not crowded and self._crowds.any_large:
+            # Whoever takes more than the share of its group holds the surplus on sufferance.
+            surplus = [member for member in bucket.entries.values() if self._crowded(bucket, member, 0)]
+            victim = max(surplus, key=lambda member: member.since_ns, default=None)
+        return victim
+
     def _is_neighbour(self, number: int) -> bool:
         """Whether it would be one of the k nearest to us. Those are all kept, bucket full or not
         (Kademlia 2.4, last paragraph): they hold the same records as we do, and name each other."""
@@ -165,10 +179,10 @@ class Membership:
         oldest = bucket.least_recently_seen()
         tested = oldest.tested_ns is not None and now_ns - oldest.tested_ns < TEST_AFTER_NS
         if tested or oldest.failures or now_ns - oldest.last_seen_ns < TEST_AFTER_NS:
-            return Seen(Outcome.REPLACEMENT)  # seen just now, or it is being pinged already
+            return _REPLACEMENT  # seen just now, or it is being pinged already
         oldest.tested_ns = now_ns
-        self._queue.guard(oldest, now_ns)
-        return Seen(Outcome.REPLACEMENT, test=oldest.contact)
+        self.queue.guard(oldest, now_ns)
+        return Seen(REPLACEMENT, test=oldest.contact)
 
     def _fill(self, bucket: Bucket, now_ns: int) -> None:
         """Give free places to replacements: the latest seen first, those of crowded groups last."""
@@ -177,19 +191,19 @@ class Membership:
             entry = next((e for e in latest if not self._crowded(bucket, e, 1)), latest[0])
             del bucket.spare[entry.contact.key]
             self._place(bucket, entry, now_ns)
-            self._queue.schedule(entry, now_ns)  # it answered once, long ago perhaps
+            self.queue.schedule(entry, now_ns)  # it answered once, long ago perhaps
 
     def _place(self, bucket: Bucket, entry: Entry, now_ns: int) -> None:
         bucket.place(entry)
         self.members[entry.contact.key] = entry
         self._crowds.count(entry, 1)
-        self._queue.postpone(entry, now_ns, len(self.members))
+        self.queue.postpone(entry, now_ns, len(self.members))
 
     def _forget(self, bucket: Bucket, entry: Entry) -> None:
         bucket.take(entry.contact.key)
         del self.members[entry.contact.key]
         self._crowds.count(entry, -1)
-        entry.queued_ns = -1
+        self.queue.left(entry)
 
     def _set_group(self, entry: Entry) -> None:
         address = entry.contact.address

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 
-from overlay.dht.candidate import Candidate, Path, State
+from overlay.dht.candidate import ANSWERED, FAILED, FRESH, LATE, Candidate, Path
 from overlay.dht.diversity import Grouping
 from overlay.limits import MAX_ADDRESSES_PER_KEY, MAX_CANDIDATES_PER_GROUP
 from overlay.rpc.contact import Contact
@@ -61,8 +61,8 @@ class Pool:
             return False
         same_key = self.by_key.get(contact.key)
         if same_key:
-            living = [other for other in same_key if other.state not in (State.LATE, State.FAILED)]
-            if len(living) >= MAX_ADDRESSES_PER_KEY or any(other.state is State.ANSWERED for other in living):
+            living = [other for other in same_key if other.state not in (LATE, FAILED)]
+            if len(living) >= MAX_ADDRESSES_PER_KEY or any(other.state is ANSWERED for other in living):
                 return False
             path = same_key[0].path
         distance = contact.number ^ self._target
@@ -90,7 +90,7 @@ class Pool:
         members = self._members.get(group, [])
         if len(members) < MAX_CANDIDATES_PER_GROUP:
             return True
-        fresh = [member for member in members if member.state is State.FRESH and member.distance > distance]
+        fresh = [member for member in members if member.state is FRESH and member.distance > distance]
         if not fresh:
             return False
         farthest = max(fresh, key=lambda member: member.rank)
@@ -102,6 +102,8 @@ class Pool:
         """It lives: may be asked, or has answered."""
         insort(self.alive, candidate.rank)
         insort(candidate.path.alive, candidate.rank)
+        if candidate.state is FRESH:
+            insort(candidate.path.fresh, candidate.rank)
         if candidate.group is not None:
             self._members.setdefault(candidate.group, []).append(candidate)
         if candidate.distance <= self._kth:
@@ -109,7 +111,8 @@ class Pool:
 
     def delist(self, candidate: Candidate) -> None:
         """Late, failed or set aside: in no list, but remembered."""
-        for ranks in (self.alive, candidate.path.alive):
+        path = candidate.path
+        for ranks in (self.alive, path.alive, path.fresh) if candidate.state is FRESH else (self.alive, path.alive):
             del ranks[bisect_left(ranks, candidate.rank)]
         if candidate.group is not None:
             self._members[candidate.group].remove(candidate)
@@ -136,7 +139,7 @@ class Pool:
             for rank in reversed(ranks):
                 if rank[0] <= distance:
                     break
-                if self.by_rank[rank].state is State.FRESH:
+                if self.by_rank[rank].state is FRESH:
                     self.forget(self.by_rank[rank])
                     return True
         return False

@@ -17,7 +17,7 @@ from overlay.events import RoleChanged
 from overlay.limits import K
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
-from overlay.runtime.address import Address, Scope, unpack_address
+from overlay.runtime.address import GLOBAL, Address, unpack_address
 from overlay.runtime.future import Future
 from overlay.runtime.ports import MS, SECOND
 from overlay.wire.messages import DialBack, Message, Ping, Pong
@@ -53,7 +53,7 @@ class Reach:
         """What we are to a peer at `address`."""
         if not self.solved:
             return CLIENT
-        if address.scope is not Scope.GLOBAL or self.dht.diversity.attached(address):
+        if address.scope is not GLOBAL or self.dht.diversity.attached(address):
             return FULL
         return FULL if self._dialled_ns is not None or len(self.dht.table) < _SMALL else CLIENT
 
@@ -72,7 +72,7 @@ class Reach:
         """A request from a global address that we never contacted proves that we can be reached: the PING that
         we asked for, or somebody's FIND_NODE who heard of us."""
         address, now_ns = inbound.contact.address, self.dht.loop.now.mono_ns
-        if known or address.scope is not Scope.GLOBAL:
+        if known or address.scope is not GLOBAL:
             return
         if self._dialled_ns is not None and now_ns - self._dialled_ns < _ASK_EVERY_NS:
             return
@@ -89,7 +89,7 @@ class Reach:
         whom we contacted proves nothing: all but the first would be clients for ever."""
         loop, peers = self.dht.loop, self.dht.endpoint.peers
         now_ns = loop.now.mono_ns
-        fit = [c for c in helpers if c.address.scope is Scope.GLOBAL and peers.token(c, now_ns)]
+        fit = [c for c in helpers if c.address.scope is GLOBAL and peers.token(c, now_ns)]
         if not self.solved or not fit or self._dialled_ns is not None or self._proof is not None:
             return
         self._asked_ns = now_ns
@@ -112,7 +112,7 @@ class Reach:
         helpers = [
             contact
             for contact in self.dht.table.contacts()
-            if contact.address.scope is Scope.GLOBAL and self.dht.endpoint.peers.token(contact, now_ns)
+            if contact.address.scope is GLOBAL and self.dht.endpoint.peers.token(contact, now_ns)
         ]
         if helpers:
             self._asked_ns = now_ns
@@ -137,15 +137,15 @@ class Reach:
             others = [
                 contact
                 for contact in dht.table.contacts()
-                if contact.address.scope is Scope.GLOBAL
+                if contact.address.scope is GLOBAL
                 and dht.diversity.group(contact.address) != group
                 and dht.endpoint.peers.token(contact, now_ns)
             ]
-            if others and asker.address.scope is Scope.GLOBAL:
+            if others and asker.address.scope is GLOBAL:
                 self._send(dht.rng.choice(others), asker.address.packed)
             return
         address = unpack_address(message.address)
-        if address.scope is not Scope.GLOBAL or address.port < 1024 or not self._may_dial(address, now_ns):
+        if address.scope is not GLOBAL or address.port < 1024 or not self._may_dial(address, now_ns):
             dht.endpoint.count("dial-backs refused")
             return
         dht.endpoint.count("dial-backs")

@@ -12,9 +12,10 @@ from __future__ import annotations
 from overlay.dht.bucket import EVICTABLE_FAILURES, Entry
 from overlay.dht.bucket_list import BucketList, BucketView
 from overlay.dht.diversity import Grouping
-from overlay.dht.membership import REFUSED, Membership, Seen
+from overlay.dht.membership import ADDED as ADDED
+from overlay.dht.membership import MOVED as MOVED
+from overlay.dht.membership import REFRESHED, REFUSED, Membership, Seen
 from overlay.dht.membership import Outcome as Outcome
-from overlay.dht.ping_queue import PingQueue
 from overlay.limits import K
 from overlay.rpc.contact import Contact
 from overlay.runtime.chance import Rng
@@ -25,8 +26,7 @@ from overlay.runtime.ports import SECOND
 MAX_FAILURES = 10
 GIVE_UP_NS = 900 * SECOND
 
-_REFRESHED = Seen(Outcome.REFRESHED)
-_MOVED = Seen(Outcome.MOVED)
+_REFRESHED, _MOVED, _REFUSED = Seen(REFRESHED), Seen(MOVED), Seen(REFUSED)
 
 
 class RoutingTable:
@@ -38,8 +38,8 @@ class RoutingTable:
         self._k = k
         self._rng = rng
         self._buckets = BucketList(own_number)
-        self._queue = PingQueue(rng)
-        self._membership = Membership(own_number, self._buckets, self._queue, diversity=diversity, k=k)
+        self._membership = Membership(own_number, self._buckets, rng, diversity=diversity, k=k)
+        self._queue = self._membership.queue
         self._entries = self._membership.members
         #: When anybody answered last.
         self._answered_ns = -1
@@ -57,12 +57,13 @@ class RoutingTable:
         outcome = _REFRESHED
         if entry.contact is not contact:
             if not self._membership.move(entry, contact):
-                return REFUSED
+                return _REFUSED
             outcome = _MOVED
         entry.last_seen_ns = now_ns
         if entry.failures:
             entry.failures = 0
             self._buckets.of(contact.number).live[contact.number] = contact
+            self._retry_some(now_ns)
         self._queue.postpone(entry, now_ns, len(self._entries))
         return outcome
 
@@ -102,7 +103,7 @@ class RoutingTable:
             if given_up or bucket.spare or len(bucket.entries) > self._k:
                 self._membership.drop(entry, now_ns)
                 return True
-        self._queue.retry(entry, now_ns)
+        self._queue.retry(entry, now_ns, self.failing_count())
         return False
 
     def remove(self, key: bytes, *, now_ns: int = 0) -> Contact | None:
@@ -124,6 +125,13 @@ class RoutingTable:
         for entry in self._entries.values():
             if entry.failures:
                 self._queue.schedule(entry, now_ns)
+
+    def _retry_some(self, now_ns: int) -> None:
+        """One is back, so others may be: two of them are asked at once. If they all are, that goes on by itself, faster
+        and faster; a machine that was too busy to hear them asks no faster than it hears."""
+        silent = [entry for entry in self._entries.values() if entry.failures and entry.due_ns > now_ns]
+        for entry in sorted(silent, key=lambda entry: entry.failed_ns)[:2]:
+            self._queue.schedule(entry, now_ns)
 
     def regroup(self) -> None:
         """Ask the grouping again for every contact: the attached subnets changed."""
@@ -151,7 +159,7 @@ class RoutingTable:
         return self._buckets.views()
 
     def has_room(self, contact: Contact) -> bool:
-        """Whether a stranger, should it answer, would enter or wait for a place: is it worth a PING?"""
+        """Whether a stranger, should it answer, would enter: is it worth a PING?"""
         return self._membership.has_room(contact)
 
     def failing_count(self) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from overlay.dht.candidate import Candidate, Path, State
+from overlay.dht.candidate import ANSWERED, ASKED, FAILED, FRESH, LATE, SLOW, Candidate, Path, State
 from overlay.dht.diversity import Grouping
 from overlay.dht.pool import Pool
 from overlay.limits import ALPHA, MAX_LOOKUP_CANDIDATES, PATH_WIDTH, K
@@ -72,7 +72,8 @@ class Shortlist:
                 if path.asked < slots and (candidate := self._askable(path)) is not None:
                     self._turn = (path.number + 1) % len(paths)
                     path.asked += 1
-                    candidate.state = State.ASKED
+                    path.fresh.remove(candidate.rank)
+                    candidate.state = ASKED
                     self._in_flight[candidate] = None
                     return candidate.contact
             if self.waiting() or not self._pool.bring_back():
@@ -80,7 +81,10 @@ class Shortlist:
 
     def waiting(self) -> bool:
         """Whether an answer is due that could still change what this lookup finds."""
-        return any(self._matters(candidate) for candidate in self._in_flight)
+        for candidate in self._in_flight:  # noqa: SIM110 - asked twice an answer, any() takes twice as long
+            if candidate.distance <= self._limit(candidate.path):
+                return True
+        return False
 
     def finished(self) -> bool:
         """Nobody to ask and nobody to wait for. What is found then is final but for late answers."""
@@ -105,24 +109,24 @@ class Shortlist:
     def on_slow(self, contact: Contact) -> None:
         """Its first try took longer than usual: somebody else gets its slot."""
         candidate = self._pool.by_contact.get(contact)
-        if candidate is not None and candidate.state is State.ASKED:
-            candidate.state = State.SLOW
+        if candidate is not None and candidate.state is ASKED:
+            candidate.state = SLOW
             candidate.path.asked -= 1
 
     def on_late(self, contact: Contact) -> None:
         """Its second try was silent too: the lookup may end without it."""
         candidate = self._pool.by_contact.get(contact)
-        if candidate is not None and candidate.state in (State.ASKED, State.SLOW):
-            self._land(candidate, State.LATE)
+        if candidate is not None and candidate.state in (ASKED, SLOW):
+            self._land(candidate, LATE)
             self._pool.delist(candidate)
 
     def on_failed(self, contact: Contact) -> None:
         candidate = self._pool.by_contact.get(contact)
-        if candidate is not None and candidate.state in (State.ASKED, State.SLOW):
-            self._land(candidate, State.FAILED)
+        if candidate is not None and candidate.state in (ASKED, SLOW):
+            self._land(candidate, FAILED)
             self._pool.delist(candidate)
-        elif candidate is not None and candidate.state is State.LATE:
-            candidate.state = State.FAILED
+        elif candidate is not None and candidate.state is LATE:
+            candidate.state = FAILED
 
     def on_reply(self, contact: Contact, contacts: Iterable[Contact]) -> int:
         """`contact` answered with `contacts`. How many of them are new candidates.
@@ -130,21 +134,25 @@ class Shortlist:
         Answers of those who were not asked, or had answered or failed, change nothing.
         """
         candidate = self._pool.by_contact.get(contact)
-        if candidate is None or candidate.state not in (State.ASKED, State.SLOW, State.LATE):
+        if candidate is None or candidate.state not in (ASKED, SLOW, LATE):
             return 0
-        if candidate.state is State.LATE:
-            candidate.state = State.ANSWERED
+        if candidate.state is LATE:
+            candidate.state = ANSWERED
             self._pool.enlist(candidate)
         else:
-            self._land(candidate, State.ANSWERED)
+            self._land(candidate, ANSWERED)
         for other in self._pool.by_key[contact.key]:
-            if other.state is State.FRESH:
+            if other.state is FRESH:
                 self._pool.forget(other)  # this key has answered: its other addresses are of no use
+        known = self._pool.by_contact
+        contacts = list(contacts)
+        if all(map(known.__contains__, contacts)):
+            return 0  # as nearly always at the end
         learnt = 0
         keys: set[bytes] = set()
         for named in contacts:
             # One address a key from one peer: else it alone could use up MAX_ADDRESSES_PER_KEY.
-            if named not in self._pool.by_contact and named.key not in keys:
+            if named not in known and named.key not in keys:
                 learnt += self._pool.learn(named, candidate.path, candidate.hops + 1, contact)
             keys.add(named.key)
         return learnt
@@ -155,7 +163,11 @@ class Shortlist:
         """All that answered, nearest first."""
         by_rank = self._pool.by_rank
         alive = (by_rank[rank] for rank in self._pool.alive)
-        return [candidate.contact for candidate in alive if candidate.state is State.ANSWERED]
+        return [candidate.contact for candidate in alive if candidate.state is ANSWERED]
+
+    def nearest(self, n: int) -> list[Contact]:
+        """The n nearest that answered or may yet, nearest first."""
+        return [self._pool.by_rank[rank].contact for rank in self._pool.alive[:n]]
 
     def closest_answered(self, k: int) -> list[Contact]:
         """The k nearest keys that answered (at the nearest address that did), nearest first."""
@@ -199,24 +211,20 @@ class Shortlist:
             limit = max(limit, path.alive[min(self._width, len(path.alive)) - 1][0])
         return limit
 
-    def _matters(self, candidate: Candidate) -> bool:
-        return candidate.distance <= self._limit(candidate.path)
-
     def _askable(self, path: Path) -> Candidate | None:
         limit = self._limit(path)
         by_rank = self._pool.by_rank
-        for rank in path.alive:
+        for rank in path.fresh:
             if rank[0] > limit:
                 return None
             candidate = by_rank[rank]
-            if candidate.state is State.FRESH:
-                others = self._pool.by_key[candidate.contact.key]
-                if len(others) == 1 or all(other.state is not State.ASKED for other in others):
-                    return candidate
+            others = self._pool.by_key[candidate.contact.key]
+            if len(others) == 1 or all(other.state is not ASKED for other in others):
+                return candidate
         return None
 
     def _land(self, candidate: Candidate, state: State) -> None:
         del self._in_flight[candidate]
-        if candidate.state is State.ASKED:
+        if candidate.state is ASKED:
             candidate.path.asked -= 1
         candidate.state = state

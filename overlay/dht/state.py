@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 import attrs
 
@@ -14,11 +14,11 @@ from overlay.events import Event
 from overlay.limits import MIN_FOREIGN_PORT, PROBES_PER_GROUP, PROBES_PER_S
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Endpoint
-from overlay.runtime.address import Address, Scope
+from overlay.runtime.address import GLOBAL, Address, Scope
 from overlay.runtime.chance import Rng
 from overlay.runtime.journal import Journal
 from overlay.runtime.loop import Loop
-from overlay.wire.messages import PACKED_V4, Nodes, split_packed
+from overlay.wire.messages import Nodes
 
 #: Families that this node can send to, as in FIND_*: 1 IPv4, 2 IPv6.
 V4, V6 = 1, 2
@@ -52,46 +52,44 @@ class DhtState:
 
     def learn(self, nodes: Nodes, referrer: Contact) -> list[Contact]:
         """The contacts of a NODES answer that may be asked. Contacts on its own link get our zone for it."""
-        # Twenty contacts an answer: a tenth of the time of a lookup, so names are looked up once.
-        there = referrer.address
-        passes = _PASSES[there.scope]
-        unpacked, own, known = self.endpoint.book.unpacked, self.endpoint.signer.key, self.endpoint.peers.get
-        families, puzzle_bits = self.families, self.endpoint.network.puzzle_bits
-        learnt: list[Contact] = []
+        # Twenty contacts an answer, most of the work of a lookup: so no call for what is usual.
+        there, own, endpoint = referrer.address, self.endpoint.signer.key, self.endpoint
+        named = endpoint.book.named(nodes.v4, nodes.v6)
+        if there.zone:
+            named = [self._on_link(contact, there.zone) for contact in named]
+        passes, known = _PASSES[self.families][there.scope], endpoint.peers.known
+        puzzle_bits = endpoint.network.puzzle_bits
         strangers: dict[bytes, int] = {}
-        for packed in split_packed(nodes.v4, nodes.v6):
-            contact = unpacked(packed)
-            if contact.key == own:
-                continue
-            address = contact.address
-            scope = address.scope
-            if scope is Scope.LINK and there.zone:
-                address = attrs.evolve(address, zone=there.zone)
-                contact = self.endpoint.book.contact(contact.key, address)
-            if (
-                address.port >= MIN_FOREIGN_PORT
-                and (passes[scope] or may_pass(address, there))
-                and families & (V4 if len(packed) == PACKED_V4 else V6)
-                and contact.work >= puzzle_bits
-                and (known(contact) is not None or self._spread(address, strangers))
-            ):
-                learnt.append(contact)
-            else:
-                self.endpoint.count("contacts refused")
+        learnt = [
+            contact
+            for contact in named
+            if contact.key != own
+            and (passes[contact.sort] or (passes[contact.sort] is None and may_pass(contact.address, there)))
+            and contact.address.port >= MIN_FOREIGN_PORT
+            and contact.work >= puzzle_bits
+            and (known(contact) or self._spread(contact.address, strangers))
+        ]
+        if len(learnt) < len(named):
+            for _ in range(len(named) - len(learnt) - [contact.key for contact in named].count(own)):
+                endpoint.count("contacts refused")
         return learnt
+
+    def _on_link(self, contact: Contact, zone: int) -> Contact:
+        if contact.address.scope is not Scope.LINK:
+            return contact
+        return self.endpoint.book.contact(contact.key, attrs.evolve(contact.address, zone=zone))
 
     def _spread(self, address: Address, strangers: dict[bytes, int]) -> bool:
         """Not one of many in one place (a global subnet, or one address and port) who never answered us: a single
         answer must not turn us against somebody. Those who do answer do not count the next time."""
-        capped = address.scope is Scope.GLOBAL and not self.diversity.attached(address)
+        capped = address.scope is GLOBAL and not self.diversity.attached(address)
         place = self.diversity.group(address) if capped else address.packed
         strangers[place] = strangers.get(place, 0) + 1
         return strangers[place] <= PROBES_PER_GROUP
 
     def may_probe(self, contact: Contact) -> bool:
         """At most one unasked-for PING a second to an address that never answered us, PROBES_PER_S in all."""
-        state = self.endpoint.peers.get(contact)
-        if state is not None and state.answered_ns:
+        if self.endpoint.peers.answered_ns(contact):
             return True
         second = self.loop.now.mono_ns // 1_000_000_000
         if second != self._probe_second:
@@ -105,19 +103,20 @@ class DhtState:
     def packed_closest(self, target: int, count: int, families: int, asker: Contact) -> tuple[bytes, bytes]:
         """The v4 and v6 lists of NODES: closest live contacts that the asker may be told of."""
 
-        v4: list[bytes] = []
-        v6: list[bytes] = []
-        # Nearly always the closest may all be told, but for the asker itself: the table is not asked to filter.
-        contacts = self.table.closest(target, count + 1)
-        _sort_out(contacts, count, families, asker, v4, v6)
-        if len(v4) + len(v6) < count < len(contacts):
-            v4.clear()
-            v6.clear()
-            fits = self.table.closest(
-                target, count, families=families, accept=lambda c: may_pass(c.address, asker.address)
-            )
-            _sort_out(fits, count, families, asker, v4, v6)
-        return b"".join(v4), b"".join(v6)
+        closest, there, key = self.table.closest, asker.address, asker.key
+        for wanted in (count, count + 1):  # nearly always all may be told, but for the asker itself
+            near = closest(target, wanted)
+            fit = _told(near, families, asker)[:count]
+            if len(fit) == count or len(near) < wanted:
+                break
+        else:
+            fit = closest(
+                target, count, families=families,
+                accept=lambda contact: contact.key != key and may_pass(contact.address, there),
+            )  # fmt: skip
+        v4 = b"".join([contact.packed for contact in fit if not contact.sort & 1])
+        v6 = b"".join([contact.packed for contact in fit if contact.sort & 1])
+        return v4, v6
 
     def radius(self, nodes: int) -> int | None:
         """Distance within which `nodes` other nodes are expected around a key; None: not known yet."""
@@ -135,35 +134,38 @@ class DhtState:
         return sum(1 for contact in contacts if contact.number ^ target < ours)
 
 
-#: By the scope of the one who is told or tells: which scopes always pass. Links need a closer look.
+def _passing(scopes: Container[Scope], families: int) -> tuple[bool | None, ...]:
+    """By `Contact.sort`: True, it passes; None, that needs a closer look; False, not of these families."""
+    return tuple(
+        False if not families & family else scope in scopes or None for scope in Scope for family in (V4, V6)
+    )
+
+
+#: By families, and by the scope of the one who is told or tells. Links need a closer look.
 _PASSES = {
-    Scope.NONE: (False, False, False, False, False),
-    Scope.LOOPBACK: (False, True, False, True, True),
-    Scope.LINK: (False, False, False, True, True),
-    Scope.PRIVATE: (False, False, False, True, True),
-    Scope.GLOBAL: (False, False, False, False, True),
+    families: tuple(
+        _passing(scopes, families)
+        for scopes in (
+            (),  # NONE
+            (Scope.LOOPBACK, Scope.PRIVATE, Scope.GLOBAL),  # LOOPBACK
+            (Scope.PRIVATE, Scope.GLOBAL),  # LINK
+            (Scope.PRIVATE, Scope.GLOBAL),  # PRIVATE
+            (Scope.GLOBAL,),  # GLOBAL
+        )
+    )
+    for families in (V4, V6, V4 | V6)
 }
 
 
-def _sort_out(
-    contacts: Iterable[Contact], count: int, families: int, asker: Contact, v4: list[bytes], v6: list[bytes]
-) -> None:
-    """The first `count` that the asker may be told, by family: once for each FIND_*, so in one loop."""
-    there = asker.address
-    passes = _PASSES[there.scope]
-    for contact in contacts:
-        if contact.key == asker.key:
-            continue
-        if not passes[contact.address.scope] and not may_pass(contact.address, there):
-            continue
-        packed = contact.packed
-        if len(packed) == PACKED_V4:
-            if families & V4:
-                v4.append(packed)
-        elif families & V6:
-            v6.append(packed)
-        if len(v4) + len(v6) == count:
-            return
+def _told(contacts: list[Contact], families: int, asker: Contact) -> list[Contact]:
+    """Those that the asker may be told of."""
+    there, key, passes = asker.address, asker.key, _PASSES[families][asker.address.scope]
+    return [
+        contact
+        for contact in contacts
+        if (passes[contact.sort] or (passes[contact.sort] is None and may_pass(contact.address, there)))
+        and contact.key != key
+    ]
 
 
 def may_pass(address: Address, other: Address) -> bool:

@@ -16,6 +16,7 @@ from overlay.dht.distance import random_in_bucket, random_number
 from overlay.dht.get import find_node
 from overlay.dht.handover import pull
 from overlay.dht.healing import ASK_EVERY_NS, WATCH_EVERY_NS, Healing
+from overlay.dht.lookup import start_lookup
 from overlay.dht.own import OwnRecords
 from overlay.dht.publish import republish
 from overlay.dht.reach import Reach
@@ -29,13 +30,18 @@ from overlay.runtime.address import Address, unpack_address
 from overlay.runtime.future import Future
 from overlay.runtime.group import Group
 from overlay.runtime.ports import MS, SECOND
-from overlay.wire.messages import Leave, Ping
+from overlay.wire.messages import FindNode, Leave, Ping
 
 _ANCHOR = b"anchor/"
 #: Kademlia paper 2.3: a bucket without a lookup for an hour is refreshed.
 _REFRESH_NS = 3600 * SECOND
 #: Neighbours change more than far contacts; this also samples the network's size.
 _NEIGHBOURS_NS = 600 * SECOND
+#: Every third round measures how large the network is, as joining and refreshing do.
+_SIZE_ROUNDS = 3
+#: Of so many neighbours it asks who else is near; who is named and unknown gets a PING. A newcomer has asked all the
+#: nodes around it, ourselves among them, so hardly anybody is found.
+_NEIGHBOURS_ASKED = 4
 #: Of several that start at once on a busy machine, one may have met the others too late to be told of them, and
 #: its first word to them may be lost: in a small network it asks again soon. A large one has filled its table.
 _YOUNG_NS = 10 * SECOND
@@ -61,7 +67,8 @@ class Upkeep:
     _seeds: dict[Address, tuple[bytes, ...]] = attrs.Factory(dict)
     _due: dict[str, int] = attrs.Factory(dict)
     _retry_ns: int = SECOND
-    _neighbours_ns: int = 20 * SECOND
+    _neighbours_ns: int = 40 * SECOND
+    _rounds: int = 0
     _begun_ns: int = 0
     _bootstrapping: bool = False
     _alarm: Future[None] | None = None
@@ -281,11 +288,27 @@ class Upkeep:
             if len(self.dht.table) >= K:
                 return
         else:
-            # A young node's picture changes quickly: 20, 40, 80 ... 600 s.
+            # A young node's picture changes quickly: 40, 80 ... 600 s.
             self._due["neighbours"] = now_ns + self._neighbours_ns
             self._neighbours_ns = min(2 * self._neighbours_ns, _NEIGHBOURS_NS)
-        await find_node(self.dht, self.dht.own_number)
-        await find_node(self.dht, random_number(self.dht.rng), sample=True)
+            self._rounds += 1
+        if len(self.dht.table) < 2 * K:
+            await find_node(self.dht, self.dht.own_number)
+        else:
+            await self._ask_neighbours()
+        if self._rounds % _SIZE_ROUNDS == 0 or not self.dht.size.trusted:
+            await find_node(self.dht, random_number(self.dht.rng), sample=True)
+
+    async def _ask_neighbours(self) -> None:
+        """As looking ourselves up, but who is known already is not asked whether it lives: `_keep_alive` does that."""
+        dht = self.dht
+        lookup = start_lookup(
+            dht, dht.own_number, FindNode(target=dht.own_id, families=dht.families), k=_NEIGHBOURS_ASKED
+        )  # fmt: skip
+        await lookup.run()
+        for contact in lookup.shortlist.nearest(K):
+            if contact.key not in dht.table and dht.may_probe(contact):
+                ping(dht, contact)
 
     async def _refresh(self) -> None:
         for depth in self.dht.table.stale_buckets(self.dht.loop.now.mono_ns, _REFRESH_NS)[:8]:

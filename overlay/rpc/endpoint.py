@@ -18,7 +18,7 @@ from overlay.identity.network import Network
 from overlay.limits import LAST_TRY_MS, MAX_DATAGRAM, MAX_LATE, MAX_PENDING, MAX_RTO_MS, TRIES
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.rpc.meter import Meter
-from overlay.rpc.peers import PeerBook, PeerState
+from overlay.rpc.peers import PeerBook
 from overlay.rpc.reply_cache import ReplyCache
 from overlay.rpc.stamps import FreshStamps, StampSource
 from overlay.rpc.tokens import TokenMint
@@ -28,7 +28,7 @@ from overlay.runtime.ports import MS, SECOND, Entropy
 from overlay.trust.policy import Observation, Policy, Verdict
 from overlay.wire.codec import WIRE, Codec
 from overlay.wire.decode import decode_body
-from overlay.wire.envelope import Envelope
+from overlay.wire.envelope import TO_BYTES, Envelope
 from overlay.wire.messages import Gossiped, Keys, Message, Nodes, Ping, Pong, Providers, Retry, Value
 from overlay.wire.padding import padded_body
 from overlay.wire.registry import Kind
@@ -38,6 +38,11 @@ from overlay.wire.seal import open_sealed, seal
 _LATE_NS = 10 * SECOND
 #: An answer proves an address for this long (geth: endpoint proof, 12 h).
 PROOF_NS = 12 * 3600 * SECOND
+
+#: Asking an Enum class for a member costs a quarter of a microsecond on Python 3.11, a name of a module nothing.
+_REFUSE, _ANSWERED, _LEAVE = Verdict.REFUSE, Observation.ANSWERED, Kind.LEAVE
+_WITH_TOKEN = (Pong, Nodes, Value, Providers, Keys, Gossiped)
+_WITH_ROLE = (Pong, Nodes)
 
 
 @attrs.frozen(slots=True)
@@ -83,7 +88,8 @@ class Pending:
 class Listener(Protocol):
     """What the DHT wants to hear of every peer."""
 
-    def on_answered(self, contact: Contact, state: PeerState) -> None: ...
+    def on_answered(self, contact: Contact, role: int | None) -> None:
+        """`role`: what it says it is, None before it said."""
     def on_request(self, inbound: Inbound, room: int) -> None:
         """It was handled. `room`: bytes that may be sent to its address now if that is not proven."""
     def on_silent(self, contact: Contact) -> None: ...
@@ -115,8 +121,11 @@ class Endpoint:
     _replies: ReplyCache = attrs.field(init=False)
     _meter: Meter = attrs.Factory(Meter)
     _bytes_sent: int = 0
+    #: How others address us in their envelopes.
+    _to: bytes = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._to = self.own_id[:TO_BYTES]
         self._tokens = TokenMint(self.entropy)
         self._replies = ReplyCache(self._fresh.refuse_up_to)
         self._handlers[Kind.PING] = self._on_ping
@@ -191,7 +200,7 @@ class Endpoint:
             self.count("unsent: no stamp")
             return b""
         token = self.peers.token(contact, now.mono_ns) if contact is not None else None
-        to = contact.id[:8] if contact is not None else None
+        to = contact.id[:TO_BYTES] if contact is not None else None
         body = message.encode_body() if token or bare else padded_body(message, to)
         if token and not body:
             # The token may be void (it restarted, or our address changed): its RETRY has a byte more
@@ -225,7 +234,7 @@ class Endpoint:
         self._expect_late(pending)
         self.count("requests unanswered")
         if pending.contact is not None:
-            self.peers.failed(pending.contact, self.loop.now.mono_ns)
+            self.peers.failed(pending.contact)
             self.policy.observe(pending.contact.key, Observation.SILENT, self.loop.now.mono_ns)
             if self.listener is not None:
                 self.listener.on_silent(pending.contact)
@@ -286,9 +295,9 @@ class Endpoint:
         envelope = self.codec.peek(data)
         if envelope.key == self.signer.key:
             return self.count("dropped: own")
-        if envelope.to is not None and envelope.to != self.own_id[:8]:
+        if envelope.to is not None and envelope.to != self._to:
             return self.count("dropped: misaddressed")
-        if self.policy.verdict(envelope.key) is Verdict.REFUSE:
+        if self.policy.verdict(envelope.key) is _REFUSE:
             return self.count("dropped: refused peer")
         kind = envelope.kind
         if kind is None:
@@ -304,7 +313,7 @@ class Endpoint:
     def _handle_reply(self, source: Address, data: bytes, envelope: Envelope) -> None:
         late = self._given_up(envelope.request_id)
         pending = late or self._pending.get(envelope.request_id)
-        if pending is None or pending.address != source:
+        if pending is None or (pending.address is not source and pending.address != source):
             return self.count("dropped: unexpected reply")
         if pending.contact is not None and pending.contact.key != envelope.key:
             return self.count("dropped: reply of another key")
@@ -329,14 +338,13 @@ class Endpoint:
         self._forget(pending)
         self._late.pop(pending.request_id, None)
         sample = now_ns - pending.sent_ns if pending.sends == 1 else None
-        state = self.peers.answered(contact, now_ns, sample)
-        if isinstance(message, Pong | Nodes | Value | Providers | Keys | Gossiped):
-            self.peers.learn_token(contact, message.token, now_ns)
-            if isinstance(message, Pong | Nodes):
-                state.role = message.role
-        self.policy.observe(contact.key, Observation.ANSWERED, now_ns)
+        role = self.peers.answered(
+            contact, now_ns, sample, token=message.token if isinstance(message, _WITH_TOKEN) else None,
+            role=message.role if isinstance(message, _WITH_ROLE) else None,
+        )  # fmt: skip
+        self.policy.observe(contact.key, _ANSWERED, now_ns)
         if self.listener is not None:
-            self.listener.on_answered(contact, state)
+            self.listener.on_answered(contact, role)
         if late is None:
             pending.on_reply(contact, message)
         else:  # whoever asked was told of a failure; that the peer lives is known by now
@@ -354,12 +362,11 @@ class Endpoint:
         # Goodbye is undone by whatever was said since, not by saying it again.
         contact = self.book.contact(envelope.key, source)
         # The contact's key, not the envelope's: equal bytes, but what is remembered holds no copy of its own.
-        if not self._fresh.accept(contact.key, envelope.stamp, now_ns, newest=kind is Kind.LEAVE):
+        if not self._fresh.accept(contact.key, envelope.stamp, now_ns, newest=kind is _LEAVE):
             return self.count("dropped: stale")
         message = _decode(envelope)
-        has_token = self._tokens.valid(envelope.token, envelope.key, source, now_ns)
-        state = self.peers.get(contact)
-        proven = has_token or (state is not None and state.answered_ns > 0 and now_ns - state.answered_ns < PROOF_NS)
+        has_token = envelope.token is not None and self._tokens.valid(envelope.token, contact.packed, now_ns)
+        proven = has_token or self._answered_lately(contact, now_ns)
         inbound = Inbound(contact, kind, envelope.request_id, message, proven, size)
         if kind.needs_token and not has_token:
             self.count("answered: retry")
@@ -376,8 +383,12 @@ class Endpoint:
             self.listener.on_request(inbound, size - (self._bytes_sent - sent_before))
         return None
 
+    def _answered_lately(self, contact: Contact, now_ns: int) -> bool:
+        answered_ns = self.peers.answered_ns(contact)
+        return answered_ns is not None and answered_ns > 0 and now_ns - answered_ns < PROOF_NS
+
     def token_for(self, contact: Contact) -> bytes:
-        return self._tokens.mint(contact.key, contact.address, self.loop.now.mono_ns)
+        return self._tokens.mint(contact.packed, self.loop.now.mono_ns)
 
     def reply(self, inbound: Inbound, message: Message) -> None:
         """Answer now or later; never more bytes than came from an unproven address."""
@@ -386,7 +397,7 @@ class Endpoint:
             return self.count("unsent: no stamp")
         data = self.codec.encode(
             self.signer, self.network, message.KIND, inbound.request_id, self.stamps.take(self.loop.now),
-            inbound.contact.id[:8], None, message.encode_body(),
+            inbound.contact.id[:TO_BYTES], None, message.encode_body(),
         )  # fmt: skip
         if inbound.kind.acts and not isinstance(message, Retry):
             self._replies.finish(inbound.contact.key, inbound.request_id, data)

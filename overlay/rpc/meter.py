@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from overlay.limits import MAX_ADDRESSES_METERED, MAX_DATAGRAMS_PER_ADDRESS_S
-from overlay.runtime.address import Address, Scope
+from overlay.runtime.address import LOOPBACK, Address
 from overlay.runtime.ports import SECOND
 
 
@@ -21,7 +21,7 @@ class Meter:
         self._counts: dict[bytes, int] = {}
 
     def allows(self, source: Address, now_ns: int) -> bool:
-        if source.scope is Scope.LOOPBACK:
+        if source.scope is LOOPBACK:
             return True
         window = now_ns // SECOND
         if window != self._window:

@@ -6,10 +6,11 @@ whose end is synced to disk before the first of the block is used.
 
 from __future__ import annotations
 
-import attrs
+from struct import Struct
 
 from overlay.errors import LimitError, LocalError
 from overlay.limits import FRESH_WINDOW_S, MAX_STAMPS_REMEMBERED, STAMP_BLOCK, STAMP_SPARE
+from overlay.rpc.oldest import forget_oldest
 from overlay.runtime.journal import Journal
 from overlay.runtime.ports import SECOND, Failed, Now, Outcome
 
@@ -97,12 +98,10 @@ class StampSource:
             self._reserved = end
 
 
-@attrs.define(slots=True)
-class _Seen:
-    floor: int
-    mark: int
-    highest: int
-    marked_ns: int
+#: Of a sender: nothing up to this stamp passes; the highest at the last mark, the highest of all; when that mark was
+#: made. Hundreds are remembered, thousands at most: half of what an object and its numbers take.
+_SEEN = Struct("<QQQq")
+_pack, _unpack = _SEEN.pack, _SEEN.unpack
 
 
 class FreshStamps:
@@ -115,33 +114,38 @@ class FreshStamps:
     __slots__ = ("_senders",)
 
     def __init__(self) -> None:
-        self._senders: dict[bytes, _Seen] = {}
+        self._senders: dict[bytes, bytes] = {}
 
     def accept(self, key: bytes, stamp: int, now_ns: int, *, newest: bool = False) -> bool:
         """`newest`: only if nothing as new was heard from this sender."""
-        seen = self._senders.pop(key, None)
+        seen = self._senders.get(key)
         if seen is None:
             if len(self._senders) >= MAX_STAMPS_REMEMBERED:
-                del self._senders[next(iter(self._senders))]
-            seen = _Seen(0, stamp, stamp, now_ns)
-            self._senders[key] = seen
+                forget_oldest(self._senders, _marked_ns)
+            self._senders[key] = _pack(0, stamp, stamp, now_ns)
             return True
-        self._senders[key] = seen  # least recently heard is forgotten first
-        age = now_ns - seen.marked_ns
+        floor, mark, highest, marked_ns = _unpack(seen)
+        age = now_ns - marked_ns
         if age >= FRESH_WINDOW_S * SECOND:
             # Two windows without a word: all that was heard is older than the window.
-            seen.floor = max(seen.floor, seen.highest if age >= 2 * FRESH_WINDOW_S * SECOND else seen.mark)
-            seen.mark, seen.marked_ns = seen.highest, now_ns
-        if stamp <= (seen.highest if newest else seen.floor):
-            return False
-        seen.highest = max(seen.highest, stamp)
-        return True
+            floor = max(floor, highest if age >= 2 * FRESH_WINDOW_S * SECOND else mark)
+            mark, marked_ns = highest, now_ns
+        passes: bool = stamp > (highest if newest else floor)
+        self._senders[key] = _pack(floor, mark, max(highest, stamp) if passes else highest, marked_ns)
+        return passes
 
     def refuse_up_to(self, key: bytes, stamp: int) -> None:
         """Nothing of this sender with this stamp or a smaller one passes any more."""
         seen = self._senders.get(key)
         if seen is not None:
-            seen.floor = max(seen.floor, stamp)
+            floor, *rest = _unpack(seen)
+            self._senders[key] = _pack(max(floor, stamp), *rest)
 
     def __len__(self) -> int:
         return len(self._senders)
+
+
+def _marked_ns(seen: bytes) -> int:
+    """When it was heard, to half a minute."""
+    marked_ns: int = _unpack(seen)[3]
+    return marked_ns

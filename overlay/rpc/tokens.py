@@ -10,7 +10,6 @@ import hashlib
 import hmac
 
 from overlay.limits import TOKEN_ROTATION_S
-from overlay.runtime.address import Address
 from overlay.runtime.ports import SECOND, Entropy
 
 TOKEN_BYTES = 8
@@ -27,16 +26,17 @@ class TokenMint:
         self._previous = self._current
         self._rotate_ns: int | None = None
 
-    def mint(self, key: bytes, address: Address, now_ns: int) -> bytes:
+    def mint(self, packed: bytes, now_ns: int) -> bytes:
+        """For whom `packed` names: `Contact.packed`, key and address."""
         self._rotate(now_ns)
-        return _mac(self._current, key, address)
+        return _mac(self._current, packed)
 
-    def valid(self, token: bytes | None, key: bytes, address: Address, now_ns: int) -> bool:
+    def valid(self, token: bytes | None, packed: bytes, now_ns: int) -> bool:
         if token is None:
             return False
         self._rotate(now_ns)
-        return hmac.compare_digest(token, _mac(self._current, key, address)) or hmac.compare_digest(
-            token, _mac(self._previous, key, address)
+        return hmac.compare_digest(token, _mac(self._current, packed)) or hmac.compare_digest(
+            token, _mac(self._previous, packed)
         )
 
     def _rotate(self, now_ns: int) -> None:
@@ -51,5 +51,5 @@ class TokenMint:
             self._rotate_ns = now_ns + TOKEN_ROTATION_S * SECOND
 
 
-def _mac(secret: bytes, key: bytes, address: Address) -> bytes:
-    return hashlib.blake2b(key + address.packed, digest_size=TOKEN_BYTES, key=secret).digest()
+def _mac(secret: bytes, packed: bytes) -> bytes:
+    return hashlib.blake2b(packed, digest_size=TOKEN_BYTES, key=secret).digest()

@@ -74,7 +74,9 @@ class Loop:
         if now.mono_ns < self.now.mono_ns:
             now = Now(self.now.mono_ns, now.wall_ms)
         self.now = now
-        budget = MAX_STEPS_PER_DRAIN - self._drain(MAX_STEPS_PER_DRAIN)
+        budget = MAX_STEPS_PER_DRAIN
+        if self._ready:
+            budget -= self._drain(MAX_STEPS_PER_DRAIN)
         heap = self._heap
         while heap and heap[0][0] <= now.mono_ns:
             timer = heappop(heap)[2]
@@ -88,7 +90,8 @@ class Loop:
 
     def drain(self) -> None:
         """Run what is ready, at the present time; no timer fires."""
-        self._drain(MAX_STEPS_PER_DRAIN)
+        if self._ready:
+            self._drain(MAX_STEPS_PER_DRAIN)
 
     def next_deadline(self) -> int | None:
         """When to call `run` at the latest, on the monotonic clock in ns; it may lie in the past."""
@@ -235,7 +238,9 @@ class Loop:
 
     def _timer_died(self) -> None:
         self._dead += 1
-        self._trim()
+        heap = self._heap
+        if self._dead * 2 > len(heap) or heap[0][2]._fn is None:
+            self._trim()
 
     def _trim(self) -> None:
         """Keep the first timer alive and the dead ones at most half: after every cancel and every firing."""

@@ -38,7 +38,8 @@ def encode(value: object) -> bytes:
         parts.append(head(_ARRAY, len(value)))
         for item in value:
             if type(item) is bytes:
-                parts.append(head(_BYTES, len(item)))
+                n = len(item)
+                parts.append(_TINY[0x40 | n] if n < 24 else head(_BYTES, n))
                 parts.append(item)
             elif type(item) is int and 0 <= item < 24:
                 parts.append(_TINY[item])
@@ -66,7 +67,8 @@ def head(major: int, n: int) -> bytes:
 
 def bstr(data: bytes) -> bytes:
     """A byte string with its head."""
-    return head(_BYTES, len(data)) + data
+    n = len(data)
+    return (_TINY[0x40 | n] if n < 24 else head(_BYTES, n)) + data
 
 
 def _write(value: object, emit: Callable[[bytes], None]) -> None:

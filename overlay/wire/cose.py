@@ -28,6 +28,8 @@ _SIGNATURE_HEAD = b"\x58\x40"
 _TAIL = 66
 #: ["Signature1", ...: the head of Sig_structure (RFC 9052 4.4).
 _SIG_STRUCTURE = b"\x84\x6aSignature1"
+#: ... and what of the protected header is before the key.
+_SIGNED_FRONT = _SIG_STRUCTURE + _FRONT[2:]
 
 
 def size_of(payload: int) -> int:
@@ -39,10 +41,9 @@ def sign1(signer: Signer, aad: bytes, payload: bytes) -> bytes:
     """The signed message; `aad` is the external_aad, which is signed and not sent."""
     if len(payload) > MAX_PAYLOAD:
         raise LocalError(f"a payload of {len(payload)} bytes is too large to sign (at most {MAX_PAYLOAD})")
-    protected = _FRONT[2:] + signer.key
-    body = bstr(payload)
-    signature = signer.sign(b"".join((_SIG_STRUCTURE, protected, bstr(aad), body)))
-    return b"".join((b"\xd2\x84", protected, b"\xa0", body, _SIGNATURE_HEAD, signature))
+    key, body = signer.key, bstr(payload)
+    signature = signer.sign(b"".join((_SIGNED_FRONT, key, bstr(aad), body)))
+    return b"".join((_FRONT, key, b"\xa0", body, _SIGNATURE_HEAD, signature))
 
 
 def parse1(data: bytes) -> tuple[bytes, bytes]:

@@ -60,14 +60,16 @@ def encode_envelope(
     body: list[Any],
 ) -> bytes:
     """A signed datagram (before sealing), LocalError if it is too large."""
-    payload = (
-        _SIX
-        + cbor.head(0, kind)
-        + cbor.bstr(request_id)
-        + cbor.head(0, stamp)
-        + (b"\xf6" if to is None else cbor.bstr(to))
-        + (b"\xf6" if token is None else cbor.bstr(token))
-        + cbor.encode(body)
+    payload = b"".join(
+        (
+            _SIX,
+            cbor.head(0, kind),
+            cbor.bstr(request_id),
+            cbor.head(0, stamp),
+            b"\xf6" if to is None else cbor.bstr(to),
+            b"\xf6" if token is None else cbor.bstr(token),
+            cbor.encode(body),
+        )
     )
     size = cose.size_of(len(payload))
     if size > MAX_PLAIN_DATAGRAM:

@@ -5,7 +5,6 @@ decode.py reads and checks them, padding.py makes requests as long as what they 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import attrs
@@ -263,11 +262,12 @@ Message = (
 )
 
 
-def split_packed(v4: bytes, v6: bytes) -> Iterator[bytes]:
+def split_packed(v4: bytes, v6: bytes) -> list[bytes]:
     """The 38 or 50 bytes of each contact in NODES, IPv4 first."""
-    for packed, size in ((v4, PACKED_V4), (v6, PACKED_V6)):
-        for at in range(0, len(packed), size):
-            yield packed[at : at + size]
+    pieces = [v4[at : at + PACKED_V4] for at in range(0, len(v4), PACKED_V4)]
+    if v6:
+        pieces += [v6[at : at + PACKED_V6] for at in range(0, len(v6), PACKED_V6)]
+    return pieces
 
 
 def _with_padding(body: list[Any], padding: bytes | None) -> list[Any]:

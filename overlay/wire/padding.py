@@ -39,12 +39,13 @@ def padded_body(message: Message, to: bytes | None) -> list[Any]:
     size = _SIZES.get(message.KIND)
     if size is None:
         return body
-    front = _PAYLOAD_FRONT + (1 if to is None else 9) + 1  # ... to, token null
-    unpadded = cose.size_of(front + len(cbor.encode(body)))
+    # ... to, token null, body. One item more needs no longer head: bodies have fewer than 23.
+    payload = _PAYLOAD_FRONT + (1 if to is None else 9) + 1 + len(cbor.encode(body))
+    unpadded = cose.size_of(payload)
     if unpadded >= size:
         return body
     # Heads of 3 bytes instead of 2 for what is long: count down from the most that may fit.
     zeros = size - unpadded - 1
-    while zeros and cose.size_of(front + len(cbor.encode([*body, bytes(zeros)]))) > size:
+    while zeros and cose.size_of(payload + len(cbor.head(2, zeros)) + zeros) > size:
         zeros -= 1
     return [*body, bytes(zeros)]

@@ -60,6 +60,9 @@ class Kind(enum.IntEnum):
     #: What became of a GRAFT, PRUNE or HAVE.
     GOSSIPED = 24
 
+    #: Of the number: the hash of an Enum is a Python function, and every message is looked up by its kind.
+    __hash__ = int.__hash__
+
     # Set below, once, for the kinds in use. A reserved kind is neither request nor reply.
 
     #: Fewest items of its body.

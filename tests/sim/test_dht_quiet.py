@@ -78,3 +78,17 @@ def test_the_first_answer_comes_at_once_after_a_join(hundred: Swarm) -> None:
     hundred.join(nodes=[node])
     assert hundred.command(node, "get", key=key)["value"] == b"here before"
     assert hundred.engine.now_ns - start_ns < 200_000_000
+
+
+def test_looking_around_finds_a_neighbour_that_is_not_known() -> None:
+    swarm = Swarm(60, seed=4, link=LOOPBACK, fake_keys=True)
+    swarm.run_for(20)
+    for node in range(0, 60, 10):
+        peer = swarm.peer(node)
+        tenth = swarm.closest(swarm.id(node), K, but=node)[9]
+        peer.table.remove(swarm.keys(tenth).key)
+        peer.upkeep._due["neighbours"] = swarm.engine.now_ns
+        peer.upkeep.poke()
+        swarm.engine.feed(swarm.engine.hosts[node], peer.handle_timer)
+        swarm.run_for(1)
+        assert swarm.keys(tenth).key in peer.table, f"node {node}"

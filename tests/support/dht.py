@@ -8,7 +8,6 @@ from overlay.dht.shortlist import Shortlist
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.runtime.address import Address, parse_address
 from overlay.runtime.chance import Rng
-from overlay.wire.messages import split_packed
 
 
 def contact(number: int, *, address: Address | str = "10.0.0.1:4433", key: bytes | None = None) -> Contact:
@@ -45,7 +44,7 @@ def subnet(n: int, *, seed: int = 2, prefix: str = "50.1.2") -> list[Contact]:
 def named_in(v4: bytes, v6: bytes) -> list[tuple[bytes, Address]]:
     """(key, address) of each contact in the two lists of a NODES, as a peer reads them."""
     book = ContactBook()
-    return [(found.key, found.address) for found in map(book.unpacked, split_packed(v4, v6))]
+    return [(found.key, found.address) for found in book.named(v4, v6)]
 
 
 def state_of(shortlist: Shortlist, contact: Contact) -> State:

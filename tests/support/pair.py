@@ -13,7 +13,6 @@ from overlay.identity.network import Network
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.peer import Peer
 from overlay.rpc.contact import ContactBook
-from overlay.rpc.peers import Rtt
 from overlay.runtime.address import Address, parse_address
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import Entropy, Failed, Interface, Storage
@@ -98,10 +97,7 @@ class Pair(Link):
     def aged(self, side: str) -> Pair:
         """Past its first ten seconds, in which it looks around by itself, and with no idea of round-trip times."""
         self.settle(10)
-        peers = self.peer(side).endpoint.peers  # type: ignore[attr-defined]
-        peers.network_rtt = Rtt()
-        for contact in peers.contacts():
-            peers.get(contact).rtt = Rtt()
+        self.peer(side).endpoint.peers.forget_times()  # type: ignore[attr-defined]
         return self
 
     def key(self, side: str) -> bytes:

@@ -16,7 +16,6 @@ from overlay.limits import MAX_DATAGRAM, MAX_DATAGRAMS_PER_ADDRESS_S, TRIES
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.rpc.endpoint import Endpoint, Inbound
 from overlay.rpc.gather import ask_all
-from overlay.rpc.peers import PeerState
 from overlay.rpc.stamps import StampSource
 from overlay.runtime.address import Address, parse_address
 from overlay.runtime.journal import Journal
@@ -56,7 +55,7 @@ class Ear:
     requests: list[tuple[Inbound, int]] = attrs.field(factory=list)
     silent: list[Contact] = attrs.field(factory=list)
 
-    def on_answered(self, contact: Contact, state: PeerState) -> None:
+    def on_answered(self, contact: Contact, role: int | None) -> None:
         self.answered.append(contact)
 
     def on_request(self, inbound: Inbound, room: int) -> None:

@@ -73,9 +73,15 @@ def test_an_answer_to_a_retry_is_no_sample() -> None:
 
 def test_failures_are_counted_in_a_row() -> None:
     peers = PeerBook()
-    peers.failed(somebody(1), 1)
-    assert peers.failed(somebody(1), 2).failures == 2
-    assert peers.answered(somebody(1), 3, None).failures == 0
+    for failures in (1, 2):
+        peers.failed(somebody(1))
+        state = peers.get(somebody(1))
+        assert state is not None
+        assert state.failures == failures
+    peers.answered(somebody(1), 3, None)
+    state = peers.get(somebody(1))
+    assert state is not None
+    assert state.failures == 0
 
 
 def test_a_token_is_used_for_one_rotation() -> None:
@@ -85,15 +91,19 @@ def test_a_token_is_used_for_one_rotation() -> None:
     assert peers.token(somebody(1), 10 + TOKEN_ROTATION_S * SECOND) is None
 
 
-def test_so_many_are_remembered_and_the_least_recently_used_goes() -> None:
+def test_so_many_are_remembered_and_who_has_not_answered_for_longest_goes() -> None:
     peers = PeerBook()
-    for i in range(MAX_PEERS_REMEMBERED):
-        peers.answered(somebody(i), 1, None)
-    peers.failed(somebody(0), 2)
-    peers.answered(somebody(MAX_PEERS_REMEMBERED), 3, None)
-    assert len(peers) == MAX_PEERS_REMEMBERED
+    for i in range(MAX_PEERS_REMEMBERED - 1):
+        peers.answered(somebody(i), 1 + i, None)
+    silent = somebody(1 << 20)
+    peers.failed(silent)
+    peers.answered(somebody(0), MAX_PEERS_REMEMBERED, None)
+    peers.answered(somebody(MAX_PEERS_REMEMBERED), MAX_PEERS_REMEMBERED, None)
+    assert MAX_PEERS_REMEMBERED * 9 // 10 < len(peers) <= MAX_PEERS_REMEMBERED
     assert peers.get(somebody(0)) is not None
+    assert peers.get(somebody(MAX_PEERS_REMEMBERED - 2)) is not None
     assert peers.get(somebody(1)) is None
+    assert peers.get(silent) is None, "it never answered"
 
 
 # --- the meter -------------------------------------------------------------------------------
@@ -138,8 +148,8 @@ def test_where_a_peer_has_answered() -> None:
     book.answered(one, 5, None)
     book.answered(elsewhere[0], 9, None)
     book.answered(elsewhere[1], 7, None)
-    book.failed(elsewhere[0], 10)
-    book.touch(elsewhere[2])
+    book.failed(elsewhere[0])
+    book.learn_token(elsewhere[2], bytes(8), 8)
     book.answered(somebody(2), 8, None)
     assert book.addresses_of(one.id) == [elsewhere[1].address, one.address, elsewhere[0].address]
     assert book.addresses_of(bytes(32)) == []

@@ -11,7 +11,7 @@ from overlay.runtime.ports import SECOND
 from tests.support.pair import entropy_of
 
 KEY = bytes(32)
-AT = parse_address("192.0.2.1:4433")
+WHO = KEY + parse_address("192.0.2.1:4433").packed
 ROTATION = TOKEN_ROTATION_S * SECOND
 
 
@@ -22,28 +22,28 @@ def mint() -> TokenMint:
 
 @pytest.mark.parametrize("age_ns", [0, ROTATION - 1, ROTATION])
 def test_it_is_good_for_one_rotation_at_least(mint: TokenMint, age_ns: int) -> None:
-    token = mint.mint(KEY, AT, 5)
+    token = mint.mint(WHO, 5)
     assert len(token) == TOKEN_BYTES
-    assert mint.valid(token, KEY, AT, 5 + age_ns)
+    assert mint.valid(token, WHO, 5 + age_ns)
 
 
 def test_at_the_end_of_a_rotation_it_still_lasts_for_another(mint: TokenMint) -> None:
-    mint.mint(KEY, AT, 0)
-    token = mint.mint(KEY, AT, ROTATION - 1)
-    assert mint.valid(token, KEY, AT, 2 * ROTATION - 1)
+    mint.mint(WHO, 0)
+    token = mint.mint(WHO, ROTATION - 1)
+    assert mint.valid(token, WHO, 2 * ROTATION - 1)
 
 
 def test_it_ends_after_two_rotations(mint: TokenMint) -> None:
-    token = mint.mint(KEY, AT, 0)
-    assert mint.valid(token, KEY, AT, ROTATION)
-    assert not mint.valid(token, KEY, AT, 2 * ROTATION)
+    token = mint.mint(WHO, 0)
+    assert mint.valid(token, WHO, ROTATION)
+    assert not mint.valid(token, WHO, 2 * ROTATION)
 
 
 @pytest.mark.parametrize("sleep_ns", [2 * ROTATION, 2 * ROTATION + 1, 1000 * ROTATION])
 def test_a_sleep_longer_than_two_rotations_ends_it_at_once(mint: TokenMint, sleep_ns: int) -> None:
-    token = mint.mint(KEY, AT, 0)
-    assert not mint.valid(token, KEY, AT, sleep_ns)
-    assert mint.valid(mint.mint(KEY, AT, sleep_ns), KEY, AT, sleep_ns)
+    token = mint.mint(WHO, 0)
+    assert not mint.valid(token, WHO, sleep_ns)
+    assert mint.valid(mint.mint(WHO, sleep_ns), WHO, sleep_ns)
 
 
 @pytest.mark.parametrize(
@@ -56,15 +56,15 @@ def test_a_sleep_longer_than_two_rotations_ends_it_at_once(mint: TokenMint, slee
     ],
 )
 def test_it_is_worth_nothing_for_another_key_address_or_port(mint: TokenMint, key: bytes, address: str) -> None:
-    token = mint.mint(KEY, AT, 0)
-    assert not mint.valid(token, key, parse_address(address), 0)
+    token = mint.mint(WHO, 0)
+    assert not mint.valid(token, key + parse_address(address).packed, 0)
 
 
 def test_another_node_and_another_life_of_this_one_do_not_know_it(mint: TokenMint) -> None:
-    token = mint.mint(KEY, AT, 0)
-    assert not TokenMint(entropy_of(2)).valid(token, KEY, AT, 0)
+    token = mint.mint(WHO, 0)
+    assert not TokenMint(entropy_of(2)).valid(token, WHO, 0)
 
 
 @pytest.mark.parametrize("token", [None, bytes(8)])
 def test_no_token_and_a_guess_are_no_proof(mint: TokenMint, token: bytes | None) -> None:
-    assert not mint.valid(token, KEY, AT, 0)
+    assert not mint.valid(token, WHO, 0)
