@@ -257,10 +257,19 @@ def test_who_stalls_is_snubbed_and_others_give_instead() -> None:
     assert status(swarm, 2)["wasted"] <= 0.05 * FILM.info.length
 
 
+@pytest.mark.slow
 def test_a_free_rider_is_slower_than_those_who_share() -> None:
-    """While slots are scarce and the seed is not: what only the seed has comes to nobody faster than it gives."""
+    """While slots are scarce and the seed is not: what only the seed has comes to nobody faster than it gives.
+
+    Over three swarms: in one of ten a rider is lucky, whatever the seed of chance."""
+    times = [time_of_a_free_rider(seed) for seed in (1, 2, 3)]
+    assert sum(times) / len(times) > 1.05
+
+
+def time_of_a_free_rider(seed: int) -> float:
+    """Until it has all, in those of the others."""
     rider, sharers, share = 14, range(1, 14), LONG.info.id
-    swarm = FilesSwarm(15, LIBRARY, seed=4, kinds={rider: FreeRider})
+    swarm = FilesSwarm(15, LIBRARY, seed=seed, kinds={rider: FreeRider})
     swarm.run_for(5)
     for node in range(rider):
         swarm.ask(node, "limit", up=1_200_000 if node == 0 else 300_000)
@@ -274,9 +283,9 @@ def test_a_free_rider_is_slower_than_those_who_share() -> None:
         for node in (*sharers, rider):
             if share in swarm.disks[node].finished:
                 ended.setdefault(node, (swarm.engine.now_ns - start_ns) / SECOND)
-    assert ended[rider] > 1.05 * sum(ended[node] for node in sharers) / len(sharers)
     wasted = sum(status(swarm, node, share)["wasted"] for node in sharers)
     assert wasted <= 0.05 * LONG.info.length * len(sharers)
+    return ended[rider] * len(sharers) / sum(ended[node] for node in sharers)
 
 
 def test_pause_and_resume_lose_nothing() -> None:

@@ -96,7 +96,8 @@ class Catalogue:
         if not words or len(lists) < len(words):
             return []
         rarest = itertools.islice(min(lists, key=len).values(), MAX_MATCHES_LOOKED_AT)
-        found = [entry for entry in rarest if entry.words.keys() >= set(words)]
+        wanted = set(words)
+        found = [entry for entry in rarest if entry.words.keys() >= wanted]
         found.sort(key=lambda entry: (len(entry.words), entry.share))
         return found[:MAX_POSTINGS_PER_PEER]
 
