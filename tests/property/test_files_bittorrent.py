@@ -168,7 +168,8 @@ def test_a_block_is_a_part_of_one_unit_and_zeros_behind_the_file(layout: Layout,
         return
     grain = Grain(layout)
     piece = chance.randrange(layout.pieces)
-    begin = chance.choice([0, 1, LEAF_BYTES, layout.piece_bytes - LEAF_BYTES, chance.randrange(layout.piece_bytes)])
+    ends = [layout.unit_bytes - 1, layout.piece_bytes - LEAF_BYTES]
+    begin = chance.choice([0, 1, LEAF_BYTES, *ends, chance.randrange(layout.piece_bytes)])
     length = chance.choice([1, LEAF_BYTES, MAX_BLOCK_BYTES, MAX_BLOCK_BYTES + 1])
     within = grain.within(Block(piece, begin, length))
     places = [layout.unit(unit) for unit in layout.units_of_piece(piece)]
