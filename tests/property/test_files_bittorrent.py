@@ -186,6 +186,15 @@ def test_a_block_is_a_part_of_one_unit_and_zeros_behind_the_file(layout: Layout,
         assert (unit, unit * layout.unit_bytes + within.start) == (min(one), data[0])
 
 
+def test_a_block_across_two_units_is_nowhere() -> None:
+    layout = layout_of(make_info(b"x", [File((b"x",), 1 << 20, bytes(32))], piece_length=1 << 20))
+    assert layout.unit_bytes == 1 << 18
+    grain = Grain(layout)
+    assert grain.within(Block(0, (1 << 18) - 1, 2)) is None
+    assert grain.within(Block(0, (1 << 18) - 1, 1)) == (0, (1 << 18) - 1, 1 << 18)
+    assert grain.within(Block(0, 1 << 18, 2)) == (1, 0, 2)
+
+
 @given(layouts(), st.integers(0, 40))
 def test_the_blocks_of_a_unit_are_all_of_it(layout: Layout, unit: int) -> None:
     if unit >= layout.units:
