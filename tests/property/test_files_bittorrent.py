@@ -15,6 +15,7 @@ from apps.files.core import bits
 from apps.files.core.bittorrent import extension
 from apps.files.core.bittorrent.grain import Grain
 from apps.files.core.bittorrent.handshake import Handshake, decode_handshake, encode_handshake
+from apps.files.core.bittorrent.limits import MAX_BITFIELD_BYTES, MAX_BLOCK_BYTES
 from apps.files.core.bittorrent.messages import (
     KEEP_ALIVE,
     Block,
@@ -37,7 +38,7 @@ from apps.files.core.bittorrent.messages import (
 )
 from apps.files.core.info import File, make_info
 from apps.files.core.layout import Layout, layout_of
-from apps.files.core.limits import LEAF_BYTES, MAX_BITFIELD_BYTES, MAX_BLOCK_BYTES
+from apps.files.core.limits import LEAF_BYTES
 from overlay.errors import BadMessage
 
 U32 = st.integers(0, 2**32 - 1)
