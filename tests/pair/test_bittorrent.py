@@ -10,6 +10,18 @@ from apps.files.core.bittorrent.extension import PartData, PartReject, PartReque
 from apps.files.core.bittorrent.grain import Grain
 from apps.files.core.bittorrent.handshake import encode_handshake
 from apps.files.core.bittorrent.holdings import Holdings
+from apps.files.core.bittorrent.limits import (
+    BLOCK_BYTES,
+    HANDSHAKE_S,
+    IDLE_S,
+    KEEP_ALIVE_S,
+    MAX_BLOCK_BYTES,
+    MAX_BLOCKS_ASKED,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS,
+    MAX_TRANSLATED_BYTES,
+    USELESS_S,
+)
 from apps.files.core.bittorrent.messages import (
     Block,
     BlockCancel,
@@ -28,20 +40,7 @@ from apps.files.core.bittorrent.messages import (
 )
 from apps.files.core.info import make_info
 from apps.files.core.layout import layout_of
-from apps.files.core.limits import (
-    BLOCK_BYTES,
-    HANDSHAKE_S,
-    IDLE_S,
-    KEEP_ALIVE_S,
-    MAX_BLOCK_BYTES,
-    MAX_BLOCKS_ASKED,
-    MAX_CONNECTIONS,
-    MAX_CONNECTIONS_PER_ADDRESS,
-    MAX_TRANSLATED_BYTES,
-    MIB,
-    UNIT_BYTES,
-    USELESS_S,
-)
+from apps.files.core.limits import MIB, UNIT_BYTES
 from apps.files.core.memory_disk import make_share
 from apps.files.core.merkle import answer_hashes
 from apps.files.core.wire import Hold

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from apps.files.core.bittorrent.limits import BLOCK_BYTES, MAX_BANNED_OF_ADDRESS, MAX_BLOCKS_OUT, MAX_STRAY_BYTES
 from apps.files.core.bittorrent.messages import (
     Block,
     BlockCancel,
@@ -17,14 +18,7 @@ from apps.files.core.bittorrent.messages import (
     Holds,
     encode,
 )
-from apps.files.core.limits import (
-    BLOCK_BYTES,
-    MAX_BANNED_OF_ADDRESS,
-    MAX_BLOCKS_OUT,
-    MAX_STRAY_BYTES,
-    MIB,
-    UNIT_BYTES,
-)
+from apps.files.core.limits import MIB, UNIT_BYTES
 from apps.files.core.memory_disk import make_share
 from apps.files.core.share import State
 from apps.files.core.sources import Sources

@@ -15,6 +15,7 @@ from apps.files.core import bits
 from apps.files.core.bittorrent import extension
 from apps.files.core.bittorrent.grain import Grain
 from apps.files.core.bittorrent.handshake import Handshake, decode_handshake, encode_handshake
+from apps.files.core.bittorrent.limits import MAX_BITFIELD_BYTES, MAX_BLOCK_BYTES
 from apps.files.core.bittorrent.messages import (
     KEEP_ALIVE,
     Block,
@@ -37,7 +38,7 @@ from apps.files.core.bittorrent.messages import (
 )
 from apps.files.core.info import File, make_info
 from apps.files.core.layout import Layout, layout_of
-from apps.files.core.limits import LEAF_BYTES, MAX_BITFIELD_BYTES, MAX_BLOCK_BYTES
+from apps.files.core.limits import LEAF_BYTES
 from overlay.errors import BadMessage
 
 U32 = st.integers(0, 2**32 - 1)
@@ -168,7 +169,8 @@ def test_a_block_is_a_part_of_one_unit_and_zeros_behind_the_file(layout: Layout,
         return
     grain = Grain(layout)
     piece = chance.randrange(layout.pieces)
-    begin = chance.choice([0, 1, LEAF_BYTES, layout.piece_bytes - LEAF_BYTES, chance.randrange(layout.piece_bytes)])
+    ends = [layout.unit_bytes - 1, layout.piece_bytes - LEAF_BYTES]
+    begin = chance.choice([0, 1, LEAF_BYTES, *ends, chance.randrange(layout.piece_bytes)])
     length = chance.choice([1, LEAF_BYTES, MAX_BLOCK_BYTES, MAX_BLOCK_BYTES + 1])
     within = grain.within(Block(piece, begin, length))
     places = [layout.unit(unit) for unit in layout.units_of_piece(piece)]
@@ -183,6 +185,15 @@ def test_a_block_is_a_part_of_one_unit_and_zeros_behind_the_file(layout: Layout,
     assert within.end - within.start == len(data)
     if data:
         assert (unit, unit * layout.unit_bytes + within.start) == (min(one), data[0])
+
+
+def test_a_block_across_two_units_is_nowhere() -> None:
+    layout = layout_of(make_info(b"x", [File((b"x",), 1 << 20, bytes(32))], piece_length=1 << 20))
+    assert layout.unit_bytes == 1 << 18
+    grain = Grain(layout)
+    assert grain.within(Block(0, (1 << 18) - 1, 2)) is None
+    assert grain.within(Block(0, (1 << 18) - 1, 1)) == (0, (1 << 18) - 1, 1 << 18)
+    assert grain.within(Block(0, 1 << 18, 2)) == (1, 0, 2)
 
 
 @given(layouts(), st.integers(0, 40))

@@ -7,6 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.files.core.bittorrent.limits import BLOCK_BYTES, MAX_BLOCKS_ASKED
 from apps.files.core.bittorrent.messages import (
     Block,
     BlockCancel,
@@ -23,7 +24,6 @@ from apps.files.core.bittorrent.messages import (
     Holds,
     Interested,
 )
-from apps.files.core.limits import BLOCK_BYTES, MAX_BLOCKS_ASKED
 from apps.files.core.memory_disk import make_share
 from apps.files.core.share import State
 from overlay.runtime.address import Address

@@ -16,6 +16,7 @@ from apps.files.core.bittorrent.connection import ByteStream
 from apps.files.core.bittorrent.extension import PartData, PartRequest
 from apps.files.core.bittorrent.gateway import Gateway
 from apps.files.core.bittorrent.handshake import HANDSHAKE_BYTES, Handshake, decode_handshake, encode_handshake
+from apps.files.core.bittorrent.limits import BLOCK_BYTES, METADATA_PART_BYTES
 from apps.files.core.bittorrent.messages import (
     Block,
     BlockData,
@@ -30,7 +31,7 @@ from apps.files.core.bittorrent.messages import (
 )
 from apps.files.core.info import make_info
 from apps.files.core.layers import Layers
-from apps.files.core.limits import BLOCK_BYTES, BURST_BYTES, METADATA_PART_BYTES
+from apps.files.core.limits import BURST_BYTES
 from apps.files.core.memory_disk import Made
 from apps.files.core.merkle import answer_hashes
 from apps.files.core.rates import Bucket

@@ -248,3 +248,5 @@ def started(folder: Path, network: Network) -> NodeProcess:
     node.start()
     node.wait_ready()
     return node
+
+

@@ -221,8 +221,6 @@ class Sources:
     def _tell(self, now_ns: int) -> None:
         """Peer exchange: each peer hears of those who came since it was told last."""
         for channel in tuple(self.share.channels.values()):
-            if not channel.session.signs:
-                continue
             if channel.pex_told_ns is not None and now_ns - channel.pex_told_ns < PEX_S * SECOND:
                 continue
             others = [

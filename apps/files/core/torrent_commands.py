@@ -34,13 +34,16 @@ class TorrentCommands:
     commands: Commands
 
     async def export(self, args: dict[str, Any]) -> Any:
-        share, path = self.commands.find(args).share, text_of(args, "path")
+        running, path = self.commands.find(args), text_of(args, "path")
+        share = running.share
         info = await self._complete(share)
         if args.get("hybrid") and info.v1_id is None:
             if info.private:
                 raise LocalError("this share is private: whoever made it may make a hybrid one of it")
             name = info.name.decode(errors="surrogateescape")
-            info = await self.commands.scan(share.path, name, hybrid=True, piece_length=info.piece_length)
+            info = await self.commands.scan(
+                share.path, name, tags=running.saved.tags, hybrid=True, piece_length=info.piece_length
+            )
         await self.files.ctx.operate("export", info.id, path)
         return {"id": info.id.hex(), "link": self.files.link(info.id, info), "path": path}
 

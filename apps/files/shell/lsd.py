@@ -42,7 +42,9 @@ Shares = Callable[[], Awaitable[Sequence[bytes]]]
 Found = Callable[[bytes, Address], Awaitable[object]]
 
 
-async def serve(shares: Shares, port: int, found: Found, *, interfaces: Callable[[], Sequence[Interface]]) -> None:
+async def serve(
+    shares: Shares, port: int, found: Found, *, interfaces: Callable[[], Sequence[Interface]]
+) -> None:
     """Announce what is shared and tell of others who do, until cancelled.
 
     `port`: where this node takes connections of BitTorrent. `shares` and `interfaces` are asked every LSD_ROUND_S;

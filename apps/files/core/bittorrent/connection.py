@@ -7,9 +7,9 @@ from typing import Protocol
 import attrs
 
 from apps.files.core.bittorrent.handshake import HANDSHAKE_BYTES, Handshake, decode_handshake
+from apps.files.core.bittorrent.limits import HANDSHAKE_S, IDLE_S, KEEP_ALIVE_S, SEND_BYTES
 from apps.files.core.bittorrent.messages import KEEP_ALIVE, MessageReader
 from apps.files.core.bittorrent.translator import Translator
-from apps.files.core.limits import HANDSHAKE_S, IDLE_S, KEEP_ALIVE_S, SEND_BYTES
 from overlay.errors import BadMessage, OverlayError, TimedOut
 from overlay.runtime.address import Address
 from overlay.runtime.loop import Loop

@@ -7,7 +7,8 @@ from typing import Any, Final
 import attrs
 
 from apps.files.core import bencode
-from apps.files.core.limits import BLOCKS_ASKED, MAX_BLOCKS_ASKED, MAX_BLOCKS_OUT, MAX_INFO_BYTES, METADATA_PART_BYTES
+from apps.files.core.bittorrent.limits import BLOCKS_ASKED, MAX_BLOCKS_ASKED, MAX_BLOCKS_OUT, METADATA_PART_BYTES
+from apps.files.core.limits import MAX_INFO_BYTES
 from overlay.errors import BadMessage
 
 #: What this side wants messages of BEP 9 to be numbered.

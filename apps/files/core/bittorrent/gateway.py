@@ -16,16 +16,16 @@ import attrs
 
 from apps.files.core.bittorrent.connection import ByteStream, Connection, read_handshake
 from apps.files.core.bittorrent.handshake import HASH_BYTES, PEER_ID_BYTES, Handshake, encode_handshake
-from apps.files.core.bittorrent.pipes import Inbox, Outbox
-from apps.files.core.bittorrent.pseudonym import pseudonym
-from apps.files.core.bittorrent.translator import Translator
-from apps.files.core.limits import (
+from apps.files.core.bittorrent.limits import (
     MAX_BANNED_ADDRESSES,
     MAX_BANNED_OF_ADDRESS,
     MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_ADDRESS,
     USELESS_S,
 )
+from apps.files.core.bittorrent.pipes import Inbox, Outbox
+from apps.files.core.bittorrent.pseudonym import pseudonym
+from apps.files.core.bittorrent.translator import Translator
 from apps.files.core.rates import Bucket
 from apps.files.core.session import Session
 from apps.files.core.share import Share
@@ -35,6 +35,7 @@ from overlay.runtime.chance import Rng
 from overlay.runtime.loop import Loop
 from overlay.runtime.ports import SECOND
 from overlay.streams import StreamEnded
+from overlay.streams.crowd import place_of
 
 #: BEP 20: who made the client, and its version.
 _CLIENT = b"-P20010-"
@@ -65,7 +66,7 @@ class Gateway:
     connections: dict[bytes, Connection] = attrs.field(factory=dict, init=False)
     #: Of this run: by it a client, and this side, notice two connections with one another.
     _peer_id: bytes = attrs.field(init=False)
-    #: Connections, those in their handshake too, by address.
+    #: Connections, those in their handshake too, by address (IPv6: /64).
     _places: Counter[bytes] = attrs.field(factory=Counter, init=False)
     #: By share and address: clients there that were dropped for what they sent.
     _banned: dict[tuple[bytes, bytes], int] = attrs.field(factory=dict, init=False)
@@ -160,8 +161,8 @@ class Gateway:
         if translator.fault:
             self.around.emit("bad peer", peer=translator.peer, address=str(address), reason=translator.fault)
         if translator.fault or translator.peer in share.banned:
-            count = self._banned.pop((share.id, address.ip), 0)
-            self._banned[share.id, address.ip] = count + 1
+            where = share.id, place_of(address)
+            self._banned[where] = self._banned.pop(where, 0) + 1
             if len(self._banned) > MAX_BANNED_ADDRESSES:
                 del self._banned[next(iter(self._banned))]
 
@@ -204,7 +205,7 @@ class Gateway:
             raise Refused("no room, or no more")
 
     def _check_banned(self, share: Share, address: Address) -> None:
-        if self._banned.get((share.id, address.ip), 0) >= MAX_BANNED_OF_ADDRESS:
+        if self._banned.get((share.id, place_of(address)), 0) >= MAX_BANNED_OF_ADDRESS:
             raise Refused("what came from there was wrong too often")
 
     def _connection(
@@ -230,17 +231,18 @@ class Gateway:
     @contextmanager
     def _place(self, address: Address) -> Iterator[None]:
         """LimitError if there is no room for one more."""
-        if self._places[address.ip] >= MAX_CONNECTIONS_PER_ADDRESS:
+        place = place_of(address)
+        if self._places[place] >= MAX_CONNECTIONS_PER_ADDRESS:
             raise LimitError(f"{MAX_CONNECTIONS_PER_ADDRESS} connections of BitTorrent with {address} already")
         if self._places.total() >= MAX_CONNECTIONS and not self._make_room():
             raise LimitError(f"{MAX_CONNECTIONS} connections of BitTorrent already")
-        self._places[address.ip] += 1
+        self._places[place] += 1
         try:
             yield
         finally:
-            self._places[address.ip] -= 1
-            if not self._places[address.ip]:
-                del self._places[address.ip]
+            self._places[place] -= 1
+            if not self._places[place]:
+                del self._places[place]
 
     def _make_room(self) -> bool:
         """Who has been here for a while and neither gives nor takes anything goes."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import attrs
 
 from apps.files.core.bittorrent.grain import Grain, Within
+from apps.files.core.bittorrent.limits import MAX_BLOCKS_ASKED, MAX_KEPT_UNITS
 from apps.files.core.bittorrent.messages import Block, block_head
-from apps.files.core.limits import MAX_BLOCKS_ASKED, MAX_KEPT_UNITS
 
 #: Bytes to send, one after another.
 Parts = tuple[bytes | memoryview, ...]

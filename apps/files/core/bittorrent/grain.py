@@ -12,9 +12,9 @@ from typing import NamedTuple
 import attrs
 
 from apps.files.core import bits
+from apps.files.core.bittorrent.limits import BLOCK_BYTES, MAX_BLOCK_BYTES
 from apps.files.core.bittorrent.messages import Block, Pieces
 from apps.files.core.layout import Layout
-from apps.files.core.limits import BLOCK_BYTES, MAX_BLOCK_BYTES
 from overlay.errors import BadMessage
 
 #: Pieces whose place is remembered: what one peer asks for at a time is in a few of them.

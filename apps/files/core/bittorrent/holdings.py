@@ -12,8 +12,9 @@ import attrs
 
 from apps.files.core import bits, wire
 from apps.files.core.bittorrent.grain import Grain
+from apps.files.core.bittorrent.limits import MAX_BITFIELD_BYTES
 from apps.files.core.bittorrent.messages import HavePiece, Holds, Pieces
-from apps.files.core.limits import MAX_BITFIELD_BYTES, MAX_HAVE_UNITS, MAX_HOLD_BYTES
+from apps.files.core.limits import MAX_HAVE_UNITS, MAX_HOLD_BYTES
 from overlay.errors import BadMessage
 
 

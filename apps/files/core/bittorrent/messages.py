@@ -11,13 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import attrs
 
-from apps.files.core.limits import (
-    MAX_BENCODE_BYTES,
-    MAX_BITFIELD_BYTES,
-    MAX_BLOCK_BYTES,
-    MAX_HASHES_ASKED,
-    METADATA_PART_BYTES,
-)
+from apps.files.core.bittorrent.limits import MAX_BITFIELD_BYTES, MAX_BLOCK_BYTES, METADATA_PART_BYTES
+from apps.files.core.limits import MAX_BENCODE_BYTES, MAX_HASHES_ASKED
 from overlay.errors import BadMessage
 
 #: Held by a peer: all pieces, none, or those of a bit field.

@@ -9,8 +9,9 @@ import attrs
 from apps.files.core import wire
 from apps.files.core.bittorrent import extension
 from apps.files.core.bittorrent.extension import ExtendedHandshake, PartData, PartReject, PartRequest
+from apps.files.core.bittorrent.limits import MAX_PARTS_ASKED, METADATA_PART_BYTES
 from apps.files.core.bittorrent.messages import Extended
-from apps.files.core.limits import INFO_PART_BYTES, MAX_PARTS_ASKED, METADATA_PART_BYTES
+from apps.files.core.limits import INFO_PART_BYTES
 
 _PARTS = INFO_PART_BYTES // METADATA_PART_BYTES
 

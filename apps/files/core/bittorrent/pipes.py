@@ -7,7 +7,7 @@ from collections import deque
 
 import attrs
 
-from apps.files.core.limits import MAX_TRANSLATED, MAX_TRANSLATED_BYTES, SEND_BYTES
+from apps.files.core.bittorrent.limits import MAX_TRANSLATED, MAX_TRANSLATED_BYTES, SEND_BYTES
 from overlay.runtime.loop import Future, Loop
 from overlay.streams import End, StreamEnded
 

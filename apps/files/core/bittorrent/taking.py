@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import attrs
 
 from apps.files.core.bittorrent.grain import Grain
+from apps.files.core.bittorrent.limits import BLOCKS_ASKED, MAX_STRAY_BYTES
 from apps.files.core.bittorrent.messages import Block, BlockData
-from apps.files.core.limits import BLOCKS_ASKED, MAX_STRAY_BYTES
 from overlay.errors import BadMessage
 
 
