@@ -24,8 +24,8 @@ Operations = Mapping[str, Callable[..., Any]]
 
 @attrs.frozen(slots=True, kw_only=True)
 class CorruptUnits:
-    """They say that they have all of every share, and of what is asked of them a `share` is given with a bit changed.
-    From `from_s` on; shares that they get before are honest.
+    """They say that they have all of every share, and of what is asked of them a `share` is given with a bit changed,
+    under headers that are true. From `from_s` on; shares that they get before are honest.
 
     Counts `corrupt_given`, the units.
     """
@@ -57,9 +57,13 @@ class CorruptUnits:
             return path, bits.to_bitfield(bits.all_of(count), count)
 
         def read(share_id: bytes, ranges: tuple[Range, ...]) -> tuple[bytes | None, ...]:
-            return tuple(self._given(swarm, rng, most, world.library[share_id].read(*one)) for one in ranges)
+            return tuple(self._given(swarm, rng, most, world.library[share_id].read(*one[:3])) for one in ranges)
 
-        return {**operations, "open": opened, "read": read}
+        def layer(share_id: bytes, file: int) -> bytes:
+            tree = world.library[share_id].trees[file]
+            return operations["layer"](share_id, file) if tree is None else tree.levels[0]
+
+        return {**operations, "open": opened, "read": read, "layer": layer}
 
     def _given(self, swarm: Swarm, rng: Rng, most: int, right: bytes) -> bytes:
         if swarm.now_s < self.from_s or rng.u64() >> 32 >= most:
@@ -85,7 +89,7 @@ class FreeRiders:
 
 
 class _Rider(Files):
-    def _add(self, *args: Any, **more: Any) -> Any:
-        running = super()._add(*args, **more)
+    def add(self, *args: Any, **more: Any) -> Any:
+        running = super().add(*args, **more)
         running.share.slots.choker.slots = 0
         return running

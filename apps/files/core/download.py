@@ -138,7 +138,7 @@ class Download:
             return None
         now_ns = self.share.now_ns
         pipeline = channel.pipeline
-        if not channel.got:  # of a stranger one unit is at stake, until it is verified
+        if not channel.got and channel.session.signs:  # of a stranger one unit is at stake, until it is verified
             room = int(not pipeline.asked and not channel.checking)
         else:
             room = int(not pipeline.asked) if channel.snubbed else pipeline.room(now_ns)
