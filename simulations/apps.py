@@ -1,10 +1,15 @@
-"""Applications in a swarm: found by name, made anew for every start of a node, their events counted."""
+"""Applications in a swarm: found by name, made anew for every start of a node, their events counted.
+
+An application that needs more than its `AppContext` (a disk, a screen) finds it in a world: what all nodes of one swarm
+share, and what stays on a node when its application is made anew.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 import attrs
 
@@ -14,40 +19,73 @@ from overlay.events import AppEvent, Event
 from overlay.runtime.ports import SECOND
 from simulations.plugins import UnknownPlugin, load
 
-#: Entry points of applications, as of `p2pnode run --app`.
-GROUP = "p2pnode.apps"
+#: Entry points of worlds, and of applications as of `p2pnode run --app`: the first that has a name counts.
+GROUPS = ("p2pnode.worlds", "p2pnode.apps")
+
+W = TypeVar("W")
 
 
-def factory(names: Sequence[str]) -> Callable[[int], Sequence[App]]:
-    """What makes the applications of one node. Each name is `package.module:Class` or an entry point.
+class World(Protocol):
+    """What an application finds in a swarm. A class without arguments, made once for each swarm."""
+
+    def app(self, node: int, /) -> App:
+        """A fresh one, at each start of the node."""
+
+
+@attrs.frozen(slots=True)
+class Plain:
+    """The world of an application that needs none."""
+
+    kind: type[App]
+
+    def app(self, _node: int) -> App:
+        return self.kind()
+
+
+@attrs.frozen(slots=True)
+class Worlds:
+    """Makes the applications of each node of one swarm."""
+
+    worlds: tuple[World, ...]
+
+    def __call__(self, node: int) -> Sequence[App]:
+        return [world.app(node) for world in self.worlds]
+
+    def find(self, kind: type[W]) -> W | None:
+        """The world of this class, if there is one."""
+        return next((world for world in self.worlds if isinstance(world, kind)), None)
+
+
+def factory(names: Sequence[str]) -> Worlds:
+    """Fresh worlds for one swarm. Each name is `package.module:Class` of an application or of a world, or an entry
+    point.
 
     ValueError if one cannot be had, or they cannot run beside each other.
     """
-    classes = [_load(name) for name in names]
-
-    def make(_node: int) -> Sequence[App]:
-        return [cls() for cls in classes]
-
+    found: list[Callable[[], World]] = [_load(name) for name in names]
     try:
-        check_apps(make(0))
+        worlds = Worlds(tuple(make() for make in found))
+        check_apps(worlds(0))
     except (LocalError, TypeError) as error:  # TypeError: it cannot be made without arguments
         raise ValueError(str(error)) from None
-    return make
+    return worlds
 
 
-def _load(name: str) -> type[App]:
-    target = next((entry.value for entry in entry_points(group=GROUP) if entry.name == name), name)
+def _load(name: str) -> Callable[[], World]:
+    """What makes the world, that of an application or that which is named."""
+    points = [entry for group in GROUPS for entry in entry_points(group=group)]
+    target = next((entry.value for entry in points if entry.name == name), name)
     _, colon, attribute = target.partition(":")
     if not colon or not attribute:
-        known = ", ".join(sorted(entry.name for entry in entry_points(group=GROUP))) or "none"
+        known = ", ".join(sorted({entry.name for entry in points})) or "none"
         raise ValueError(f"no application {name!r}: expected package.module:Class, or one of these: {known}")
     try:
         found = load(target)
     except UnknownPlugin as error:
         raise ValueError(f"application {name} cannot be loaded: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, App)):
-        raise ValueError(f"{name} is no application: expected a subclass of overlay.App")
-    return found
+    if not isinstance(found, type) or not (issubclass(found, App) or callable(getattr(found, "app", None))):
+        raise ValueError(f"{name} is no application: expected a subclass of overlay.App, or a world with app(node)")
+    return partial(Plain, found) if issubclass(found, App) else cast("type[World]", found)
 
 
 @attrs.define(slots=True, eq=False)

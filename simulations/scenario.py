@@ -84,6 +84,7 @@ WORKLOADS: Registry[Part] = Registry(
         "census": "simulations.census:Census",
         "publish": "simulations.messages:Publish",
         "app-command": "simulations.messages:AppCommand",
+        "share-files": "simulations.files.sharing:ShareFiles",
     },
 )
 ADVERSARIES: Registry[Part] = Registry(
@@ -104,6 +105,8 @@ ADVERSARIES: Registry[Part] = Registry(
         "spam-publishers": "simulations.adversaries.gossipers:SpamPublishers",
         "flooders": "simulations.adversaries.flood:Flooders",
         "reflectors": "simulations.adversaries.flood:Reflectors",
+        "corrupt-units": "simulations.adversaries.sharers:CorruptUnits",
+        "free-riders": "simulations.adversaries.sharers:FreeRiders",
     },
 )
 

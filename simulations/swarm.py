@@ -89,7 +89,9 @@ class Swarm:
         self.measures = Measures()
         #: Node -> name of the adversary that it is; all others are honest.
         self.adversaries: dict[int, str] = {}
-        running = SwarmApps(apps if apps is not None else factory(scenario.population.apps))
+        #: In which the applications of the scenario live.
+        self.worlds = factory(scenario.population.apps)
+        running = SwarmApps(apps if apps is not None else self.worlds)
         self.population = Population(
             seed, Realm("swarm", puzzle_bits=scenario.population.puzzle_bits), codec,
             Places(seed, scenario.population), apps=running,

@@ -20,6 +20,7 @@ class Brake:
     _pipe: Pipe
     on: bool = attrs.field(default=False, init=False)
     _room: Future[None] | None = attrs.field(default=None, init=False)
+    _taken: Future[None] | None = attrs.field(default=None, init=False)
 
     def sent_more(self) -> None:
         """This side did."""
@@ -27,6 +28,8 @@ class Brake:
 
     def on_sent(self) -> None:
         """The network took some."""
+        if self._taken is not None:
+            self._taken.set()
         if self.on and self._pipe.unsent <= UNSENT_LOW:
             self.on = False
             self.release()
@@ -37,10 +40,17 @@ class Brake:
             self._room = self._loop.future()
         await self._room
 
+    async def taken(self) -> None:
+        """Until the network takes some, or the stream is over."""
+        if self._taken is None or self._taken.done:
+            self._taken = self._loop.future()
+        await self._taken
+
     def release(self) -> None:
         """Whoever waits looks again."""
-        if self._room is not None:
-            self._room.set()
+        for waiter in (self._room, self._taken):
+            if waiter is not None:
+                waiter.set()
 
 
 @attrs.define(slots=True, eq=False)

@@ -111,13 +111,17 @@ class Stream:
             raise LocalError(f"a message has at most {MAX_STREAM_MESSAGE} bytes, not {len(message)}: send it in parts")
         while self._brake.on and self._ended is None and self._cut is None:
             await self._brake.released()
-        if self._ended is not None:
-            raise self._ended
-        if self._cut is not None:  # while there is more to read than is parsed
-            raise StreamEnded(TEXTS[self._cut], end=self._cut, here=False)
+        self._check()
         self._say(encode_frame(Kind.DATA, message))
         self.sent += len(message)
         self._brake.sent_more()
+
+    async def drain(self, most: int) -> None:
+        """Returns once at most `most` bytes wait for the network: for whoever would rather decide late what to send
+        than send it early. StreamEnded."""
+        while self._pipe.unsent > most and self._ended is None and self._cut is None:
+            await self._brake.taken()
+        self._check()
 
     async def receive(self) -> bytes:
         """The next message. StreamEnded once all that came before the end was given; at once after `close`."""
@@ -160,6 +164,13 @@ class Stream:
     def __repr__(self) -> str:
         arrow = "from" if self.incoming else "to"
         return f"<Stream {self.protocol} {arrow} {self.peer.hex()[:8]} {self.address}>"
+
+    def _check(self) -> None:
+        """StreamEnded if nothing can be sent any more."""
+        if self._ended is not None:
+            raise self._ended
+        if self._cut is not None:  # while there is more to read than is parsed
+            raise StreamEnded(TEXTS[self._cut], end=self._cut, here=False)
 
     # --- for Streams ------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from simulations.invariants.bounds import MemoryBounded
 from simulations.invariants.closest import LookupsExact
 from simulations.invariants.conserved import Conserved, TimeGoesOn
 from simulations.invariants.endings import LookupsEnd
+from simulations.invariants.files import FilesTrue
 from simulations.invariants.state import NothingForeign
 from simulations.invariants.values import DiskKeepsSeqs, ValuesFound
 
@@ -27,7 +28,7 @@ INVARIANTS: dict[str, Callable[[Swarm], Invariant]] = {
     invariant.name: invariant
     for invariant in (
         LookupsEnd, LookupsExact, MemoryBounded, NothingForeign, ValuesFound, DiskKeepsSeqs, Conserved, TimeGoesOn,
-        AppsRun,
+        AppsRun, FilesTrue,
     )
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from apps.files.core.memory_disk import make_share
 from apps.files.core.share import State
 from overlay.errors import BadMessage
 from overlay.runtime.loop import Loop
-from tests.support.files_rig import Fake, Node, fed, linked
+from tests.support.files_rig import Fake, Node, fed, linked, no_stranger
 
 UNIT = 16_384
 BOOK = make_share(b"book", {(b"a",): 5 * UNIT + 1, (b"b",): 3 * UNIT, (b"empty",): 0}, unit_bytes=UNIT)
@@ -19,6 +19,32 @@ UNITS = BOOK.layout.units
 
 def alone() -> Node:
     return Node(Loop(), BOOK)
+
+
+def test_of_a_stranger_one_unit_is_at_stake_until_it_is_verified() -> None:
+    node = alone()
+    fake = Fake(node, b"seed")
+    node.pass_time(1)
+    fake.say(wire.Choke(0, False))
+    node.pass_time(1)
+    assert len(fake.asked) == 1
+    fake.give_all()
+    node.pass_time(1)
+    assert len(fake.asked) == UNITS - 1
+
+
+def test_a_stranger_whose_first_unit_is_corrupt_is_done_with() -> None:
+    node = alone()
+    fake = Fake(node, b"seed")
+    node.pass_time(1)
+    fake.say(wire.Choke(0, False))
+    node.pass_time(1)
+    unit = next(iter(fake.asked))
+    fake.give(unit, data=bytes(BOOK.layout.unit(unit).length))
+    assert not fake.asked  # nothing more before it is verified
+    node.pass_time(1)
+    assert fake.gone
+    assert fake.id in node.share.banned
 
 
 def test_a_seed_and_a_leecher() -> None:
@@ -55,6 +81,7 @@ def test_two_halves_make_two_wholes() -> None:
     for node, units in ((a, range(4)), (b, range(4, UNITS))):
         fake = Fake(node, b"seed", held=True)
         node.pass_time(1)
+        no_stranger(fake)
         fake.say(wire.Choke(0, False))
         node.pass_time(0.1)
         for unit in [unit for unit in fake.asked if unit in units]:
@@ -99,6 +126,7 @@ def test_a_corrupt_unit_names_its_sender_and_two_end_it_with_a_peer_that_has_no_
     again = Fake(node, b"seed", signs=False)
     assert isinstance(again.heard[-1], wire.Refused)
     good = Fake(node, b"good")
+    no_stranger(good)
     good.say(wire.Choke(0, False))
     node.pass_time(1)
     good.give_all()
@@ -193,6 +221,7 @@ def test_a_peer_that_says_nothing_is_snubbed_and_asked_for_one_unit_at_a_time() 
     assert ("snubbed", {"share": BOOK.info.id, "peer": fake.id}) in node.around.events
     assert len(fake.asked) == 1
     other = Fake(node, b"other")
+    no_stranger(other)
     other.say(wire.Choke(0, False))
     node.pass_time(1)
     assert len(other.asked) >= UNITS - 1
@@ -240,6 +269,7 @@ def test_who_is_snubbed_does_not_keep_the_last_unit_from_others() -> None:
     silent.say(wire.Choke(0, False))
     node.pass_time(20)
     good = Fake(node, b"good")
+    no_stranger(good)
     good.say(wire.Choke(0, False))
     for _ in range(10):
         good.give_all()

@@ -57,6 +57,11 @@ class End:
             raise Gone("over")
         self.on_sent(bytes(message))
 
+    async def drain(self, most: int) -> None:
+        """Nothing ever waits here."""
+        if self.over:
+            raise Gone("over")
+
     async def receive(self) -> bytes:
         while not self.inbox:
             if self.over:
@@ -245,10 +250,16 @@ class Fake:
 
 
 def fed(made: Made, *, signs: bool = True, storage: MemoryStorage | None = None) -> tuple[Node, Fake]:
-    """A node that knows the share and may ask a peer that has all of it."""
+    """A node that knows the share and may ask a peer that has all of it, and that gave something good before."""
     node = Node(Loop(), made, storage=storage)
     fake = Fake(node, b"seed", signs=signs)
     node.pass_time(1)
+    no_stranger(fake)
     fake.say(wire.Choke(0, False))
     node.pass_time(1)
     return node, fake
+
+
+def no_stranger(fake: Fake) -> None:
+    """It gave a byte that was good: more than one unit at once is asked of it."""
+    fake.node.share.channels[fake.id].got = 1

@@ -41,6 +41,8 @@ class Channel:
     #: It knows the info dictionary, and what it holds was told at least once.
     told: bool = False
     held: int = 0
+    #: It said once that it has all.
+    whole: bool = False
     #: What it told before the layout was known here: (first unit, all or bits).
     early: list[tuple[int, bool | bytes]] = attrs.Factory(list)
     idle_haves: int = 0
@@ -76,6 +78,8 @@ class Channel:
     snubbed: bool = False
     #: Bytes that are given.
     up: Rate = attrs.field(init=False)
+    #: Units that came and are not verified.
+    checking: int = 0
     #: Bytes that were good, and that were sent.
     got: int = 0
     sent: int = 0

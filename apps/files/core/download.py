@@ -22,6 +22,8 @@ from apps.files.core.limits import (
     MAX_RUNS,
     MAX_UNWRITTEN_BYTES,
     MAX_WITHDRAWN,
+    REPEATED_BYTES,
+    REPEATED_PART,
     WRITERS,
 )
 from apps.files.core.picker import Picker
@@ -53,6 +55,8 @@ class Download:
     _askers: dict[int, int] = attrs.field(factory=dict, init=False)
     _done: Future[None] = attrs.field(init=False)
     _next_ask_ns: int = attrs.field(default=0, init=False)
+    #: Bytes that came a second time.
+    _repeated: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         share = self.share
@@ -134,7 +138,10 @@ class Download:
             return None
         now_ns = self.share.now_ns
         pipeline = channel.pipeline
-        room = int(not pipeline.asked) if channel.snubbed else pipeline.room(now_ns)
+        if not channel.got and channel.session.signs:  # of a stranger one unit is at stake, until it is verified
+            room = int(not pipeline.asked and not channel.checking)
+        else:
+            room = int(not pipeline.asked) if channel.snubbed else pipeline.room(now_ns)
         if room <= 0 or now_ns < self._next_ask_ns:
             return None
         if wait_ns := self.downloads.wait(now_ns):
@@ -168,7 +175,7 @@ class Download:
         fresh = self.picker.wanted & ~self.picker.held & ~self._under_way & channel.held & ~channel.unfit
         if fresh:
             return min(fresh.bit_count(), _MOST_ASKED - len(channel.asked))
-        if channel.snubbed:
+        if channel.snubbed or self._repeated > self.share.downloaded // REPEATED_PART + REPEATED_BYTES:
             return 0
         now_ns = self.share.now_ns
         slow = [other for other in self.share.channels.values() if other is not channel and other.asked]
@@ -280,16 +287,19 @@ class Download:
         others = self.picker.arrived(channel, unit)
         if others is None:
             self.share.wasted += size
+            self._repeated += size
         else:
             for other in others:
                 self._late(other, unit)
                 self._tell(other, [unit], Cancel)
             self._under_way |= 1 << unit
+            channel.checking += 1
             self.arrivals.add(Arrived(channel.peer, channel, unit, piece.data, piece.header))
         return self.fill(channel)
 
     def _on_result(self, arrived: Arrived, code: int) -> None:
         self._under_way &= ~(1 << arrived.unit)
+        arrived.channel.checking -= 1
         if code == disk.GOOD:
             self.picker.verified(arrived.unit)
         elif code == disk.CORRUPT:

@@ -70,21 +70,43 @@ MAX_SOURCES = 200
 ENDGAME_COPIES = 3
 ENDGAME_UNITS = 4
 
+#: No more copies are asked for once so much came twice: two units, and a 64th of what came. Where all wait for what one
+#: seed gives, there is nothing new to ask for again and again, long before the end.
+REPEATED_PART = 64
+REPEATED_BYTES = 2 * UNIT_BYTES
+
 # --- slots ---------------------------------------------------------------------------------
 #: Seconds between two rounds, and between two choices of the optimistic slot (Cohen 2003, 3.2 and 3.3; BEP 3).
 CHOKE_ROUND_S = 10
 OPTIMISTIC_S = 30
 #: Nothing of what was asked came for so long: snubbed (Cohen 2003, 3.4).
 SNUB_S = 60
-#: Slots if the upload has no limit: libtorrent unchoke_slots_limit 8.
-DEFAULT_SLOTS = 8
+#: Slots if the upload has no limit: four that are earned and an optimistic one (BEP 3, "Choking and optimistic
+#: unchoking"). On a slow line each more makes a unit later for everybody: it can be passed on once all of it is there.
+DEFAULT_SLOTS = 5
+MIN_SLOTS = 3
 MAX_SLOTS = 64
-#: A newcomer stands three times in the lottery for the optimistic slot ...
+#: A unit should not take longer than this in one slot, if the upload has a limit.
+SLOT_UNIT_S = 4
+#: Who is new stands three times in the lottery for the optimistic slot, and so does who is owed something ...
 NEWCOMER_TICKETS = 3
-#: ... for this long (BEP 3: "new connections are three times as likely").
+#: ... it is new for this long (BEP 3: "new connections are three times as likely").
 NEWCOMER_S = 60
-#: What a stranger gets in an idle regular slot while it gave nothing: enough to have something to give.
-GIFT_BYTES = 4 * UNIT_BYTES
+#: What a stranger is given while it gives nothing: of who holds hardly anything (RANDOM_FIRST) nothing can be expected
+#: yet, and what comes to it takes a while to be passed on. A free rider gets the second of each peer, and the first
+#: if it hides what it has.
+NEWCOMER_GIFT_BYTES = 4 * UNIT_BYTES
+GIFT_BYTES = UNIT_BYTES
+#: How long one that earned no slot keeps it, if others wait: on a slow line a unit takes some seconds. libtorrent's
+#: seeds give turns of a minute.
+TURN_S = 30
+#: A first copy that is not there after so long, or is there for so long and nobody else has it, goes to anybody.
+FIRST_COPY_S = 30
+PASS_ON_S = 10
+#: First copies that a newcomer may owe, before others need not wait for it: those that come while one is passed on, a
+#: few times as long as it took to come. More with each that it passed on, up to what is under way to a good peer.
+FIRST_BYTES = 4 * UNIT_BYTES
+MAX_FIRST_BYTES = 16 * UNIT_BYTES
 
 # --- rates and windows ---------------------------------------------------------------------
 #: Asked of one peer and not yet come: at most this, whatever it promises.
@@ -94,6 +116,13 @@ MIN_WINDOW_BYTES = 2 * UNIT_BYTES
 #: Bounds of the time that a request may take before it is asked of somebody else.
 MIN_DEADLINE_S = 5
 MAX_DEADLINE_S = SNUB_S
+
+#: A unit is given to the stream when so much is left of those before, in the time in which it leaves: on a slow line
+#: a MiB in a buffer is half a minute in which nothing can be cancelled and what is asked waits. A quarter of a second
+#: spans what a busy machine needs to come back; the bounds are a quarter of a unit, and what a stream takes at all.
+AHEAD_MS = 250
+MIN_AHEAD_BYTES = UNIT_BYTES // 4
+MAX_AHEAD_BYTES = MIB
 
 # --- messages of "/files/1" ----------------------------------------------------------------
 #: Bytes of any message but PIECE, and items of its CBOR: what overlay.limits allows to one message of a stream.

@@ -92,6 +92,12 @@ class Picker(Generic[S]):
         """How many sources have it."""
         return sum((plane >> unit & 1) << i for i, plane in enumerate(self._planes))
 
+    def scarce(self, units: int) -> int:
+        """Of a set of units those that at most two sources have."""
+        for plane in self._planes[2:]:
+            units &= ~plane
+        return units & ~(self._planes[0] & self._planes[1]) if len(self._planes) > 1 else units
+
     def interesting(self, source: S) -> bool:
         """Whether it has anything that is wanted and not held."""
         return bool(self._sources[source].units & self.wanted & ~self.held)

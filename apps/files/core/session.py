@@ -1,7 +1,8 @@
 """One stream with one peer: the shares that are open on it, what waits to be said, and units on their way out.
 
-What a peer asks for is answered in order, by a task that waits when the stream is full; while too much waits, the peer
-is not read. So what a peer can make this node remember is bounded by MAX_QUEUED_ANSWERS and MAX_ASKED_UNITS.
+What a peer asks for is answered in order, units by a task of their own; both tasks wait when the stream is full. While
+too much waits, the peer is not read. So what a peer can make this node remember is bounded by MAX_QUEUED_ANSWERS and
+MAX_ASKED_UNITS.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import attrs
 from apps.files.core import codec, wire
 from apps.files.core.channel import Channel
 from apps.files.core.limits import (
+    AHEAD_MS,
     BATCH_BYTES,
     BATCH_UNITS,
+    MAX_AHEAD_BYTES,
     MAX_CHANNEL,
     MAX_CHANNELS,
     MAX_QUEUED_ANSWERS,
+    MIN_AHEAD_BYTES,
 )
 from apps.files.core.rates import Bucket
 from apps.files.core.share import Share
@@ -38,6 +42,7 @@ class MessageStream(Protocol):
     incoming: bool
 
     async def send(self, message: bytes, /) -> None: ...
+    async def drain(self, most: int, /) -> None: ...
     async def receive(self) -> bytes: ...
     def close(self, reason: str = "") -> None: ...
 
@@ -64,6 +69,8 @@ class Session:
     _next: int = attrs.field(init=False)
     _answers: deque[Answer] = attrs.field(factory=deque, init=False)
     _news: Future[None] | None = attrs.field(default=None, init=False)
+    #: Somebody asks, or asks no more.
+    _asking: Future[None] | None = attrs.field(default=None, init=False)
     _room: Future[None] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -83,8 +90,8 @@ class Session:
         reason = ""
         try:
             async with self.loop.group(name="session") as group:
-                writer = group.spawn(self._write(), name="session: writer")
-                writer.add_callback(group.cancel)
+                for task, name in ((self._say_all(), "writer"), (self._give_all(), "giver")):
+                    group.spawn(task, name=f"session: {name}").add_callback(group.cancel)
                 reason = await self._read()
                 group.cancel()
         finally:
@@ -132,39 +139,48 @@ class Session:
 
     def say(self, answer: Answer) -> None:
         self._answers.append(answer)
-        self.wake()
-
-    def wake(self) -> None:
-        """There is something to say, or to give."""
         if self._news is not None:
             self._news.set()
+
+    def wake(self) -> None:
+        """Something was asked for, or is not any more."""
+        if self._asking is not None:
+            self._asking.set()
 
     @property
     def backlog(self) -> int:
         """Messages that wait."""
         return len(self._answers)
 
-    async def _write(self) -> None:
+    async def _say_all(self) -> None:
+        """All but units. What is asked and told passes them: it must not wait until one of them has left."""
         try:
             while True:
-                await self._say_all()
-                channel = next((one for one in self._channels.values() if one.serving), None)
-                if channel is not None:
-                    await self._give(channel)
-                elif not self._answers:
+                while not self._answers:
                     self._news = self.loop.future()
                     await self._news
+                answer = self._answers.popleft()
+                message = await answer() if callable(answer) else answer
+                if self._room is not None and len(self._answers) < MAX_QUEUED_ANSWERS // 2:
+                    self._room.set()
+                if message is not None:
+                    await self.stream.send(codec.encode(message))
         except OverlayError:
             return  # the reader sees the end, too
 
-    async def _say_all(self) -> None:
-        while self._answers:
-            answer = self._answers.popleft()
-            message = await answer() if callable(answer) else answer
-            if self._room is not None and len(self._answers) < MAX_QUEUED_ANSWERS // 2:
-                self._room.set()
-            if message is not None:
-                await self.stream.send(codec.encode(message))
+    # --- giving -----------------------------------------------------------------------------
+
+    async def _give_all(self) -> None:
+        try:
+            while True:
+                channel = next((one for one in self._channels.values() if one.serving), None)
+                if channel is not None:
+                    await self._give(channel)
+                else:
+                    self._asking = self.loop.future()
+                    await self._asking
+        except OverlayError:
+            return
 
     async def _give(self, channel: Channel) -> None:
         """Some of the units that were asked for on this channel; then it is another one's turn."""
@@ -177,22 +193,27 @@ class Session:
                 break
             units.append(unit)
         for unit, piece in zip(units, await share.serving.read(channel, units), strict=True):
-            await self._say_all()
-            size = len(piece.data) if piece is not None else 0
-            while unit in channel.serving and size and not self.uploads.take(self._now_ns, size):
-                self._news = self.loop.future()
-                with self.loop.move_on_after(self.uploads.wait(self._now_ns)):
-                    await self._news
-                await self._say_all()
+            await self.stream.drain(self._ahead(channel))
+            while unit in channel.serving and (wait_ns := self.uploads.wait(self._now_ns)):
+                self._asking = self.loop.future()
+                with self.loop.move_on_after(wait_ns):
+                    await self._asking
             if unit not in channel.serving:  # cancelled, choked or closed meanwhile
                 continue
             del channel.serving[unit]
-            if piece is None:
-                await self.stream.send(codec.encode(Reject(channel.number, ((unit, 1),))))
+            if piece is None or not share.firsts.give(channel, unit):
+                self.say(Reject(channel.number, ((unit, 1),)))
                 continue
+            size = len(piece.data)
+            self.uploads.take(self._now_ns, size)
             await self.stream.send(codec.encode(piece))
             channel.sent += size
             share.on_sent(channel, size)
+
+    def _ahead(self, channel: Channel) -> int:
+        """Bytes that may wait for the network when the next unit is sent: what is gone in a moment. What has not been
+        sent can still be cancelled, or go to somebody else."""
+        return min(max(channel.up.at(self._now_ns) * AHEAD_MS // 1000, MIN_AHEAD_BYTES), MAX_AHEAD_BYTES)
 
     @property
     def _now_ns(self) -> int:

@@ -10,6 +10,7 @@ import attrs
 
 from apps.files.core import bits, wire
 from apps.files.core.download import Download
+from apps.files.core.firsts import Firsts
 from apps.files.core.info import Info
 from apps.files.core.info_quest import InfoQuest
 from apps.files.core.layers import Layers
@@ -105,6 +106,7 @@ class Share:
     quest: InfoQuest | None = None
     slots: Slots = attrs.field(init=False)
     serving: Serving = attrs.field(init=False)
+    firsts: Firsts = attrs.field(init=False)
     #: By peer.
     channels: dict[bytes, Channel] = attrs.Factory(dict)
     banned: dict[bytes, None] = attrs.Factory(dict)
@@ -122,7 +124,7 @@ class Share:
     _tell_timer: Timer | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.slots, self.serving = Slots(self), Serving(self)
+        self.slots, self.serving, self.firsts = Slots(self), Serving(self), Firsts(self)
 
     @property
     def now_ns(self) -> int:
@@ -210,6 +212,7 @@ class Share:
         if self.channels.get(channel.peer) is not channel:
             return
         del self.channels[channel.peer]
+        self.firsts.left(channel)
         if self.download is not None:
             self.download.left(channel)
         if self.quest is not None:
@@ -276,7 +279,7 @@ class Share:
             return
         count = self.layout.units
         if held is True:
-            units = self.all
+            units, channel.whole = self.all, True
         elif held is False:
             units = 0
         elif first % 8 or first >= count:
@@ -313,6 +316,8 @@ class Share:
     def _holds(self, channel: Channel, units: int) -> None:
         new = units & ~channel.held
         channel.held |= units
+        if new:
+            self.firsts.holds(channel, new)
         if self.download is not None and new:
             self.download.holds(channel, new)
         if self.state is State.COMPLETE and self.have == self.all == channel.held:  # two seeds have nothing to say
@@ -348,9 +353,16 @@ class Share:
                 if channel.held == self.all:
                     channel.session.close_share(channel)
                 continue
-            units = list(bits.first_from(new & ~channel.held, 0))
+            units = list(bits.first_from(new & (~channel.held | self._evidence(channel, new)), 0))
             for at in range(0, len(units), MAX_HAVE_UNITS):
                 channel.session.say(Have(channel.number, tuple(units[at : at + MAX_HAVE_UNITS])))
             channel.said |= new
         if late:
             self.got(0)
+
+    def _evidence(self, channel: Channel, units: int) -> int:
+        """Of these, what a peer who has all hears nevertheless: that somebody passes on what it gave to one alone
+        (apps.files.core.firsts). What several have, others have told it of."""
+        if not channel.whole or self.download is None:
+            return 0
+        return self.download.picker.scarce(units)

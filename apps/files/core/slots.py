@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from apps.files.core.choker import Choker, Standing, gift_left
-from apps.files.core.limits import CHOKE_ROUND_S, SOON_MS
+from apps.files.core.choker import Choker, Standing
+from apps.files.core.limits import CHOKE_ROUND_S, RANDOM_FIRST, SOON_MS
 from overlay.runtime.loop import Timer
 from overlay.runtime.ports import MS, SECOND
 
@@ -28,7 +28,9 @@ class Slots:
 
     async def run(self) -> None:
         while True:
-            await self.share.around.loop.sleep(CHOKE_ROUND_S * SECOND)
+            for _ in range(CHOKE_ROUND_S):
+                await self.share.around.loop.sleep(SECOND)
+                self.share.firsts.expire()
             self.round()
 
     def offer(self, channel: Channel) -> None:
@@ -50,12 +52,10 @@ class Slots:
             self._timer = self.share.around.loop.call_at(next_ns, self.round)
 
     def on_sent(self, channel: Channel) -> None:
-        """Whoever has used up a gift makes room, but not more often than once a second."""
-        if self._seeding or self.share.now_ns - self._round_ns < SECOND:
-            return
-        standing = self._standing(channel)
-        if not standing.rate and not gift_left(standing):
-            self.round()
+        """Whoever has used up a gift makes room."""
+        if not self._seeding and self.choker.spent(self._standing(channel)):
+            self.share.serving.choke(channel, True)
+            self._soon()
 
     def round(self) -> None:
         self._round_ns = self.share.now_ns
@@ -76,4 +76,6 @@ class Slots:
         return Standing(
             channel.peer, channel.interested, channel.opened_ns, rate=channel.pipeline.rate.at(self.share.now_ns),
             given=channel.sent, received=channel.got, snubbed=channel.snubbed,
+            debtor=self.share.firsts.is_debtor(channel.peer),
+            poor=channel.held.bit_count() < RANDOM_FIRST,
         )  # fmt: skip

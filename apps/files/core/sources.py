@@ -227,7 +227,9 @@ class Sources:
                 (other.peer, other.session.stream.address)
                 for other in self.share.channels.values()
                 if other is not channel and other.peer not in channel.pex_told and other.session.signs
-            ][:MAX_PEERS_TOLD]
+            ]
+            if len(others) > MAX_PEERS_TOLD:  # not the same to everybody: all would meet at those
+                others = self.share.around.rng.sample(others, MAX_PEERS_TOLD)
             if others:
                 channel.pex_told_ns = now_ns
                 channel.pex_told = {other.peer for other in self.share.channels.values()} & channel.pex_told

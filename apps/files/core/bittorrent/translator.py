@@ -112,6 +112,10 @@ class Translator:
                 self.blame(error.reason)
         await self.outbox.room()
 
+    async def drain(self, most: int) -> None:
+        """Returns once there is room; how much waits is bounded by the outbox. StreamEnded."""
+        await self.outbox.room()
+
     def close(self, reason: str = "") -> None:
         self.outbox.close()
         self.inbox.close()
