@@ -197,7 +197,7 @@ class Membership:
         bucket.place(entry)
         self.members[entry.contact.key] = entry
         self._crowds.count(entry, 1)
-        self.queue.postpone(entry, now_ns, len(self.members))
+        self.queue.begin(entry, now_ns, len(self.members))
 
     def _forget(self, bucket: Bucket, entry: Entry) -> None:
         bucket.take(entry.contact.key)

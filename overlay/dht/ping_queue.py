@@ -41,6 +41,11 @@ class PingQueue:
         self._earliest_ns = _NEVER_NS
         self._stale = False
 
+    def begin(self, entry: Entry, now_ns: int, table_size: int) -> None:
+        """It is new. Behind a NAT it called itself full until it knew enough others to be told that it is not
+        (reach.py), so a stranger on the internet is asked again after a minute, however large the table is."""
+        self.postpone(entry, now_ns, 0 if entry.capped else table_size)
+
     def postpone(self, entry: Entry, now_ns: int, table_size: int) -> None:
         """It is well: ping it after the keep-alive interval, within a quarter so that pings spread."""
         interval = max(KEEPALIVE_NS, table_size * KEEPALIVE_PER_CONTACT_NS)

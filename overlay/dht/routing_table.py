@@ -16,6 +16,7 @@ from overlay.dht.membership import ADDED as ADDED
 from overlay.dht.membership import MOVED as MOVED
 from overlay.dht.membership import REFRESHED, REFUSED, Membership, Seen
 from overlay.dht.membership import Outcome as Outcome
+from overlay.dht.ping_queue import KEEPALIVE_NS
 from overlay.limits import K
 from overlay.rpc.contact import Contact
 from overlay.runtime.chance import Rng
@@ -76,7 +77,8 @@ class RoutingTable:
             self._queue.schedule(entry, now_ns)  # back again, perhaps: ask at once
         else:
             entry.last_seen_ns = now_ns
-            self._queue.postpone(entry, now_ns, len(self._entries))
+            if not entry.capped or now_ns - entry.since_ns >= 2 * KEEPALIVE_NS:  # see PingQueue.begin
+                self._queue.postpone(entry, now_ns, len(self._entries))
 
     def failed(self, contact: Contact, now_ns: int) -> bool:
         """`contact` did not answer any try of a request. True if it left the table for that."""
