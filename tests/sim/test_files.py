@@ -388,3 +388,16 @@ def test_a_run_is_the_same_at_every_run() -> None:
         return took, [status(swarm, node)["uploaded"] for node in range(5)]
 
     assert run() == run()
+
+
+def test_a_crowd_is_told_of_each_other_by_chance_and_not_of_the_same_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else all meet at those few, and the rest never serves anybody."""
+    monkeypatch.setattr("apps.files.core.sources.MAX_PEERS_TOLD", 3)
+    swarm = FilesSwarm(12, LIBRARY, seed=15)
+    swarm.run_for(5)
+    swarm.ask(0, "limit", up=200_000)
+    begun(swarm, list(range(1, 12)))
+    swarm.run_for(30)
+    told = [channel.pex_told for channel in swarm.files[0].shares[FILM.info.id].share.channels.values()]
+    assert len(told) == 11
+    assert len(set().union(*told)) > 6
