@@ -216,8 +216,8 @@ def test_who_signs_what_is_false_is_banned_by_all_it_gave_to_and_they_can_prove_
 
 def test_who_signs_nothing_is_dropped_at_its_first_unit() -> None:
     swarm = FilesSwarm(4, LIBRARY, seed=4, kinds={2: Omitter})
-    begun(swarm, [1, 3], seeds=(0, 2))
-    swarm.until_all([1, 3], FILM.info.id, within_s=60)
+    begun(swarm, [1, 3], seeds=(0, 2), path="long")  # no unit of it is too short for a header
+    swarm.until_all([1, 3], LONG.info.id, within_s=60)
     dropped = [(node, fields["peer"], fields["reason"]) for node, fields in swarm.events("peer dropped")]
     assert set(dropped) <= {(node, swarm.id(2), "it signed no header for a unit") for node in (1, 3)}
     assert dropped
