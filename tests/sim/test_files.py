@@ -216,8 +216,8 @@ def test_who_signs_what_is_false_is_banned_by_all_it_gave_to_and_they_can_prove_
 
 def test_who_signs_nothing_is_dropped_at_its_first_unit() -> None:
     swarm = FilesSwarm(4, LIBRARY, seed=4, kinds={2: Omitter})
-    begun(swarm, [1, 3], seeds=(0, 2))
-    swarm.until_all([1, 3], FILM.info.id, within_s=60)
+    begun(swarm, [1, 3], seeds=(0, 2), path="long")  # no unit of it is too short for a header
+    swarm.until_all([1, 3], LONG.info.id, within_s=60)
     dropped = [(node, fields["peer"], fields["reason"]) for node, fields in swarm.events("peer dropped")]
     assert set(dropped) <= {(node, swarm.id(2), "it signed no header for a unit") for node in (1, 3)}
     assert dropped
@@ -388,3 +388,16 @@ def test_a_run_is_the_same_at_every_run() -> None:
         return took, [status(swarm, node)["uploaded"] for node in range(5)]
 
     assert run() == run()
+
+
+def test_a_crowd_is_told_of_each_other_by_chance_and_not_of_the_same_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else all meet at those few, and the rest never serves anybody."""
+    monkeypatch.setattr("apps.files.core.sources.MAX_PEERS_TOLD", 3)
+    swarm = FilesSwarm(12, LIBRARY, seed=15)
+    swarm.run_for(5)
+    swarm.ask(0, "limit", up=200_000)
+    begun(swarm, list(range(1, 12)))
+    swarm.run_for(30)
+    told = [channel.pex_told for channel in swarm.files[0].shares[FILM.info.id].share.channels.values()]
+    assert len(told) == 11
+    assert len(set().union(*told)) > 6
