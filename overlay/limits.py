@@ -86,6 +86,10 @@ DIVERSITY_FLOOR = 50
 # --- requests ------------------------------------------------------------------------------
 #: Requests waiting for a reply at once; 4,096 x about 1 kB.
 MAX_PENDING = 4096
+#: A NAT keeps open for so long what a datagram from inside has opened: RFC 4787 REQ-5 recommends 5 minutes.
+NAT_OPEN_S = 300
+#: Addresses that were asked in that time and never answered; of more, those asked last.
+MAX_UNANSWERED = 1024
 #: Requests that were given up lately and whose answers still count.
 MAX_LATE = 64
 #: Tries of one request; "8 of 10 failed" then has a false-positive rate of 9e-10 at 20 % loss.

@@ -292,10 +292,10 @@ async def _serving(node: Node, seeds: Sequence[Seed], apps: Sequence[Opened]) ->
 async def _serve_app(name: str, serve: Callable[[RunningNode], Awaitable[None]], node: Node) -> None:
     try:
         await serve(node)
-    except Exception as error:
-        if isinstance(error, CommandFailed) and not node.driver.is_running:
-            return  # the core ended first, and says why
-        log.exception("what runs beside application %s ended; the node and the application run on without it", name)
+    except* Exception as errors:
+        # If the core ended first it says why.
+        if node.driver.is_running or errors.split(CommandFailed)[1] is not None:
+            log.exception("what runs beside application %s ended; the node and the application run on without it", name)
 
 
 async def _identity(

@@ -15,9 +15,19 @@ import attrs
 from overlay.errors import BadMessage, LimitError, TimedOut
 from overlay.identity.keys import Signer, Verifier
 from overlay.identity.network import Network
-from overlay.limits import LAST_TRY_MS, MAX_DATAGRAM, MAX_LATE, MAX_PENDING, MAX_RTO_MS, TRIES
+from overlay.limits import (
+    LAST_TRY_MS,
+    MAX_DATAGRAM,
+    MAX_LATE,
+    MAX_PENDING,
+    MAX_RTO_MS,
+    MAX_UNANSWERED,
+    NAT_OPEN_S,
+    TRIES,
+)
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.rpc.meter import Meter
+from overlay.rpc.oldest import forget_oldest
 from overlay.rpc.peers import PeerBook
 from overlay.rpc.reply_cache import ReplyCache
 from overlay.rpc.stamps import FreshStamps, StampSource
@@ -82,6 +92,8 @@ class Pending:
     timer: Timer | None = None
 
     def cancel(self) -> None:
+        if self.timer is not None:  # it waits still
+            self.endpoint._note_unanswered(self.address)
         self.endpoint._forget(self)
 
 
@@ -116,6 +128,8 @@ class Endpoint:
     _pending: dict[bytes, Pending] = attrs.Factory(dict)
     #: Given up lately, the oldest first.
     _late: dict[bytes, Pending] = attrs.Factory(dict)
+    #: Where requests were given up, and when.
+    _unanswered: dict[Address, int] = attrs.Factory(dict)
     _tokens: TokenMint = attrs.field(init=False)
     _fresh: FreshStamps = attrs.Factory(FreshStamps)
     _replies: ReplyCache = attrs.field(init=False)
@@ -248,11 +262,17 @@ class Endpoint:
 
     def _expect_late(self, pending: Pending) -> None:
         """Remember what it takes to know the answer, without the bytes and without who asked: a lookup is large."""
+        self._note_unanswered(pending.address)
         if len(self._late) >= MAX_LATE:
             del self._late[next(iter(self._late))]
         self._late[pending.request_id] = attrs.evolve(
             pending, data=b"", on_reply=_nobody, on_failed=_nobody, on_slow=None, given_up_ns=self.loop.now.mono_ns
         )
+
+    def _note_unanswered(self, address: Address) -> None:
+        if len(self._unanswered) >= MAX_UNANSWERED:
+            forget_oldest(self._unanswered, lambda asked_ns: asked_ns)
+        self._unanswered[address] = self.loop.now.mono_ns
 
     def _given_up(self, request_id: bytes) -> Pending | None:
         pending = self._late.get(request_id)
@@ -267,7 +287,11 @@ class Endpoint:
         return tuple(self._pending.values())
 
     def asks(self, address: Address) -> bool:
-        """Whether a request to this address waits for its reply."""
+        """Whether a NAT on our side may still let in what comes from there: a request to this address waits for its
+        reply, or was sent lately and never answered."""
+        asked_ns = self._unanswered.get(address)
+        if asked_ns is not None and self.loop.now.mono_ns - asked_ns < NAT_OPEN_S * SECOND:
+            return True
         return any(pending.address == address for pending in self._pending.values())
 
     # --- incoming -------------------------------------------------------------------------

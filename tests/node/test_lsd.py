@@ -148,7 +148,7 @@ async def test_where_multicast_is_not_to_be_had_it_is_said_once(
     mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     a = Part(7001, [HASH], interfaces=[Interface(bytes((127, 0, 0, 1)), 8, 1 << 30)])
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger=lsd.__name__):
         async with taking_part(a):
             for _ in range(3):
                 mock_clock.jump(LSD_ROUND_S)

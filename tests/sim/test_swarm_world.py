@@ -44,7 +44,8 @@ def test_behind_a_nat_a_node_is_a_client_and_in_no_table() -> None:
         population={
             "nodes": 34, "bootstraps": 26, "arrive_s": 40.0, "nat": {"port_restricted": 0.5, "symmetric": 0.5}
         },
-        duration_s=90.0, workload=[{"kind": "census"}, {"kind": "put-get", "values": 8, "gets": 30, "from_s": 60.0}],
+        # Those whom it asked when it joined reach it through that for a while, and look again after more than a minute.
+        duration_s=240.0, workload=[{"kind": "census"}, {"kind": "put-get", "values": 8, "gets": 30, "from_s": 60.0}],
     )  # fmt: skip
     figures = good(world.run()).measures
     assert {world.network.nat_of(node) for node in range(26, 34)} == {Nat.PORT_RESTRICTED, Nat.SYMMETRIC}
@@ -168,8 +169,9 @@ def test_a_drift_can_be_ended() -> None:
 
 def test_a_cut_makes_some_unheard_until_it_is_healed() -> None:
     world = swarm(
-        timeline=[{"action": "cut", "at_s": 20.0, "share": 0.4}, {"action": "heal", "at_s": 40.0}], duration_s=150.0,
-        workload=[{"kind": "lookup", "count": 20, "from_s": 120.0}],
+        # A quiet network says nothing for half a minute.
+        timeline=[{"action": "cut", "at_s": 20.0, "share": 0.4}, {"action": "heal", "at_s": 100.0}], duration_s=210.0,
+        workload=[{"kind": "lookup", "count": 20, "from_s": 180.0}],
     )  # fmt: skip
     assert good(world.run()).measures["lookup_success"] == 1.0
     assert world.network.lost["cut"] > 0

@@ -12,7 +12,7 @@ from overlay.errors import LimitError, LocalError, TimedOut
 from overlay.identity.keys import KeyPair, verify
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
-from overlay.limits import MAX_DATAGRAM, MAX_DATAGRAMS_PER_ADDRESS_S, TRIES
+from overlay.limits import MAX_DATAGRAM, MAX_DATAGRAMS_PER_ADDRESS_S, MAX_UNANSWERED, NAT_OPEN_S, TRIES
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.rpc.endpoint import Endpoint, Inbound
 from overlay.rpc.gather import ask_all
@@ -158,6 +158,36 @@ def test_silence_is_met_with_the_same_bytes_a_few_times_and_ends_in_one_failure(
     assert b.policy.seen == [(PEER.key, Observation.SILENT)]
     assert b.endpoint.waiting == 0
     assert b.loop.next_deadline() is None
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_whoever_was_asked_and_was_silent_may_have_been_let_in_by_that(cancelled: bool) -> None:
+    """Our own request opens a NAT on our side: what comes from there later does not show that we can be reached."""
+    b = bench()
+    pending = b.ask(m.Ping())
+    assert b.endpoint.asks(AT)
+    if cancelled:
+        pending.cancel()
+    b.run_for(30)
+    assert b.endpoint.asks(AT)
+    assert not b.endpoint.asks(ELSEWHERE)
+    b.run_for(NAT_OPEN_S)
+    assert not b.endpoint.asks(AT)
+
+
+def test_who_answered_is_no_longer_asked() -> None:
+    b = bench()
+    pending = b.ask(m.Ping())
+    b.reply(PONG)
+    pending.cancel()
+    assert not b.endpoint.asks(AT)
+
+
+def test_addresses_that_were_silent_are_bounded() -> None:
+    b = bench()
+    for number in range(MAX_UNANSWERED + 100):
+        b.ask(m.Ping(), Address(bytes((10, 1, *divmod(number, 256))), 4433)).cancel()
+    assert len(b.endpoint._unanswered) <= MAX_UNANSWERED
 
 
 def test_the_time_between_tries_does_not_shrink() -> None:
