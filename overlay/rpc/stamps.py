@@ -99,8 +99,9 @@ class StampSource:
 
 
 #: Of a sender: nothing up to this stamp passes; the highest at the last mark, the highest of all; when that mark was
-#: made. Hundreds are remembered, thousands at most: half of what an object and its numbers take.
-_SEEN = Struct("<QQQq")
+#: made; when anything was heard. Hundreds are remembered, thousands at most: half of what an object and its numbers
+#: take.
+_SEEN = Struct("<QQQqq")
 _pack, _unpack = _SEEN.pack, _SEEN.unpack
 
 
@@ -109,6 +110,9 @@ class FreshStamps:
 
     Two marks a sender, so what was said 30 to 60 s ago may still pass. That is for requests that change
     nothing; what acts is refused from the moment at which its reply is forgotten (`refuse_up_to`).
+
+    Of whom is forgotten anything passes, so it is who was not heard for longest: strangers by the thousand do not
+    make who goes on talking forgotten.
     """
 
     __slots__ = ("_senders",)
@@ -121,17 +125,17 @@ class FreshStamps:
         seen = self._senders.get(key)
         if seen is None:
             if len(self._senders) >= MAX_STAMPS_REMEMBERED:
-                forget_oldest(self._senders, _marked_ns)
-            self._senders[key] = _pack(0, stamp, stamp, now_ns)
+                forget_oldest(self._senders, _heard_ns)
+            self._senders[key] = _pack(0, stamp, stamp, now_ns, now_ns)
             return True
-        floor, mark, highest, marked_ns = _unpack(seen)
+        floor, mark, highest, marked_ns, _ = _unpack(seen)
         age = now_ns - marked_ns
         if age >= FRESH_WINDOW_S * SECOND:
             # Two windows without a word: all that was heard is older than the window.
             floor = max(floor, highest if age >= 2 * FRESH_WINDOW_S * SECOND else mark)
             mark, marked_ns = highest, now_ns
         passes: bool = stamp > (highest if newest else floor)
-        self._senders[key] = _pack(floor, mark, max(highest, stamp) if passes else highest, marked_ns)
+        self._senders[key] = _pack(floor, mark, max(highest, stamp) if passes else highest, marked_ns, now_ns)
         return passes
 
     def refuse_up_to(self, key: bytes, stamp: int) -> None:
@@ -145,7 +149,5 @@ class FreshStamps:
         return len(self._senders)
 
 
-def _marked_ns(seen: bytes) -> int:
-    """When it was heard, to half a minute."""
-    marked_ns: int = _unpack(seen)[3]
-    return marked_ns
+def _heard_ns(seen: bytes) -> int:
+    return int.from_bytes(seen[32:], "little", signed=True)

@@ -76,6 +76,16 @@ def test_who_leaves_keeps_nobody_waiting() -> None:
     assert gets(b, 1) == {1}
 
 
+def test_what_only_who_left_had_goes_to_one_at_a_time_again() -> None:
+    _, (a, b, c, d) = seed_with(4)
+    a.say(wire.Have(0, (1, 2)))
+    d.say(wire.Have(0, (2,)))
+    a.end.close()
+    a.node.pass_time(0.1)
+    assert gets(b, 1, 2) == {1, 2}
+    assert gets(c, 1, 2) == {2}, "1 is on its way to b and nowhere else"
+
+
 def test_who_passes_nothing_on_is_a_debtor_and_nobody_waits_for_it() -> None:
     node, (a, b) = seed_with(2)
     most = FIRST_BYTES // UNIT
@@ -86,6 +96,7 @@ def test_who_passes_nothing_on_is_a_debtor_and_nobody_waits_for_it() -> None:
     gets(a, most)
     assert node.share.firsts.is_debtor(a.id)
     assert told(b) == {1}
+    assert gets(b, 1, 2) == {1, 2}, "of what it was not refused before, too"
     b.say(wire.Have(0, tuple(range(most + 1))))
     assert not node.share.firsts.is_debtor(a.id)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overlay.errors import BadMessage, OverlayError
-from overlay.gossip.bodies import Bodies
+from overlay.gossip.bodies import Bodies, Held
 from overlay.gossip.line import Asked
 from overlay.gossip.memory import Memory
 from overlay.gossip.topic import Topic
@@ -18,6 +18,8 @@ from overlay.limits import (
     BODY_BYTES_PER_AUTHOR_S,
     BODY_PART,
     KEPT_S,
+    MAX_BODY_GIVEN,
+    MAX_HAVERS,
     MAX_KEPT_BODY_BYTES,
     MAX_KEPT_BODY_BYTES_PER_AUTHOR,
     MAX_LARGE_BODY,
@@ -126,6 +128,18 @@ def test_bodies_are_kept_within_their_bounds_and_the_newest_are_there(steps: lis
         assert of_author == sorted(of_author), "of an author the oldest goes first"
     bodies.expire(now_ns + KEPT_S * SECOND)
     assert (len(bodies), bodies.size, bodies.largest_share) == (0, 0, 0)
+
+
+def test_of_so_many_it_is_noted_how_often_they_were_given_a_body() -> None:
+    topic = Topic("chat", bytes(32))
+    held = Held(b"body", b"author", 0, {topic.key: topic})
+    keys = [number.to_bytes(32, "big") for number in range(2 * MAX_HAVERS)]
+    topic.asking.update(dict.fromkeys(keys))
+    assert all(held.give(key) for key in keys)
+    assert len(held.given) == MAX_HAVERS
+    # Who was given it lately gets it so often and no more.
+    assert [held.give(keys[-1]) for _ in range(MAX_BODY_GIVEN)] == [True] * (MAX_BODY_GIVEN - 1) + [False]
+    assert len(held.given) == MAX_HAVERS
 
 
 @given(st.lists(st.tuples(SIZES, st.integers(0, 8)), max_size=60))

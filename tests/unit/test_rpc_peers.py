@@ -106,6 +106,25 @@ def test_so_many_are_remembered_and_who_has_not_answered_for_longest_goes() -> N
     assert peers.get(silent) is None, "it never answered"
 
 
+def test_who_gave_a_token_lately_is_not_forgotten_before_who_answered_long_ago() -> None:
+    peers = PeerBook()
+    fresh = somebody(1 << 20)
+    peers.learn_token(fresh, b"12345678", MAX_PEERS_REMEMBERED)
+    for i in range(MAX_PEERS_REMEMBERED):
+        peers.answered(somebody(i), 1 + i, None)
+    assert peers.get(somebody(0)) is None
+    assert peers.token(fresh, MAX_PEERS_REMEMBERED) == b"12345678"
+
+
+def test_who_is_silent_for_ever_is_counted_to_a_bound() -> None:
+    peers = PeerBook()
+    for _ in range((1 << 16) + 1):
+        peers.failed(somebody(1))
+    state = peers.get(somebody(1))
+    assert state is not None
+    assert state.failures == (1 << 16) - 1
+
+
 # --- the meter -------------------------------------------------------------------------------
 
 

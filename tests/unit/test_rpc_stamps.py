@@ -296,3 +296,45 @@ def test_so_many_senders_are_remembered_and_the_one_not_heard_for_longest_goes()
     fresh.refuse_up_to(name(1), 101)
     assert not fresh.accept(name(0), 100, WINDOW)
     assert fresh.accept(name(1), 100, WINDOW), "forgotten"
+
+
+def test_8192_new_senders_do_not_make_who_is_heard_every_second_forgotten() -> None:
+    fresh = FreshStamps()
+    for second in range(125):
+        assert fresh.accept(ALICE, 1000 + second, second * SECOND)
+    heard_s = 124
+    for i in range(MAX_STAMPS_REMEMBERED):
+        now_ns = 125 * SECOND + i * 20 * SECOND // MAX_STAMPS_REMEMBERED
+        fresh.accept(i.to_bytes(32, "big"), 5, now_ns)
+        if now_ns // SECOND > heard_s:
+            heard_s = now_ns // SECOND
+            assert fresh.accept(ALICE, 1000 + heard_s, now_ns)
+        assert not fresh.accept(ALICE, 1000, now_ns), "the replay of what it said two minutes ago"
+    assert len(fresh) <= MAX_STAMPS_REMEMBERED
+
+
+def test_who_says_only_what_is_refused_was_heard_all_the_same() -> None:
+    fresh = FreshStamps()
+    fresh.accept(ALICE, 100, 0)
+    fresh.refuse_up_to(ALICE, 100)
+    for i in range(4 * MAX_STAMPS_REMEMBERED):
+        fresh.accept(i.to_bytes(32, "big"), 5, i)
+        if not i % 1000:
+            assert not fresh.accept(ALICE, 100, i), i
+
+
+def test_after_two_windows_of_silence_not_even_the_newest_passes_again() -> None:
+    fresh = FreshStamps()
+    fresh.accept(ALICE, 100, 0)
+    fresh.accept(ALICE, 200, 1)
+    assert not fresh.accept(ALICE, 150, 2 * WINDOW)
+    assert not fresh.accept(ALICE, 200, 2 * WINDOW + 1)
+    assert fresh.accept(ALICE, 201, 2 * WINDOW + 2)
+
+
+def test_within_two_windows_the_newest_still_passes_but_not_what_was_there_at_the_mark() -> None:
+    fresh = FreshStamps()
+    fresh.accept(ALICE, 100, 0)
+    fresh.accept(ALICE, 200, 1)
+    assert fresh.accept(ALICE, 150, 2 * WINDOW - 1)
+    assert not fresh.accept(ALICE, 100, 2 * WINDOW - 1)
