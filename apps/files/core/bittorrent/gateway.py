@@ -212,8 +212,12 @@ class Gateway:
         self, stream: ByteStream, share: Share, peer: bytes, theirs: Handshake, *, by_v1: bool
     ) -> Connection:
         loop = self.around.loop
+
+        def pay(n: int) -> None:
+            self.uploads.owe(loop.now.mono_ns, n)
+
         translator = Translator(
-            peer, stream.address, stream.incoming, share, theirs, by_v1, Inbox(loop), Outbox(loop)
+            peer, stream.address, stream.incoming, share, theirs, by_v1, Inbox(loop), Outbox(loop), pay
         )  # fmt: skip
         connection = self.connections[peer] = Connection(loop, stream, translator, loop.now.mono_ns)
         return connection

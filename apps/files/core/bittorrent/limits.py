@@ -14,6 +14,9 @@ BLOCKS_ASKED = 250
 MAX_BLOCKS_OUT = 500
 #: Units from which one peer is given blocks and that are kept for the blocks it has not asked for yet.
 MAX_KEPT_UNITS = 4
+#: Zeros behind a file that are given before its unit is asked for, and so waits for the limit of upload, again: a pad
+#: may be as long as a piece, 256 MiB, and costs nothing to ask for.
+MAX_PAD_BYTES = UNIT_BYTES
 #: Bytes of blocks that may still come after they were cancelled, or refused by a choke: twice the window.
 MAX_STRAY_BYTES = 2 * MAX_WINDOW_BYTES
 #: A bit field of as many pieces as a share may have units.

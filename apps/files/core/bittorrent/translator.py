@@ -18,7 +18,7 @@ affair of those who decide it for every other peer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -71,6 +71,8 @@ class Translator:
     by_v1: bool
     inbox: Inbox
     outbox: Outbox
+    #: Counts bytes of pads for the limit of upload.
+    pay: Callable[[int], object]
     #: What the client did that no correct one does; "" as long as there is nothing.
     fault: str = attrs.field(default="", init=False)
     #: Whether this side wants something of the client, and it something here.
@@ -162,10 +164,11 @@ class Translator:
             return
         match message:
             case wire.Piece(_, unit, _, data):
-                parts, refused = self._giving.came(unit, memoryview(data))
+                parts, again = self._giving.came(unit, memoryview(data))
                 if parts:
                     self.outbox.put(b"".join(parts))  # all blocks of a unit are one part of what is sent
-                self._refuse(refused)
+                if again:
+                    self._hear(wire.Request(_CHANNEL, ((unit, 1),)))
             case wire.Reject(_, runs):
                 for unit in wire.units_in(runs):
                     self._refuse(self._giving.refuse(unit))
@@ -197,7 +200,7 @@ class Translator:
         if self._grain is None:
             assert self.share.layout is not None
             self._grain = Grain(self.share.layout)
-            self._giving = Giving(self._grain)
+            self._giving = Giving(self._grain, self._pay)
             self._taking = Taking(self._grain, self._metadata.theirs.reqq)
         return self._grain
 
@@ -212,6 +215,14 @@ class Translator:
         if self.theirs.fast:
             for block in blocks:
                 self._tell(BlockReject(block))
+
+    def _pay(self, n: int) -> None:
+        """Zeros that no unit has and that are given nevertheless."""
+        self.pay(n)
+        channel = self.share.channels.get(self.peer)
+        if channel is not None:
+            channel.sent += n
+            self.share.on_sent(channel, n)
 
     def _cancel(self, blocks: Iterable[Block]) -> None:
         for block in blocks:
