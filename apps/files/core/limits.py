@@ -191,6 +191,10 @@ MAX_UNWRITTEN_BYTES = 16 * MIB
 MAX_CORRUPT = 2
 #: Slots are given anew at most this often when interest changes.
 SOON_MS = 100
+#: Chokes and their ends of one peer, at once and a second, until it is called a flood: each end has requests follow it.
+#: Who gives its slots anew as often as SOON_MS allows says no more.
+MAX_CHOKES = 256
+CHOKES_PER_S = 2 * 1_000 // SOON_MS
 #: HAVE is told this often.
 TELL_MS = 100
 

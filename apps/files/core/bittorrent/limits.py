@@ -21,6 +21,10 @@ MAX_PAD_BYTES = UNIT_BYTES
 MAX_STRAY_BYTES = 2 * MAX_WINDOW_BYTES
 #: A bit field of as many pieces as a share may have units.
 MAX_BITFIELD_BYTES = MAX_UNITS // 8
+#: Bytes that a client may say of its pieces before it is known what a piece is: the bits of 262,144 pieces, 16 times as
+#: many as `piece_length_for` aims at. What is longer, all connections together may keep so much of.
+MAX_EARLY_BYTES = 32 * KIB
+MAX_EARLY_POOL = 8 * MIB
 #: Parts of the info dictionary (BEP 9), and those that one peer may wait for.
 METADATA_PART_BYTES = 16 * KIB
 MAX_PARTS_ASKED = 64

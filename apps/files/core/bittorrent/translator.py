@@ -28,7 +28,7 @@ from apps.files.core.bittorrent.giving import Giving
 from apps.files.core.bittorrent.grain import Grain
 from apps.files.core.bittorrent.handshake import Handshake
 from apps.files.core.bittorrent.hash_ranges import HashRanges
-from apps.files.core.bittorrent.holdings import Holdings
+from apps.files.core.bittorrent.holdings import Holdings, Pool
 from apps.files.core.bittorrent.messages import (
     Block,
     BlockCancel,
@@ -73,6 +73,7 @@ class Translator:
     outbox: Outbox
     #: Counts bytes of pads for the limit of upload.
     pay: Callable[[int], object]
+    pool: Pool
     #: What the client did that no correct one does; "" as long as there is nothing.
     fault: str = attrs.field(default="", init=False)
     #: Whether this side wants something of the client, and it something here.
@@ -91,7 +92,7 @@ class Translator:
 
     def __attrs_post_init__(self) -> None:
         self._metadata = Metadata(_CHANNEL, self._tell, self._hear)
-        self._holdings = Holdings(_CHANNEL, self.theirs.fast, self._tell, self._hear)
+        self._holdings = Holdings(_CHANNEL, self.theirs.fast, self._tell, self._hear, self.pool)
         self._ranges = HashRanges(_CHANNEL, not self.by_v1, self._tell, self._hear)
         self.opened = self.inbox.loop.future()
         if self.incoming:
@@ -121,6 +122,7 @@ class Translator:
     def close(self, reason: str = "") -> None:
         self.outbox.close()
         self.inbox.close()
+        self._holdings.forget()
 
     def blame(self, fault: str) -> None:
         self.fault = self.fault or fault
@@ -235,7 +237,7 @@ class Translator:
     # --- what the client says ---------------------------------------------------------------
 
     def on_message(self, message: Message) -> None:
-        """BadMessage."""
+        """BadMessage; LimitError if there is no room for what is no fault."""
         match message:
             case BlockRequest(block):
                 self._on_request(block)
