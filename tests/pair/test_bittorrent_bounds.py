@@ -15,10 +15,12 @@ from apps.files.core.bittorrent.holdings import Holdings, Pool
 from apps.files.core.bittorrent.limits import (
     BLOCK_BYTES,
     MAX_BITFIELD_BYTES,
+    MAX_BLOCK_BYTES,
     MAX_BLOCKS_ASKED,
     MAX_EARLY_BYTES,
     MAX_EARLY_POOL,
     MAX_KEPT_UNITS,
+    MAX_PAD_BYTES,
     MAX_PARTS_ASKED,
 )
 from apps.files.core.bittorrent.messages import (
@@ -36,6 +38,8 @@ from apps.files.core.bittorrent.messages import (
     Interested,
 )
 from apps.files.core.bittorrent.metadata import Metadata
+from apps.files.core.info import make_info
+from apps.files.core.layout import layout_of
 from apps.files.core.limits import CHOKES_PER_S, MAX_CHOKES, MAX_HASH_QUESTIONS, MIB, UNIT_BYTES
 from apps.files.core.memory_disk import make_share
 from overlay.errors import BadMessage, LimitError
@@ -90,6 +94,16 @@ def test_of_a_unit_that_is_kept_no_more_is_given_than_is_left() -> None:
     assert isinstance(giving.ask(Block(0, 0, half - 1)), tuple)
     assert giving.ask(Block(0, 0, 2)) == 0  # one byte is left
     assert paid == []
+
+
+def test_of_a_long_pad_so_much_is_given_before_its_unit_is_asked_for_again() -> None:
+    wide = layout_of(make_info(b"wide", FILM.info.files, piece_length=16 * MIB))
+    paid: list[int] = []
+    giving, last = Giving(Grain(wide), paid.append), wide.units - 1
+    for begin in range(6 * MIB, 8 * MIB, MAX_BLOCK_BYTES):
+        giving.ask(Block(0, begin, MAX_BLOCK_BYTES))
+    _, again = giving.came(last, memoryview(bytes(777)))
+    assert (sum(paid), again) == (MAX_PAD_BYTES, True)
 
 
 def test_so_many_units_are_kept() -> None:
