@@ -16,6 +16,7 @@ import attrs
 
 from apps.files.core.bittorrent.connection import ByteStream, Connection, read_handshake
 from apps.files.core.bittorrent.handshake import HASH_BYTES, PEER_ID_BYTES, Handshake, encode_handshake
+from apps.files.core.bittorrent.holdings import Pool
 from apps.files.core.bittorrent.limits import (
     MAX_BANNED_ADDRESSES,
     MAX_BANNED_OF_ADDRESS,
@@ -23,7 +24,6 @@ from apps.files.core.bittorrent.limits import (
     MAX_CONNECTIONS_PER_ADDRESS,
     USELESS_S,
 )
-from apps.files.core.bittorrent.holdings import Pool
 from apps.files.core.bittorrent.pipes import Inbox, Outbox
 from apps.files.core.bittorrent.pseudonym import pseudonym
 from apps.files.core.bittorrent.translator import Translator
