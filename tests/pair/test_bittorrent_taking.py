@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from apps.files.core.bittorrent import extension
+from apps.files.core.bittorrent.extension import PartReject
 from apps.files.core.bittorrent.limits import BLOCK_BYTES, MAX_BANNED_OF_ADDRESS, MAX_BLOCKS_OUT, MAX_STRAY_BYTES
 from apps.files.core.bittorrent.messages import (
     Block,
@@ -12,13 +14,14 @@ from apps.files.core.bittorrent.messages import (
     BlockReject,
     BlockRequest,
     Choking,
+    Extended,
     HashReject,
     HashRequest,
     HavePiece,
     Holds,
     encode,
 )
-from apps.files.core.limits import MIB, UNIT_BYTES
+from apps.files.core.limits import MAX_INFO_TRIES, MIB, UNIT_BYTES
 from apps.files.core.memory_disk import make_share
 from apps.files.core.share import State
 from apps.files.core.sources import Sources
@@ -103,6 +106,40 @@ def test_a_size_that_no_info_dictionary_has_is_not_asked_for(size: int) -> None:
     node.pass_time(30)
     assert len(client.heard) == 2
     assert node.share.state is State.FINDING
+
+
+@pytest.mark.parametrize("again", [b"d1:md11:ut_metadatai7ee13:metadata_sizei0ee", b"d1:md11:ut_metadatai0eee", b"de"])
+def test_one_that_takes_back_what_it_said_of_its_info_dictionary_is_asked_after_pauses(again: bytes) -> None:
+    node = Node(Loop(), FILM)
+    node.pass_time(1)
+    client = Dialled(node, helpful=False).reach()
+    client.introduce(233)
+    client.say(Extended(0, again))
+    refuse = encode(Extended(extension.UT_METADATA, extension.encode_metadata(PartReject(0))))
+    client.feed(refuse)
+    node.pass_time(300)
+    assert client.gone
+    assert len([one for one in client.heard_of(Extended) if one.number == 7]) == 1
+    assert (node.share.state, node.loop.crashed) == (State.FINDING, [])
+    good = Dialled(node).reach(at(1))
+    good.introduce(len(FILM.info.raw))
+    node.pass_time(1)
+    assert node.share.state is State.DOWNLOADING
+
+
+def test_one_that_rejects_each_part_of_the_info_dictionary_is_asked_a_few_times() -> None:
+    node = Node(Loop(), FILM)
+    node.pass_time(1)
+    client = Dialled(node, helpful=False).reach()
+    client.introduce(233)
+    refuse = encode(Extended(extension.UT_METADATA, extension.encode_metadata(PartReject(0))))
+    for _ in range(300):
+        client.feed(refuse)
+        node.pass_time(1)
+    assert client.gone
+    assert len([one for one in client.heard_of(Extended) if one.number == 7]) == MAX_INFO_TRIES
+    reasons = [fields["reason"] for name, fields in node.around.events if name == "peer dropped"]
+    assert reasons == ["it did not give the info dictionary that it claimed to have"]
 
 
 def test_another_info_dictionary_is_noticed_and_its_client_dropped() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from apps.files.core import codec, wire
-from apps.files.core.limits import MAX_ASKED_UNITS, MAX_IDLE_HAVES, MAX_WINDOW_BYTES
+from apps.files.core.limits import ANSWER_S, MAX_ASKED_UNITS, MAX_IDLE_HAVES, MAX_INFO_TRIES, MAX_WINDOW_BYTES
 from apps.files.core.memory_disk import make_share
 from apps.files.core.share import State
 from overlay.errors import BadMessage
@@ -259,6 +261,34 @@ def test_another_info_dictionary_is_not_taken() -> None:
     Fake(node, b"good")
     node.pass_time(1)
     assert node.share.state is State.DOWNLOADING
+
+
+def test_a_peer_that_cannot_give_the_info_dictionary_is_asked_after_pauses_and_then_dropped() -> None:
+    node = alone()
+    empty = Fake(node, b"empty", helpful=False)
+    answered, asked_at = 0, []
+    for second in range(400):
+        while (asked := sum(isinstance(message, wire.GetInfo) for message in empty.heard)) > answered:
+            answered = asked
+            asked_at.append(second)
+            empty.say(wire.InfoPart(0, 0, b""))
+        node.pass_time(1)
+    gaps = [later - before for before, later in pairwise(asked_at)]
+    assert (len(asked_at), gaps) == (MAX_INFO_TRIES, [2, 8, 32, 128])
+    assert empty.gone
+    Fake(node, b"good")
+    node.pass_time(1)
+    assert node.share.state is State.DOWNLOADING
+
+
+def test_while_one_peer_is_not_asked_for_the_info_dictionary_another_is() -> None:
+    node = alone()
+    silent = Fake(node, b"silent", helpful=False)
+    node.pass_time(ANSWER_S + 1)
+    Fake(node, b"good")
+    node.pass_time(1)
+    assert node.share.state is State.DOWNLOADING
+    assert not silent.gone
 
 
 def test_who_is_snubbed_does_not_keep_the_last_unit_from_others() -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from apps.files.core.limits import CHOKES_PER_S, MAX_CHOKES
 from apps.files.core.pipeline import Pipeline
-from apps.files.core.rates import Rate
+from apps.files.core.rates import Bucket, Rate
 
 if TYPE_CHECKING:
     from apps.files.core.session import Session
@@ -46,6 +47,8 @@ class Channel:
     #: What it told before the layout was known here: (first unit, all or bits).
     early: list[tuple[int, bool | bytes]] = attrs.Factory(list)
     idle_haves: int = 0
+    #: Chokes and their ends that it may say.
+    chokes: Bucket = attrs.field(init=False)
     #: It answers no requests.
     choked: bool = True
     #: It would ask for something.
@@ -89,6 +92,7 @@ class Channel:
 
     def __attrs_post_init__(self) -> None:
         self.pipeline, self.up = Pipeline(self.opened_ns), Rate(self.opened_ns)
+        self.chokes = Bucket(CHOKES_PER_S, MAX_CHOKES, self.opened_ns)
 
     @property
     def peer(self) -> bytes:

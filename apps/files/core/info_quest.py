@@ -1,4 +1,8 @@
-"""Gets the info dictionary of a share from its peers, from one at a time: its hash says only at the end who lied."""
+"""Gets the info dictionary of a share from its peers, from one at a time: its hash says only at the end who lied.
+
+Who says that he has it and does not give it is asked again after a pause, each time a longer one, and not at all in
+the end: a refusal costs him nothing, so questions must not follow it at once.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from apps.files.core.info import Info, decode_info
-from apps.files.core.limits import ANSWER_S, INFO_PART_BYTES, INFO_PARTS_AHEAD
+from apps.files.core.limits import (
+    ANSWER_S,
+    FIRST_RETRY_S,
+    INFO_PART_BYTES,
+    INFO_PARTS_AHEAD,
+    MAX_BANNED,
+    MAX_INFO_TRIES,
+    MAX_RETRY_PEER_S,
+)
 from apps.files.core.wire import GetInfo, InfoPart
 from overlay.errors import BadMessage, LocalError
 from overlay.runtime.loop import Future
@@ -29,27 +41,37 @@ def read_info(raw: bytes, share_id: bytes) -> Info | str | None:
         return error.reason
 
 
+@attrs.frozen(slots=True)
+class _Failed:
+    """A peer that left, did not answer in time, or could not give what it claimed to have."""
+
+    tries: int
+    #: It is not asked again before.
+    again_ns: int
+
+
 @attrs.define(slots=True, eq=False)
 class InfoQuest:
     share: Share
     _news: Future[None] | None = attrs.field(default=None, init=False)
     _channel: Channel | None = attrs.field(default=None, init=False)
     _parts: dict[int, bytes] = attrs.field(factory=dict, init=False)
-    #: Peers that did not answer, or not in time; when all are, they get another chance.
-    _slow: set[bytes] = attrs.field(factory=set, init=False)
+    #: By peer; it cannot shake that off by coming back.
+    _failed: dict[bytes, _Failed] = attrs.field(factory=dict, init=False)
 
     async def run(self) -> Info:
         """LocalError if what has the right hash is no share."""
         loop = self.share.around.loop
         while True:
             self._news = loop.future()
-            channel = self._next_peer()
+            channel, pause_ns = self._next_peer()
             if channel is None:
-                await self._news
+                with loop.move_on_after(pause_ns):
+                    await self._news
                 continue
             raw = await self._fetch(channel)
             if raw is None:
-                self._slow.add(channel.peer)
+                self._fail(channel)
                 continue
             info = await self.share.around.compute("read_info", raw, self.share.id)
             if isinstance(info, Info):
@@ -69,12 +91,25 @@ class InfoQuest:
             self._parts[part.index] = part.data
             self.on_news()
 
-    def _next_peer(self) -> Channel | None:
+    def _next_peer(self) -> tuple[Channel | None, int]:
+        """Whom to ask now; if nobody, the nanoseconds until somebody may be asked."""
+        now_ns = self.share.now_ns
         able = [channel for channel in self.share.channels.values() if channel.info_bytes and channel.agreed]
-        fresh = [channel for channel in able if channel.peer not in self._slow]
-        if able and not fresh:
-            self._slow.clear()
-        return self.share.around.rng.choice(fresh or able) if able else None
+        waits = [(self._failed[one.peer].again_ns - now_ns if one.peer in self._failed else 0) for one in able]
+        free = [channel for channel, wait in zip(able, waits, strict=True) if wait <= 0]
+        if free:
+            return self.share.around.rng.choice(free), 0
+        return None, min(waits, default=MAX_RETRY_PEER_S * SECOND)
+
+    def _fail(self, channel: Channel) -> None:
+        before = self._failed.pop(channel.peer, None)
+        tries = 1 if before is None else before.tries + 1
+        pause_s = min(FIRST_RETRY_S * 4 ** (tries - 1), MAX_RETRY_PEER_S)
+        self._failed[channel.peer] = _Failed(tries, self.share.now_ns + pause_s * SECOND)
+        if len(self._failed) > MAX_BANNED:
+            del self._failed[next(iter(self._failed))]
+        if tries >= MAX_INFO_TRIES and self.share.channels.get(channel.peer) is channel:
+            self.share.drop(channel, "it did not give the info dictionary that it claimed to have")
 
     async def _fetch(self, channel: Channel) -> bytes | None:
         """None if the peer left, refused or took too long for a part."""

@@ -134,6 +134,9 @@ MAX_REASON = 100
 INFO_PART_BYTES = 64 * KIB
 #: Parts asked for before the first has come: 512 KiB.
 INFO_PARTS_AHEAD = 8
+#: Times that one peer is asked for an info dictionary and does not give it, 2, 8, 32 and 128 seconds apart; then it is
+#: done with for the share. libtorrent pauses for a minute after a refusal.
+MAX_INFO_TRIES = 5
 #: Bits of units in one message: 2,097,152 units.
 MAX_HOLD_BYTES = UNIT_BYTES
 #: Units in one HAVE, ranges in one request, peers in one PEERS: each far below what the items allow.
@@ -188,6 +191,10 @@ MAX_UNWRITTEN_BYTES = 16 * MIB
 MAX_CORRUPT = 2
 #: Slots are given anew at most this often when interest changes.
 SOON_MS = 100
+#: Chokes and their ends of one peer, at once and a second, until it is called a flood: each end has requests follow it.
+#: Who gives its slots anew as often as SOON_MS allows says no more.
+MAX_CHOKES = 256
+CHOKES_PER_S = 2 * 1_000 // SOON_MS
 #: HAVE is told this often.
 TELL_MS = 100
 

@@ -89,6 +89,12 @@ class Bucket:
         self._tokens -= count * SECOND
         return True
 
+    def owe(self, now: int, count: int) -> None:
+        """`count` bytes go, whatever was paid: all that follow wait for them."""
+        if self.rate is not None:
+            self._fill(now)
+            self._tokens -= count * SECOND
+
     def wait(self, now: int) -> int:
         """Nanoseconds until something may go; 0 if it may now."""
         if self.rate is None:

@@ -267,6 +267,8 @@ class Share:
                     self.quest.on_part(channel, message)
             case _:
                 if isinstance(message, Choke):
+                    if not channel.chokes.take(self.now_ns, 1):
+                        raise BadMessage("a flood of chokes")
                     channel.choked = message.choked
                 if self.download is not None:
                     self.download.on_message(channel, message)

@@ -16,6 +16,7 @@ import attrs
 
 from apps.files.core.bittorrent.connection import ByteStream, Connection, read_handshake
 from apps.files.core.bittorrent.handshake import HASH_BYTES, PEER_ID_BYTES, Handshake, encode_handshake
+from apps.files.core.bittorrent.holdings import Pool
 from apps.files.core.bittorrent.limits import (
     MAX_BANNED_ADDRESSES,
     MAX_BANNED_OF_ADDRESS,
@@ -68,6 +69,8 @@ class Gateway:
     _peer_id: bytes = attrs.field(init=False)
     #: Connections, those in their handshake too, by address (IPv6: /64).
     _places: Counter[bytes] = attrs.field(factory=Counter, init=False)
+    #: What they said of their pieces before it was known what a piece is.
+    _pool: Pool = attrs.field(factory=Pool, init=False)
     #: By share and address: clients there that were dropped for what they sent.
     _banned: dict[tuple[bytes, bytes], int] = attrs.field(factory=dict, init=False)
 
@@ -194,12 +197,16 @@ class Gateway:
         return None, False
 
     def _check(self, share: Share, address: Address, peer: bytes, theirs: Handshake) -> None:
-        """Refused if this client may not come, or is here already."""
+        """Refused if this client may not come, or is here already.
+
+        Whoever hears a client's id can copy it: at another address it is somebody else's."""
         self._check_banned(share, address)
         if theirs.peer_id == self._peer_id:
             raise Refused("this is this node itself")
         here = (one.translator for one in self.connections.values() if one.translator.share is share)
-        if peer in self.connections or any(one.theirs.peer_id == theirs.peer_id for one in here):
+        if peer in self.connections or any(
+            one.theirs.peer_id == theirs.peer_id and one.address.ip == address.ip for one in here
+        ):
             raise Refused("there is a connection already")
         if not share.takes(peer):
             raise Refused("no room, or no more")
@@ -212,8 +219,12 @@ class Gateway:
         self, stream: ByteStream, share: Share, peer: bytes, theirs: Handshake, *, by_v1: bool
     ) -> Connection:
         loop = self.around.loop
+
+        def pay(n: int) -> None:
+            self.uploads.owe(loop.now.mono_ns, n)
+
         translator = Translator(
-            peer, stream.address, stream.incoming, share, theirs, by_v1, Inbox(loop), Outbox(loop)
+            peer, stream.address, stream.incoming, share, theirs, by_v1, Inbox(loop), Outbox(loop), pay, self._pool
         )  # fmt: skip
         connection = self.connections[peer] = Connection(loop, stream, translator, loop.now.mono_ns)
         return connection

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import attrs
 
 from apps.files.core import bits
-from apps.files.core.bittorrent.limits import BLOCK_BYTES, MAX_BLOCK_BYTES
+from apps.files.core.bittorrent.limits import BLOCK_BYTES, MAX_BLOCK_BYTES, MAX_PAD_BYTES
 from apps.files.core.bittorrent.messages import Block, Pieces
 from apps.files.core.layout import Layout
 from overlay.errors import BadMessage
@@ -101,11 +101,11 @@ class Grain:
         return Within(piece.units[index], start, stop) if stop <= size else None
 
     def bytes_of(self, unit: int) -> int:
-        """What may be asked for of a unit: its bytes, and the pad behind it."""
+        """What is given of a unit before it is asked for again: its bytes, and of the pad behind it some."""
         place = self.layout.unit(unit)
         piece = self._place(self.layout.piece_of_unit(unit))
         pad = self.layout.piece_bytes - piece.length if unit == piece.units[-1] else 0
-        return place.length + pad
+        return place.length + min(pad, MAX_PAD_BYTES)
 
     def blocks_of(self, unit: int) -> list[Block]:
         """The blocks to ask for to get a unit, in order."""

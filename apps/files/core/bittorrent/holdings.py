@@ -1,7 +1,7 @@
 """What is here and what a client has, in pieces for it and in units for the session.
 
 As long as the info dictionary is not known here, nobody can tell what a piece is: what the client says is kept, as
-bits. Here a piece is told of once all of its units are there.
+bits, and bounded for all connections together. Here a piece is told of once all of its units are there.
 """
 
 from __future__ import annotations
@@ -12,10 +12,17 @@ import attrs
 
 from apps.files.core import bits, wire
 from apps.files.core.bittorrent.grain import Grain
-from apps.files.core.bittorrent.limits import MAX_BITFIELD_BYTES
+from apps.files.core.bittorrent.limits import MAX_BITFIELD_BYTES, MAX_EARLY_BYTES, MAX_EARLY_POOL
 from apps.files.core.bittorrent.messages import HavePiece, Holds, Pieces
 from apps.files.core.limits import MAX_HAVE_UNITS, MAX_HOLD_BYTES
-from overlay.errors import BadMessage
+from overlay.errors import BadMessage, LimitError
+
+
+@attrs.define(slots=True, eq=False)
+class Pool:
+    """Bytes that all connections keep of what was said too early, beyond what each of them may keep anyway."""
+
+    used: int = 0
 
 
 @attrs.define(slots=True, eq=False)
@@ -24,12 +31,15 @@ class Holdings:
     fast: bool
     tell: Callable[[Holds | HavePiece], object]
     hear: Callable[[wire.Message], object]
+    pool: Pool
     #: Bytes of the client's info dictionary, as it says.
     info_bytes: int = attrs.field(default=0, init=False)
     _grain: Grain | None = attrs.field(default=None, init=False)
     #: Its pieces before the layout was known: what it said first, and HAVE, the first piece in the highest bit.
     _early: Pieces = attrs.field(default=False, init=False)
     _early_haves: bytearray = attrs.field(factory=bytearray, init=False)
+    #: Bytes of both that are taken from the pool.
+    _pooled: int = attrs.field(default=0, init=False)
     #: Units that are here, and pieces that it was told of.
     _have: int = attrs.field(default=0, init=False)
     _told: int = attrs.field(default=0, init=False)
@@ -79,14 +89,15 @@ class Holdings:
     # --- what the client has ----------------------------------------------------------------
 
     def on_pieces(self, pieces: Pieces) -> None:
-        """BadMessage."""
+        """BadMessage; LimitError if there is no room for it now."""
         if self._grain is None:
+            self._take_room(pieces, len(self._early_haves))
             self._early = pieces
         elif pieces is not False:
             self._hear(self._grain, self._grain.units_in(pieces))
 
     def on_piece(self, piece: int) -> None:
-        """BadMessage."""
+        """BadMessage; LimitError if there is no room for it now."""
         if self._grain is not None:
             units = self._grain.units_of(piece)
             for at in range(0, len(units), MAX_HAVE_UNITS):
@@ -96,6 +107,7 @@ class Holdings:
         if at >= MAX_BITFIELD_BYTES:
             raise BadMessage("a piece that no share has")
         if at >= len(self._early_haves):
+            self._take_room(self._early, at + 1)
             self._early_haves += bytes(at + 1 - len(self._early_haves))
         self._early_haves[at] |= 0x80 >> (piece & 7)
 
@@ -106,10 +118,26 @@ class Holdings:
             if self._grain is None:
                 self.hear(wire.Hold(self.channel, info_bytes, False, 0))
 
+    def forget(self) -> None:
+        """What was said too early."""
+        self._early = False
+        self._early_haves.clear()
+        self._take_room(False, 0)
+
+    def _take_room(self, pieces: Pieces, haves: int) -> None:
+        """LimitError."""
+        size = haves + (0 if type(pieces) is bool else len(pieces))
+        pooled = max(size - MAX_EARLY_BYTES, 0)
+        if pooled > self._pooled and self.pool.used + pooled - self._pooled > MAX_EARLY_POOL:
+            raise LimitError("no room for the pieces of clients before the info dictionary is here")
+        self.pool.used += pooled - self._pooled
+        self._pooled = pooled
+
     def _know(self, grain: Grain) -> None:
         self._grain = grain
-        units, haves = grain.units_in(self._early), bytes(self._early_haves)
-        self._early_haves.clear()
+        early, haves = self._early, bytes(self._early_haves)
+        self.forget()
+        units = grain.units_in(early)
         missing = (grain.layout.pieces + 7) // 8 - len(haves)
         if missing < 0:
             raise BadMessage("a piece that the share has not")

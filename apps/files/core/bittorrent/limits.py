@@ -14,10 +14,17 @@ BLOCKS_ASKED = 250
 MAX_BLOCKS_OUT = 500
 #: Units from which one peer is given blocks and that are kept for the blocks it has not asked for yet.
 MAX_KEPT_UNITS = 4
+#: Zeros behind a file that are given before its unit is asked for, and so waits for the limit of upload, again: a pad
+#: may be as long as a piece, 256 MiB, and costs nothing to ask for.
+MAX_PAD_BYTES = UNIT_BYTES
 #: Bytes of blocks that may still come after they were cancelled, or refused by a choke: twice the window.
 MAX_STRAY_BYTES = 2 * MAX_WINDOW_BYTES
 #: A bit field of as many pieces as a share may have units.
 MAX_BITFIELD_BYTES = MAX_UNITS // 8
+#: Bytes that a client may say of its pieces before it is known what a piece is: the bits of 262,144 pieces, 16 times as
+#: many as `piece_length_for` aims at. What is longer, all connections together may keep so much of.
+MAX_EARLY_BYTES = 32 * KIB
+MAX_EARLY_POOL = 8 * MIB
 #: Parts of the info dictionary (BEP 9), and those that one peer may wait for.
 METADATA_PART_BYTES = 16 * KIB
 MAX_PARTS_ASKED = 64

@@ -18,7 +18,7 @@ affair of those who decide it for every other peer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -28,7 +28,7 @@ from apps.files.core.bittorrent.giving import Giving
 from apps.files.core.bittorrent.grain import Grain
 from apps.files.core.bittorrent.handshake import Handshake
 from apps.files.core.bittorrent.hash_ranges import HashRanges
-from apps.files.core.bittorrent.holdings import Holdings
+from apps.files.core.bittorrent.holdings import Holdings, Pool
 from apps.files.core.bittorrent.messages import (
     Block,
     BlockCancel,
@@ -71,6 +71,9 @@ class Translator:
     by_v1: bool
     inbox: Inbox
     outbox: Outbox
+    #: Counts bytes of pads for the limit of upload.
+    pay: Callable[[int], object]
+    pool: Pool
     #: What the client did that no correct one does; "" as long as there is nothing.
     fault: str = attrs.field(default="", init=False)
     #: Whether this side wants something of the client, and it something here.
@@ -89,7 +92,7 @@ class Translator:
 
     def __attrs_post_init__(self) -> None:
         self._metadata = Metadata(_CHANNEL, self._tell, self._hear)
-        self._holdings = Holdings(_CHANNEL, self.theirs.fast, self._tell, self._hear)
+        self._holdings = Holdings(_CHANNEL, self.theirs.fast, self._tell, self._hear, self.pool)
         self._ranges = HashRanges(_CHANNEL, not self.by_v1, self._tell, self._hear)
         self.opened = self.inbox.loop.future()
         if self.incoming:
@@ -119,6 +122,7 @@ class Translator:
     def close(self, reason: str = "") -> None:
         self.outbox.close()
         self.inbox.close()
+        self._holdings.forget()
 
     def blame(self, fault: str) -> None:
         self.fault = self.fault or fault
@@ -162,10 +166,11 @@ class Translator:
             return
         match message:
             case wire.Piece(_, unit, _, data):
-                parts, refused = self._giving.came(unit, memoryview(data))
+                parts, again = self._giving.came(unit, memoryview(data))
                 if parts:
                     self.outbox.put(b"".join(parts))  # all blocks of a unit are one part of what is sent
-                self._refuse(refused)
+                if again:
+                    self._hear(wire.Request(_CHANNEL, ((unit, 1),)))
             case wire.Reject(_, runs):
                 for unit in wire.units_in(runs):
                     self._refuse(self._giving.refuse(unit))
@@ -197,7 +202,7 @@ class Translator:
         if self._grain is None:
             assert self.share.layout is not None
             self._grain = Grain(self.share.layout)
-            self._giving = Giving(self._grain)
+            self._giving = Giving(self._grain, self._pay)
             self._taking = Taking(self._grain, self._metadata.theirs.reqq)
         return self._grain
 
@@ -213,6 +218,14 @@ class Translator:
             for block in blocks:
                 self._tell(BlockReject(block))
 
+    def _pay(self, n: int) -> None:
+        """Zeros that no unit has and that are given nevertheless."""
+        self.pay(n)
+        channel = self.share.channels.get(self.peer)
+        if channel is not None:
+            channel.sent += n
+            self.share.on_sent(channel, n)
+
     def _cancel(self, blocks: Iterable[Block]) -> None:
         for block in blocks:
             self._tell(BlockCancel(block))
@@ -224,7 +237,7 @@ class Translator:
     # --- what the client says ---------------------------------------------------------------
 
     def on_message(self, message: Message) -> None:
-        """BadMessage."""
+        """BadMessage; LimitError if there is no room for what is no fault."""
         match message:
             case BlockRequest(block):
                 self._on_request(block)
