@@ -51,6 +51,8 @@ class Running:
     life: Life
     sources: Sources
     group: Group | None = None
+    #: It was stopped, maybe before it began.
+    over: bool = False
 
 
 class Files(App):
@@ -153,6 +155,8 @@ class Files(App):
         await self._withdraw(running.share)
 
     async def _run(self, running: Running) -> None:
+        if running.over:
+            return
         async with self.ctx.dht.loop.group(name="share") as group:
             running.group = group
             group.spawn(running.sources.run(), name="share: sources")
@@ -163,6 +167,7 @@ class Files(App):
             group.cancel()
 
     def stop(self, running: Running) -> None:
+        running.over = True
         if running.group is not None:
             running.group.cancel()
         running.share.close_all()
@@ -183,7 +188,8 @@ class Files(App):
     async def _provide(self, share: Share) -> None:
         try:
             await self.ctx.provide(provider_key(share.id))
-            if not share.running:  # paused or removed meanwhile
+            running = self.shares.get(share.id)
+            if running is None or not running.share.running:  # paused or removed meanwhile
                 await self._withdraw(share)
         except OverlayError as error:
             self.ctx.emit("not announced", share=share.id, error=str(error))
