@@ -214,6 +214,8 @@ class Finding(RuleBasedStateMachine):
         assert set(self.catalogue._words) == {word for entry in self.model.values() for word in entry.words}
         assert set(self.catalogue._signed) <= set(self.model)
         assert len(self.catalogue) == len(self.model)
+        announced = {word for entry in self.model.values() for word in entry.announced}
+        assert self.catalogue._wanted == len(announced)
 
 
 TestFinding = Finding.TestCase
