@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apps.files.core.app import Files
@@ -117,6 +117,7 @@ def expected(done: list[tuple[str, Outcome]]) -> tuple[str, bool]:
 
 @settings(max_examples=60, deadline=None)
 @given(STEPS, st.integers(0, 20))
+@example([("get", 0), ("erase", 1), ("get", 0), ("erase", 0), ("get", 0)], 0)  # stopped before its channel was agreed
 def test_commands_at_once_end_as_one_after_another(steps: list[tuple[str, float]], seed: int) -> None:
     check(Swarm(seed), steps)
 
