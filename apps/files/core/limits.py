@@ -293,10 +293,9 @@ MAX_PEERS_PER_PLACE = 4
 MAX_POSTINGS_PER_PLACE = 40
 #: Questions of one search under way at once.
 ASKED_AT_ONCE = 16
-#: Postings that one peer may give to one search, and questions for them: a datagram holds one at worst, most hold
-#: three.
+#: Postings that one peer may give to one search, and so at most as many questions for them: a datagram holds one at
+#: worst, most hold three.
 MAX_POSTINGS_PER_PEER = 20
-MAX_FOUND_PAGES = 20
 #: Shares that a search lists at most.
 MAX_RESULTS = 200
 #: Shares among which one that is asked picks those which have all words: a question must not cost more than that.
