@@ -118,6 +118,7 @@ def expected(done: list[tuple[str, Outcome]]) -> tuple[str, bool]:
 @settings(max_examples=60, deadline=None)
 @given(STEPS, st.integers(0, 20))
 @example([("get", 0), ("erase", 1), ("get", 0), ("erase", 0), ("get", 0)], 0)  # stopped before its channel was agreed
+@example([("get", 0), ("erase", 1), ("get", 0), ("erase", 0)], 0)
 def test_commands_at_once_end_as_one_after_another(steps: list[tuple[str, float]], seed: int) -> None:
     check(Swarm(seed), steps)
 
@@ -133,6 +134,14 @@ def test_pairs_at_once(pair: str, gap: float) -> None:
     check(Swarm(7), [("get", 5), (first, gap), (second, 0)])
 
 
+def test_what_is_begun_again_at_once_does_not_wait_for_the_next_try() -> None:
+    swarm = Swarm(0)
+    for step, gap in (("get", 0), ("erase", 1), ("get", 0), ("erase", 0), ("get", 1.5)):
+        swarm.begin(step)
+        swarm.run_for(gap)
+    assert swarm.seen() == "complete"
+
+
 def check(swarm: Swarm, steps: list[tuple[str, float]]) -> None:
     for step, gap in steps:
         swarm.begin(step)
@@ -145,6 +154,8 @@ def check(swarm: Swarm, steps: list[tuple[str, float]]) -> None:
         assert ID not in swarm.disks[NODE].held
     if state == "complete":
         assert len(swarm.disks[NODE].held[ID]) == FILM.layout.units
+    else:  # the other side would be told what a share does that rests
+        assert [session.channels() for session in swarm.here.sessions.values() if session.channels()] == []
     swarm.restart(NODE)
     swarm.run_for(5)
     assert swarm.seen() == state
