@@ -227,6 +227,11 @@ MAX_RETRY_PEER_S = 1_800
 #: just shared something is announced a second later.
 LOOK_AGAIN_S = 2
 MAX_LOOK_AGAIN_S = 900
+#: Peers on the LAN that are asked at once whether they have a share, before the DHT is, and as often; how long they
+#: have to answer; and shares for which that is done at once: a start with thousands of downloads is no flood.
+MAX_NEIGHBOURS_ASKED = 8
+NEIGHBOUR_S = 2
+MAX_NEAR_ROUNDS = 4
 #: Peer exchange: told at most this often to one peer, and believed as often (BEP 11: once a minute).
 PEX_S = 60
 #: Provider records are published for shares of which something is here.
