@@ -52,7 +52,9 @@ def test_neighbours_are_not_told_of_a_private_share() -> None:
 
 
 @pytest.mark.parametrize(("told", "blamed"), [((True,), False), ((True, True), True), ((), True)])
-def test_neighbours_that_lie_hold_up_nobody(monkeypatch: pytest.MonkeyPatch, told: tuple[bool, ...], blamed: bool) -> None:
+def test_neighbours_that_lie_hold_up_nobody(
+    monkeypatch: pytest.MonkeyPatch, told: tuple[bool, ...], blamed: bool
+) -> None:
     answer = Search.answer
 
     async def lie(search: Search, asker: bytes, question: Find | Holds) -> Found | Holding:
