@@ -72,6 +72,22 @@ def test_neighbours_that_lie_hold_up_nobody(
     assert reasons == ({"an answer to another question"} if blamed else set())
 
 
+def test_a_banned_neighbour_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[type] = []
+    answer = Search.answer
+
+    async def noted(search: Search, asker: bytes, question: Find | Holds) -> Found | Holding:
+        asked.append(type(question))
+        return await answer(search, asker, question)
+
+    monkeypatch.setattr(Search, "answer", noted)
+    swarm = swarm_of(2, lan=True)
+    swarm.files[1].around.bans.convict(swarm.id(0), b"evidence")
+    swarm.ask(1, "get", link=FILM.info.id.hex(), folder="/downloads")
+    swarm.run_for(10)
+    assert asked == []
+
+
 def test_few_neighbours_are_asked_and_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[bytes, float]] = []
     answer = Search.answer
