@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import attrs
@@ -10,7 +10,15 @@ import pytest
 
 from apps.files.core.app import Files
 from apps.files.core.catalogue import Entry
-from apps.files.core.limits import LEASE_S, MAX_LEASE_S, MAX_POSTINGS_PER_PEER, MAX_SEARCHES
+from apps.files.core.limits import (
+    LEASE_S,
+    MAX_HOLDERS_ASKED,
+    MAX_LEASE_S,
+    MAX_POSTINGS_PER_PEER,
+    MAX_SEARCHES,
+    MAX_SEED_LOOKUPS,
+    MAX_SEEDS_LOOKED_UP,
+)
 from apps.files.core.memory_disk import MemoryDisk
 from apps.files.core.posting import encode_posting
 from apps.files.core.questions import Find, Found, Holding, Holds
@@ -20,7 +28,10 @@ from overlay import App, AppContext
 from overlay.events import AppEvent
 from overlay.identity.keys import Signer
 from overlay.identity.network import Network
+from overlay.rpc.contact import Contact, ContactBook
+from overlay.runtime.address import Address
 from overlay.runtime.ports import MS, SECOND, Ok
+from overlay.wire import cbor
 from tests.support.pair import REALM, B, Pair, keys_of, pair
 
 #: What the other side answers: a message, or bytes.
@@ -139,8 +150,52 @@ def test_one_peer_is_asked_for_so_many_postings() -> None:
 
     link, other = met(say)
     results = searched(link)["results"]
-    assert MAX_POSTINGS_PER_PEER <= len(results) <= MAX_POSTINGS_PER_PEER + 2
-    assert sum(isinstance(question, Find) for question in other.asked) == 7
+    assert len(results) == MAX_POSTINGS_PER_PEER
+    assert [question.first for question in other.asked if isinstance(question, Find)] == [*range(0, 20, 3)]
+    assert blamed(link) == []
+
+
+def test_an_answer_with_nothing_in_it_that_goes_on_ends_the_questions() -> None:
+    async def say(ctx: AppContext, question: Find | Holds) -> Any:
+        return cbor.encode(["found", 1, [[], True]])
+
+    link, other = met(say)
+    assert searched(link)["results"] == []
+    assert len(other.asked) == 1
+    assert blamed(link) == ["an answer with nothing in it that goes on"]
+
+
+@attrs.define(eq=False)
+class Crowded:
+    """In the place of an Asker: each share has providers of its own, who are asked and say nothing."""
+
+    given: int = 0
+    asked: list[Contact] = attrs.Factory(list)
+
+    async def providers(self, key: bytes, most: int, within_ns: int) -> list[Contact]:
+        self.given += most
+        book = ContactBook()
+        return [
+            book.contact(number.to_bytes(32, "big"), Address(bytes((60, 1, number // 200, 1 + number % 200)), 4433))
+            for number in range(self.given - most, self.given)
+        ]
+
+    async def ask(self, peers: Sequence[Contact], question: object) -> None:
+        self.asked.extend(peers)
+
+
+def test_so_many_holders_are_asked_and_no_more() -> None:
+    async def say(ctx: AppContext, question: Find | Holds) -> Any:
+        first = question.first if isinstance(question, Find) else 0
+        return Found(tuple(posting(ctx, first + n) for n in range(2)), more=True)
+
+    files, crowd = Files(MemoryDisk({}).operations()), Crowded()
+    link = pair(apps_a=[files], apps_b=[Other(say)]).met()
+    link.settle(5)
+    files.search.asker = crowd  # type: ignore[assignment]
+    assert len(searched(link)["results"]) == MAX_POSTINGS_PER_PEER
+    assert crowd.given == MAX_SEED_LOOKUPS * MAX_SEEDS_LOOKED_UP > MAX_HOLDERS_ASKED
+    assert len(crowd.asked) == len(set(crowd.asked)) == MAX_HOLDERS_ASKED
 
 
 def test_the_same_posting_over_and_over_is_listed_once() -> None:

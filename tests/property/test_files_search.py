@@ -18,6 +18,7 @@ from apps.files.core.limits import (
     MAX_FILE_BYTES,
     MAX_FILES,
     MAX_HOLDS,
+    MAX_MATCHES_LOOKED_AT,
     MAX_NAME,
     MAX_PEERS_ASKED,
     MAX_PEERS_PER_PLACE,
@@ -214,6 +215,8 @@ class Finding(RuleBasedStateMachine):
         assert set(self.catalogue._words) == {word for entry in self.model.values() for word in entry.words}
         assert set(self.catalogue._signed) <= set(self.model)
         assert len(self.catalogue) == len(self.model)
+        announced = {word for entry in self.model.values() for word in entry.announced}
+        assert self.catalogue._wanted == len(announced)
 
 
 TestFinding = Finding.TestCase
@@ -240,6 +243,17 @@ def test_a_question_for_what_everything_here_has_looks_at_a_part() -> None:
         catalogue.add(Entry(number.to_bytes(32, "big"), f"hot {number}", 1, 1, ()), 0)
     assert len(catalogue.matching(("hot",))) == MAX_POSTINGS_PER_PEER
     assert len(catalogue.matching(("hot", "2999"))) == 1
+
+
+def test_of_frequent_words_alone_not_all_shares_are_looked_at() -> None:
+    """The one that has both is behind MAX_MATCHES_LOOKED_AT that have one of them."""
+    for ahead, expected in ((MAX_MATCHES_LOOKED_AT - 1, 1), (MAX_MATCHES_LOOKED_AT, 0)):
+        catalogue = Catalogue(lambda entry, _: entry.share)
+        for number in range(2 * ahead):
+            name = "hot" if number % 2 else "cold"
+            catalogue.add(Entry(number.to_bytes(32, "big"), name, 1, 1, ()), 0)
+        catalogue.add(Entry(b"x" * 32, "hot cold", 1, 1, ()), 0)
+        assert len(catalogue.matching(("hot", "cold"))) == expected
 
 
 # --- what was found ---

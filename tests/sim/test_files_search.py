@@ -8,7 +8,7 @@ import pytest
 
 from apps.files.core.app import Files
 from apps.files.core.catalogue import Entry
-from apps.files.core.limits import LEASE_S, MAX_PEERS_ASKED, MAX_POSTINGS_PER_PEER
+from apps.files.core.limits import LEASE_S, MAX_PEERS_ASKED, MAX_POSTINGS_PER_PEER, MAX_SHARE_TERMS, MAX_TERMS
 from apps.files.core.memory_disk import Made, make_share
 from apps.files.core.terms import term_key
 from overlay.app import AppContext
@@ -171,6 +171,21 @@ def test_tags_outlive_a_restart_and_can_be_changed() -> None:
 
 def providers_of(swarm: FilesSwarm, node: int, word: str) -> int:
     return len(swarm.command(node, "providers", key=term_key(word).hex())["providers"])
+
+
+def test_that_there_are_too_many_words_is_told_once_until_there_are_fewer() -> None:
+    wordy = [made(" ".join(f"w{number}x{n}" for n in range(MAX_SHARE_TERMS))) for number in range(45)]
+    swarm = FilesSwarm(1, {one.info.id: one for one in wordy}, seed=1)
+    for one in wordy:
+        share(swarm, 0, one)
+    [(_, told)] = swarm.events("too many words")
+    most = MAX_TERMS // MAX_SHARE_TERMS
+    assert told == {"announced": MAX_TERMS, "left_out": (most + 1) * MAX_SHARE_TERMS - MAX_TERMS}
+    for one in wordy[:3]:
+        swarm.ask(0, "remove", share=one.info.id.hex())
+    assert len(swarm.events("too many words")) == 1
+    share(swarm, 0, wordy[0])
+    assert len(swarm.events("too many words")) == 2
 
 
 def test_a_lease_is_renewed_as_long_as_the_node_runs_and_then_ends() -> None:

@@ -24,6 +24,7 @@ from apps.files.core.layers import proved
 from apps.files.core.life import Life
 from apps.files.core.limits import BURST_BYTES, MAX_SESSIONS, MAX_SHARES
 from apps.files.core.links import Hint
+from apps.files.core.neighbours import Neighbours
 from apps.files.core.questions import Find, Holds
 from apps.files.core.rates import Bucket
 from apps.files.core.saved import LIMITS, SHARE, Saved, decode_saved
@@ -51,6 +52,8 @@ class Running:
     life: Life
     sources: Sources
     group: Group | None = None
+    #: It was stopped, maybe before it began.
+    over: bool = False
 
 
 class Files(App):
@@ -71,6 +74,7 @@ class Files(App):
         self._ctx: AppContext | None = None
         self.around: Around
         self.search: Search
+        self.near: Neighbours
         #: None: no BitTorrent here.
         self.gateway: Gateway | None = None
 
@@ -83,6 +87,7 @@ class Files(App):
         self._ctx = ctx
         self.shares, self.sessions, self.around = {}, {}, around_of(ctx, self._end)
         self.search = Search(ctx, self._whole, self._blame, self.around.bans.holds)
+        self.near = Neighbours(self.search.asker)
         if self.bittorrent:
             self.gateway = Gateway(self.around, ctx.connect_plain, self._all_shared, self.uploads)
         commands.declare(self, ctx)
@@ -105,7 +110,7 @@ class Files(App):
             raise LimitError(f"{MAX_SHARES} shares are here already; remove one first")
         share = Share(share_id, self.around, lambda *told: sources.on_peers(*told), lambda peer: sources.left(peer))
         dial = None if self.gateway is None else partial(self.gateway.reach, share)
-        sources = Sources(share, self.ctx.id, self._reach, self._look_up, dial)
+        sources = Sources(share, self.ctx.id, self._reach, self._look_up, dial, self.near.holders)
         sources.add_hints(saved.hints)
         sources.add_foreign(saved.foreign)
         share.slots.choker.slots = slots_for(self.uploads.rate)
@@ -153,6 +158,8 @@ class Files(App):
         await self._withdraw(running.share)
 
     async def _run(self, running: Running) -> None:
+        if running.over:
+            return
         async with self.ctx.dht.loop.group(name="share") as group:
             running.group = group
             group.spawn(running.sources.run(), name="share: sources")
@@ -163,6 +170,7 @@ class Files(App):
             group.cancel()
 
     def stop(self, running: Running) -> None:
+        running.over = True
         if running.group is not None:
             running.group.cancel()
         running.share.close_all()
@@ -183,7 +191,8 @@ class Files(App):
     async def _provide(self, share: Share) -> None:
         try:
             await self.ctx.provide(provider_key(share.id))
-            if not share.running:  # paused or removed meanwhile
+            running = self.shares.get(share.id)
+            if running is None or not running.share.running:  # paused or removed meanwhile
                 await self._withdraw(share)
         except OverlayError as error:
             self.ctx.emit("not announced", share=share.id, error=str(error))

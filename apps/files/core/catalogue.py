@@ -48,6 +48,8 @@ class Catalogue:
     _entries: dict[bytes, Entry] = attrs.Factory(dict)
     _words: dict[str, _Word] = attrs.Factory(dict)
     _signed: dict[bytes, tuple[int, bytes]] = attrs.Factory(dict)
+    #: Words of which `wanted` is not 0.
+    _wanted: int = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -65,7 +67,7 @@ class Catalogue:
         for word in entry.words:
             self._words.setdefault(word, _Word(due_ns=now_ns)).entries[entry.share] = entry
         for word in entry.announced:
-            self._words[word].wanted += 1
+            self._want(word, 1)
         if before is not None:
             self._take_out(before, kept=entry.words)
 
@@ -78,7 +80,7 @@ class Catalogue:
 
     def _take_out(self, entry: Entry, *, kept: Mapping[str, None]) -> None:
         for word in entry.announced:
-            self._words[word].wanted -= 1
+            self._want(word, -1)
         for word in entry.words:
             if word in kept:
                 continue
@@ -86,6 +88,11 @@ class Catalogue:
             del at.entries[entry.share]
             if not at.entries:
                 del self._words[word]
+
+    def _want(self, word: str, change: int) -> None:
+        at = self._words[word]
+        before, at.wanted = at.wanted, at.wanted + change
+        self._wanted += (at.wanted > 0) - (before > 0)
 
     # --- finding ----------------------------------------------------------------------------
 
@@ -127,7 +134,7 @@ class Catalogue:
     @property
     def left_out(self) -> int:
         """Words under which nothing is announced, as there are too many."""
-        return max(0, sum(at.wanted > 0 for at in self._words.values()) - MAX_TERMS)
+        return max(0, self._wanted - MAX_TERMS)
 
     def _announced(self) -> Iterator[str]:
         return itertools.islice((word for word, at in self._words.items() if at.wanted), MAX_TERMS)

@@ -25,6 +25,8 @@ returns at once: `status` tells how far it is.
 from __future__ import annotations
 
 import builtins
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -39,6 +41,7 @@ from apps.files.core.saved import LIMITS, SHARE, Saved
 from apps.files.core.share import State
 from apps.files.core.torrent_commands import NAMES as TORRENT_NAMES
 from apps.files.core.torrent_commands import TorrentCommands
+from apps.files.core.turns import Turns
 from overlay.app import AppContext
 from overlay.errors import LocalError, NotFound
 from overlay.runtime.address import parse_address
@@ -55,7 +58,7 @@ NAMES = (
 
 
 def declare(files: Files, ctx: AppContext) -> None:
-    commands = Commands(files)
+    commands = Commands(files, Turns(ctx.dht.loop))
     torrents = TorrentCommands(files, commands)
     for name in NAMES:
         ctx.command(name, getattr(commands, name))
@@ -67,14 +70,15 @@ def declare(files: Files, ctx: AppContext) -> None:
 @attrs.frozen(slots=True, eq=False)
 class Commands:
     files: Files
+    #: What changes a share has it for itself until it is done.
+    turns: Turns
     #: By path: what is being hashed, or waits for its turn.
     _scans: dict[str, CancelScope] = attrs.field(factory=dict, init=False)
 
     async def share(self, args: dict[str, Any]) -> Any:
         path, name = text_of(args, "path"), args.get("name")
         tags = None if args.get("tags") is None else check_tags(args["tags"])
-        info = await self.scan(path, name and str(name), tags=tags, hybrid=bool(args.get("hybrid")))
-        notes = await self._notes(info.id)
+        info, notes = await self.scan(path, name and str(name), tags=tags, hybrid=bool(args.get("hybrid")))
         return {
             "id": info.id.hex(), "link": self.files.link(info.id, info), "name": info.name.decode(errors="replace"),
             "size": info.length, "files": len(info.files), "notes": notes,
@@ -83,19 +87,30 @@ class Commands:
     async def scan(
         self, path: str, name: str | None, *, tags: tuple[str, ...] | None = None, hybrid: bool = False,
         piece_length: int | None = None,
-    ) -> Info:
-        """What lies there is shared from now on. `tags` None: those it has, if it is shared already."""
-        raw = share_id = b""
+    ) -> tuple[Info, builtins.list[str]]:
+        """What lies there is shared from now on; with its notes. `tags` None: those it has, if it is shared already."""
+        while True:
+            share_id = await self._hash("scan_hybrid" if hybrid else "scan", path, name, piece_length)
+            async with self.turns.of(share_id):
+                if raw := await self.files.ctx.operate("info", share_id):
+                    return await self._take_up(share_id, raw, tags), await self._notes(share_id)
+            # It was removed before its turn came, and its hashes with it.
+
+    async def _hash(self, operation: str, path: str, name: str | None, piece_length: int | None) -> bytes:
+        """The id of the share."""
+        share_id = b""
         with self.files.ctx.dht.loop.scope() as scope:
             self._scans[path] = scope
             try:
-                operation = "scan_hybrid" if hybrid else "scan"
-                raw, share_id = await self.files.around.operate(operation, path, name, piece_length)
+                _, share_id = await self.files.around.operate(operation, path, name, piece_length)
             finally:
                 if self._scans.get(path) is scope:
                     del self._scans[path]
         if scope.cancelled_caught:
             raise LocalError(f"{path}: it was stopped before all of it was hashed; nothing is shared")
+        return share_id
+
+    async def _take_up(self, share_id: bytes, raw: bytes, tags: tuple[str, ...] | None) -> Info:
         info = await self.files.ctx.compute("read_info", raw, share_id)
         if not isinstance(info, Info):
             raise LocalError(f"this cannot be shared: {info}")
@@ -120,14 +135,17 @@ class Commands:
             link = Link(await self.files.ctx.operate("take_torrent", text_of(args, "torrent")))
         else:
             link = parse_link(text_of(args, "link"))
-        running = self.files.shares.get(link.id)
-        began = running is None or not running.share.running
-        if running is None:
-            running = self.files.add(link.id, Saved(folder, only=only, hints=link.hints, foreign=link.peers))
-        else:
-            running = self.files.go_on(running, only, link.hints, link.peers)
-        await self.files.ctx.storage.synced()
-        return self.files.describe(running) | {"began": began}
+        async with self.turns.of(link.id):
+            if "torrent" in args and not await self.files.ctx.operate("info", link.id):  # removed before its turn came
+                await self.files.ctx.operate("take_torrent", text_of(args, "torrent"))
+            running = self.files.shares.get(link.id)
+            began = running is None or not running.share.running
+            if running is None:
+                running = self.files.add(link.id, Saved(folder, only=only, hints=link.hints, foreign=link.peers))
+            else:
+                running = self.files.go_on(running, only, link.hints, link.peers)
+            await self.files.ctx.storage.synced()
+            return self.files.describe(running) | {"began": began}
 
     async def list(self, args: dict[str, Any]) -> Any:
         return [self.files.describe(running) for running in self.files.shares.values()]
@@ -160,31 +178,38 @@ class Commands:
         return {}
 
     async def pause(self, args: dict[str, Any]) -> Any:
-        running = self.find(args)
-        await self.files.rest(running)
-        running.saved = attrs.evolve(running.saved, paused=True)
-        self.files.save(running)
-        await self.files.ctx.storage.synced()
-        return self.files.describe(running)
+        async with self._turn(args) as running:
+            running.saved = attrs.evolve(running.saved, paused=True)
+            self.files.save(running)
+            await self.files.rest(running)
+            await self.files.ctx.storage.synced()
+            return self.files.describe(running)
 
     async def resume(self, args: dict[str, Any]) -> Any:
-        running = self.find(args)
-        if not running.share.running:
-            self.files.stop(running)
-            running = self.files.add(running.share.id, attrs.evolve(running.saved, paused=False))
-            await self.files.ctx.storage.synced()
-        return self.files.describe(running)
+        async with self._turn(args) as running:
+            if not running.share.running:
+                self.files.stop(running)
+                running = self.files.add(running.share.id, attrs.evolve(running.saved, paused=False))
+                await self.files.ctx.storage.synced()
+            return self.files.describe(running)
 
     async def remove(self, args: dict[str, Any]) -> Any:
-        running = self.find(args)
-        share_id = running.share.id
-        self.files.shares.pop(share_id, None)
-        await self.files.rest(running)
-        self.files.ctx.storage.delete(SHARE + share_id)
-        await self.files.ctx.storage.synced()
-        erased = bool(args.get("erase", False)) and bool(running.saved.folder)
-        await self.files.ctx.operate("forget", share_id, erased)
-        return {"id": share_id.hex(), "erased": erased}
+        async with self._turn(args) as running:
+            share_id = running.share.id
+            del self.files.shares[share_id]
+            self.files.ctx.storage.delete(SHARE + share_id)
+            await self.files.rest(running)
+            await self.files.ctx.storage.synced()
+            erased = bool(args.get("erase", False)) and bool(running.saved.folder)
+            await self.files.ctx.operate("forget", share_id, erased)
+            return {"id": share_id.hex(), "erased": erased}
+
+    @asynccontextmanager
+    async def _turn(self, args: dict[str, Any]) -> AsyncIterator[Running]:
+        """NotFound if it is removed before its turn comes."""
+        share_id = self.find(args).share.id
+        async with self.turns.of(share_id):
+            yield self.find({"share": share_id.hex()})
 
     async def limit(self, args: dict[str, Any]) -> Any:
         for name, bucket in (("up", self.files.uploads), ("down", self.files.downloads)):

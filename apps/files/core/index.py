@@ -17,7 +17,6 @@ from apps.files.core.asking import Asker
 from apps.files.core.findings import Findings
 from apps.files.core.limits import (
     LEASE_S,
-    MAX_FOUND_PAGES,
     MAX_LEASE_S,
     MAX_LOOKED_UP,
     MAX_PEERS_ASKED,
@@ -82,14 +81,12 @@ class DhtIndex:
 
     async def _find(self, contact: Contact, findings: Findings) -> None:
         findings.asked.add(contact.id)
-        first = 0
-        for _ in range(MAX_FOUND_PAGES):
+        first, more = 0, True
+        while more and first < MAX_POSTINGS_PER_PEER:  # an answer that goes on has a posting at least
             found = await self.ctx.call(contact, Find(findings.words, first), Found)
-            for raw in found.postings:
+            for raw in found.postings[: MAX_POSTINGS_PER_PEER - first]:
                 self._take(raw, contact, findings)
-            first += len(found.postings)
-            if not found.more or first >= MAX_POSTINGS_PER_PEER:
-                return
+            first, more = first + len(found.postings), found.more
 
     def _take(self, raw: bytes, contact: Contact, findings: Findings) -> None:
         endpoint, wall_ms = self.ctx.dht.endpoint, self.ctx.now.wall_ms

@@ -227,6 +227,11 @@ MAX_RETRY_PEER_S = 1_800
 #: just shared something is announced a second later.
 LOOK_AGAIN_S = 2
 MAX_LOOK_AGAIN_S = 900
+#: Peers on the LAN that are asked at once whether they have a share, before the DHT is, and as often; how long they
+#: have to answer; and shares for which that is done at once: a start with thousands of downloads is no flood.
+MAX_NEIGHBOURS_ASKED = 8
+NEIGHBOUR_S = 2
+MAX_NEAR_ROUNDS = 4
 #: Peer exchange: told at most this often to one peer, and believed as often (BEP 11: once a minute).
 PEX_S = 60
 #: Provider records are published for shares of which something is here.
@@ -293,10 +298,9 @@ MAX_PEERS_PER_PLACE = 4
 MAX_POSTINGS_PER_PLACE = 40
 #: Questions of one search under way at once.
 ASKED_AT_ONCE = 16
-#: Postings that one peer may give to one search, and questions for them: a datagram holds one at worst, most hold
-#: three.
+#: Postings that one peer may give to one search, and so at most as many questions for them: a datagram holds one at
+#: worst, most hold three.
 MAX_POSTINGS_PER_PEER = 20
-MAX_FOUND_PAGES = 20
 #: Shares that a search lists at most.
 MAX_RESULTS = 200
 #: Shares among which one that is asked picks those which have all words: a question must not cost more than that.

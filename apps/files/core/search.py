@@ -61,6 +61,8 @@ class Search:
     asker: Asker = attrs.field(init=False)
     index: Index = attrs.field(init=False)
     _searches: int = attrs.field(default=0, init=False)
+    #: It was told that there are too many words, and they have not become fewer since.
+    _told: bool = attrs.field(default=False, init=False)
     _news: Future[None] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -77,8 +79,10 @@ class Search:
             return
         entry = Entry(share.id, info.name.decode(errors="replace"), info.length, len(info.files), tags)
         self.catalogue.add(entry, self.ctx.now.mono_ns)
-        if left_out := self.catalogue.left_out:
+        left_out = self.catalogue.left_out
+        if left_out and not self._told:
             self.ctx.emit("too many words", announced=MAX_TERMS, left_out=left_out)
+        self._told = left_out > 0
         if self._news is not None:
             self._news.set()
 
@@ -86,6 +90,7 @@ class Search:
         """It is given to nobody from now on. That this node has something for its words stays in the DHT until the
         lease is over, and means nothing."""
         self.catalogue.drop(share)
+        self._told = self._told and self.catalogue.left_out > 0
 
     async def run(self) -> None:
         """Announce words, and again before they are forgotten."""

@@ -119,7 +119,7 @@ class Session:
 
     def open_share(self, share: Share) -> None:
         """Ask the peer to exchange it, unless that is open."""
-        if share.id in self._by_share or self.over or len(self._channels) >= MAX_CHANNELS:
+        if self._own(share) is not None or self.over or len(self._channels) >= MAX_CHANNELS:
             return
         if self._next > MAX_CHANNEL:
             self.stream.close("all channels are used up")
@@ -130,6 +130,14 @@ class Session:
         held = share.held_to_tell()
         self.say(Open(channel.number, share.id, share.info_bytes, held))
         share.told_held(channel, held)
+
+    def _own(self, share: Share) -> Channel | None:
+        """Its channel. One of the same share from before it was stopped is closed: nobody waits for its answer."""
+        channel = self._by_share.get(share.id)
+        if channel is not None and channel.share is not share:
+            self.close_share(channel)
+            return None
+        return channel
 
     def close_share(self, channel: Channel) -> None:
         if self._drop(channel):
@@ -232,6 +240,8 @@ class Session:
                 if isinstance(message, Refused):
                     self._drop(channel)
                     channel.share.on_refused(self.peer, message.reason)
+                elif not channel.share.running:  # it was stopped before the answer came
+                    self.close_share(channel)
                 else:
                     self._agree(channel, message.info_bytes, message.held)
             case CloseShare(number):
@@ -250,7 +260,7 @@ class Session:
         if message.channel % 2 == self._own_parity or message.channel in self._channels:
             raise BadMessage("a channel that is not the peer's to open")
         share = self.find(message.share)
-        own = self._by_share.get(message.share)
+        own = None if share is None else self._own(share)
         if own is not None and not own.agreed and self.stream.incoming:
             self._drop(own)  # both asked at once: that of who dialled the stream counts
             own = None

@@ -1,4 +1,5 @@
-"""Where others are who have a share: hints of the link, provider records of the DHT, and what peers tell of peers.
+"""Where others are who have a share: hints of the link, neighbours on the LAN, provider records of the DHT, and what
+peers tell of peers.
 Clients of BitTorrent are known by their addresses: those of the link, and those that announce themselves on the LAN.
 
 Nothing of that is believed beyond "it may be worth a try": a peer proves who it is when the stream opens, and what it
@@ -73,6 +74,8 @@ class Sources:
     look_up: Callable[[bytes], Awaitable[list[bytes]]]
     #: A session with a client of BitTorrent at an address. OverlayError. None: there is no BitTorrent here.
     dial: Callable[[Address], Awaitable[Session]] | None = None
+    #: Peers on the LAN that say they have a share. None: they are not asked.
+    ask_near: Callable[[bytes], Awaitable[list[Hint]]] | None = None
     _candidates: dict[bytes, _Candidate] = attrs.field(factory=dict, init=False)
     _dials: int = attrs.field(default=0, init=False)
 
@@ -179,6 +182,10 @@ class Sources:
         )
 
     async def _look(self) -> None:
+        if self.ask_near is not None:
+            near = await self.ask_near(self.share.id)
+            self.add_hints([hint for hint in near if hint.peer not in self._candidates])
+            self._try_some(self.share.now_ns)
         try:
             self.add(await self.look_up(provider_key(self.share.id)))
         except OverlayError as error:

@@ -41,7 +41,7 @@ class TorrentCommands:
             if info.private:
                 raise LocalError("this share is private: whoever made it may make a hybrid one of it")
             name = info.name.decode(errors="surrogateescape")
-            info = await self.commands.scan(
+            info, _ = await self.commands.scan(
                 share.path, name, tags=running.saved.tags, hybrid=True, piece_length=info.piece_length
             )
         await self.files.ctx.operate("export", info.id, path)
