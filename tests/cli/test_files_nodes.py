@@ -81,6 +81,9 @@ def test_a_folder_goes_from_node_to_node(files: Any, nodes: Nodes, tmp_path: Pat
     assert ran.code == 0, ran
     assert set(ran.json) == {"v", "path", "size", "seconds", "sources", "wasted_bytes"}
     assert (ran.json["path"], ran.json["sources"]) == (str(tmp_path / "second" / "odd names"), 1)
+    # Not once more in the clear, by the address that the link has for programs of BitTorrent.
+    assert "x.pe=" in link
+    assert "tcp_plain" not in first.status()["counters"]
     assert first.stop() == 0
     try:
         assert files(third, "get", link, "-o", str(tmp_path / "third")).code == 0

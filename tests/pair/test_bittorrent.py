@@ -392,6 +392,15 @@ def test_a_node_does_not_talk_to_itself() -> None:
     assert Client(node, gateway, peer_id=gateway._peer_id).gone
 
 
+def test_peers_of_one_network_do_not_talk_in_the_clear() -> None:
+    """A link names a node for both protocols: once sealed is enough."""
+    node = seed()
+    gateway = gateway_of(node)
+    kin = gateway._peer_id[:12] + b"somebody"
+    assert Client(node, gateway, peer_id=kin).gone
+    assert not Client(node, gateway, peer_id=kin[:8] + b"otherone" + b"kind").gone
+
+
 def test_a_private_share_is_served_and_announced_to_nobody() -> None:
     private = make_info(b"film", FILM.info.files, piece_length=UNIT_BYTES, private=True)
     made = type(FILM)(private, FILM.layout, FILM.seeds, FILM.trees)

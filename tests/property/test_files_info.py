@@ -335,3 +335,9 @@ def test_what_is_hostile_in_a_link_is_bounded_and_left_out() -> None:
 def test_what_is_no_link_says_why(text: str, says: str) -> None:
     with pytest.raises(LocalError, match=says):
         links.parse_link(text)
+
+
+def test_peers_of_this_network_are_no_clients_of_bittorrent() -> None:
+    here, there = Address(bytes((192, 0, 2, 7)), 4433), Address(bytes((192, 0, 2, 8)), 6881)
+    link = links.parse_link(links.make_link(bytes(32), peers=[here, there], hints=[links.Hint(bytes(32), here)]))
+    assert (link.peers, link.foreign) == ((here, there), (there,))

@@ -125,7 +125,7 @@ def gateway_of(node: Node, dial: Callable[[Address], ByteStream] | None = None) 
     def shares() -> list[Any]:
         return [node.share] if node.share.running else []
 
-    return Gateway(node.around, connect, shares, Bucket(None, BURST_BYTES, 0))
+    return Gateway(node.around, connect, shares, Bucket(None, BURST_BYTES, 0), b"a network")
 
 
 class Client:

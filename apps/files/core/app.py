@@ -89,7 +89,9 @@ class Files(App):
         self.search = Search(ctx, self._whole, self._blame, self.around.bans.holds)
         self.near = Neighbours(self.search.asker)
         if self.bittorrent:
-            self.gateway = Gateway(self.around, ctx.connect_plain, self._all_shared, self.uploads)
+            self.gateway = Gateway(
+                self.around, ctx.connect_plain, self._all_shared, self.uploads, ctx.dht.endpoint.network.network_id
+            )  # fmt: skip
         commands.declare(self, ctx)
         if limits := ctx.storage.get(LIMITS):
             up, down = cbor.decode(limits)

@@ -141,9 +141,9 @@ class Commands:
             running = self.files.shares.get(link.id)
             began = running is None or not running.share.running
             if running is None:
-                running = self.files.add(link.id, Saved(folder, only=only, hints=link.hints, foreign=link.peers))
+                running = self.files.add(link.id, Saved(folder, only=only, hints=link.hints, foreign=link.foreign))
             else:
-                running = self.files.go_on(running, only, link.hints, link.peers)
+                running = self.files.go_on(running, only, link.hints, link.foreign)
             await self.files.ctx.storage.synced()
             return self.files.describe(running) | {"began": began}
 

@@ -70,6 +70,12 @@ class Link:
     hints: tuple[Hint, ...] = ()
     tickets: tuple[Ticket, ...] = ()
 
+    @property
+    def foreign(self) -> tuple[Address, ...]:
+        """Of `peers`, where nobody of this network is said to be: to the others nobody need speak in the clear."""
+        ours = {hint.address for hint in self.hints}
+        return tuple(address for address in self.peers if address not in ours)
+
 
 def make_link(
     share_id: bytes,

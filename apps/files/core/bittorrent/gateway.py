@@ -7,6 +7,7 @@ by its address.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -41,6 +42,8 @@ from overlay.streams.crowd import place_of
 #: BEP 20: who made the client, and its version.
 _CLIENT = b"-P20010-"
 _LETTERS = b"0123456789abcdefghijklmnopqrstuvwxyz"
+#: Letters that say of which network a peer is.
+_TAG_BYTES = 4
 
 
 class Surroundings(Protocol):
@@ -63,10 +66,14 @@ class Gateway:
     shares: Callable[[], Iterable[Share]]
     #: Of all that this node gives.
     uploads: Bucket
+    #: Id of the network: its peers do not speak BitTorrent with each other.
+    network: bytes
     #: By pseudonym.
     connections: dict[bytes, Connection] = attrs.field(factory=dict, init=False)
     #: Of this run: by it a client, and this side, notice two connections with one another.
     _peer_id: bytes = attrs.field(init=False)
+    #: What the ids of all peers of this network begin with.
+    _kin: bytes = attrs.field(init=False)
     #: Connections, those in their handshake too, by address (IPv6: /64).
     _places: Counter[bytes] = attrs.field(factory=Counter, init=False)
     #: What they said of their pieces before it was known what a piece is.
@@ -76,8 +83,9 @@ class Gateway:
 
     def __attrs_post_init__(self) -> None:
         rng = self.around.rng
-        letters = bytes(rng.choice(_LETTERS) for _ in range(PEER_ID_BYTES - len(_CLIENT)))
-        self._peer_id = _CLIENT + letters
+        tag = hashlib.sha256(b"p2pnode/bittorrent/1" + self.network).digest()[:_TAG_BYTES]
+        self._kin = _CLIENT + bytes(_LETTERS[byte % len(_LETTERS)] for byte in tag)
+        self._peer_id = self._kin + bytes(rng.choice(_LETTERS) for _ in range(PEER_ID_BYTES - len(self._kin)))
 
     # --- coming and going -------------------------------------------------------------------
 
@@ -203,6 +211,8 @@ class Gateway:
         self._check_banned(share, address)
         if theirs.peer_id == self._peer_id:
             raise Refused("this is this node itself")
+        if theirs.peer_id.startswith(self._kin):  # a link names it for both protocols
+            raise Refused("it is a peer of this network, and talks over sealed streams")
         here = (one.translator for one in self.connections.values() if one.translator.share is share)
         if peer in self.connections or any(
             one.theirs.peer_id == theirs.peer_id and one.address.ip == address.ip for one in here
