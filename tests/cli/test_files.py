@@ -273,6 +273,8 @@ def test_limits_are_typed_as_people_do(node: FakeNode, run: Run) -> None:
     assert run("files", "limit", "--up", "2M", "--down", "1.5Mib/s").out == "up    2.0 MB/s\ndown  1.6 MB/s\n"
     assert run("files", "limit", "--up", "none", "--json").json == {"v": 1, "up": 0, "down": 0}
     assert run("files", "limit", "--up", "fast").code == 2
+    zero = run("files", "limit", "--up", "0")
+    assert (zero.code, "say `none` for no limit" in zero.err) == (2, True)
 
 
 def test_search_gives_a_link_for_each(node: FakeNode, run: Run) -> None:
@@ -291,12 +293,16 @@ def test_search_gives_a_link_for_each(node: FakeNode, run: Run) -> None:
 
 def test_export_writes_a_torrent_where_it_was_typed(node: FakeNode, run: Run, here: Path) -> None:
     node.answers["files", "status"] = share()
-    node.answers["files", "export"] = {"id": ID, "link": LINK, "path": str(here / "x.torrent")}
+    answer = {"id": ID, "link": LINK, "path": str(here / "x.torrent")}
+    node.answers["files", "export"] = answer | {"bittorrent": True}
     ran = run("files", "export", "1f0a", "-o", "x.torrent", "--hybrid")
     assert ran.out == f"exported {here / 'x.torrent'}   {LINK}\n"
     assert ran.err == "give the file, or the link, to any program that knows BitTorrent v2 or v1\n"
     args = next(args for name, args in node.asked if args.get("command") == "export")["args"]
     assert args == {"share": ID, "path": str(here / "x.torrent"), "hybrid": True}
+    node.answers["files", "export"] = answer | {"bittorrent": False}  # a private network
+    ran = run("files", "export", "1f0a", "-o", "x.torrent")
+    assert ran.err == "on other nodes of this network:   p2pnode files get x.torrent\n"
     ran = run("files", "export", LINK, "-o", "x.torrent", "--json")
     assert (ran.json, ran.err) == ({"v": 1, "id": ID, "link": LINK, "path": str(here / "x.torrent")}, "")
 
