@@ -30,7 +30,8 @@ def rate_text(per_s: int | None) -> str:
 
 
 class Rate(click.ParamType[int]):
-    """2M, 500k, 1.5MB/s, 800Ki, or `none`: bytes per second, 0 for no limit. `0` is refused: it may mean nothing at all."""
+    """2M, 500k, 1.5MB/s, 800Ki, or `none`: bytes per second, 0 for no limit. `0` is refused:
+    it may mean nothing at all."""
 
     name = "rate"
 

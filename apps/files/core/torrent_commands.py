@@ -1,7 +1,8 @@
 """What may be asked of file sharing for clients of BitTorrent. See apps.files.core.commands.
 
-export  {"share", "path", "hybrid"?: bool} -> {"id", "link", "path", "bittorrent"}   a .torrent of what is all here; `hybrid`: of
-        its twin for clients of BitTorrent v1, which is hashed if it has to be, and shared from now on
+export  {"share", "path", "hybrid"?: bool} -> {"id", "link", "path", "bittorrent"}   a .torrent of what is all here;
+        `bittorrent`: whether its programs are talked to here; `hybrid`: of its twin for clients of BitTorrent v1,
+        which is hashed if it has to be, and shared from now on
 bt_shares {}                            -> [hash]   20 bytes each in hex: what may be announced to clients on this
         LAN; of a hybrid share both. Nothing without BitTorrent.
 bt_found {"hash", "address"}            -> {"known"}   a client says that it exchanges this share
