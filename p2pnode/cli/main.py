@@ -93,7 +93,7 @@ def run_line(args: list[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         verbose = any(option == "--verbose" or option.startswith("-v") for option in options)
         failure = _with_next_command(failure_of(error, verbose=verbose))
-        return show(failure if as_json else _on_home(failure, options), as_json_object=as_json)
+        return show(_on_home(failure, options), as_json_object=as_json)
 
 
 def failure_of(error: BaseException, *, verbose: bool = False) -> Fail:

@@ -30,13 +30,14 @@ def rate_text(per_s: int | None) -> str:
 
 
 class Rate(click.ParamType[int]):
-    """2M, 500k, 1.5MB/s, 800Ki, or `none`: bytes per second, 0 for no limit."""
+    """2M, 500k, 1.5MB/s, 800Ki, or `none`: bytes per second, 0 for no limit. `0` is refused:
+    it may mean nothing at all."""
 
     name = "rate"
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
         text = str(value).strip()
-        if text.lower() in ("none", "0"):
+        if text.lower() == "none":
             return 0
         found = _AMOUNT.fullmatch(text)
         if found is None:
@@ -44,5 +45,5 @@ class Rate(click.ParamType[int]):
         number, letter, binary = found.groups()
         per_s: int = round(float(number) * (1024 if binary else 1000) ** _POWER[letter.lower()])
         if not 1 <= per_s < 1 << 63:
-            self.fail(f"{value!r} is not a rate: at least one byte per second, or none", param, ctx)
+            self.fail(f"{value!r} is not a rate: at least one byte per second; say `none` for no limit", param, ctx)
         return per_s

@@ -29,6 +29,11 @@ def test_no_node(run: Run, home: Path, line: tuple[str, ...]) -> None:
     assert f"start one   p2pnode --home {home} run  " in ran.err
 
 
+def test_facts_in_json_name_the_home_too(run: Run, home: Path) -> None:
+    facts = run("status", "--json").json["error"]["facts"]
+    assert facts["start one"].startswith(f"p2pnode --home {home} run  ")
+
+
 def test_no_node_behind_a_socket_that_was_left(run: Run, home: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(home / "control.sock"))

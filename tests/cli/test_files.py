@@ -27,6 +27,7 @@ def share(**more: Any) -> dict[str, Any]:
         "size": 2_140_000, "files": 1, "wanted": 2_140_000, "done": 2_140_000, "peers": 0, "useful": 0, "givers": 0,
         "dropped": 0, "seeds": 0, "down_per_s": 0, "up_per_s": 0, "downloaded": 0, "uploaded": 0, "wasted": 0,
         "folder": "/home/ada", "only": [], "known": 0, "silent": [], "notes": [], "began": True,
+        "again": False,
     } | more  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def test_share_prints_the_link_and_what_to_paste_elsewhere(node: FakeNode, run: 
 def test_share_as_json(node: FakeNode, run: Run, here: Path) -> None:
     node.answers["files", "share"] = {"id": ID, "link": LINK, "name": "d", "size": 0, "files": 2, "notes": []}
     ran = run("files", "share", str(here), "--json")
-    assert ran.json == {"v": 1, "id": ID, "link": LINK, "name": "d", "size": 0, "files": 2}
+    assert ran.json == {"v": 1, "id": ID, "link": LINK, "name": "d", "size": 0, "files": 2, "notes": []}
     assert ran.err == ""
 
 
@@ -146,7 +147,10 @@ def test_peers_that_lack_the_same_are_no_help(node: FakeNode, run: Run, here: Pa
 
 def test_what_changed_since_it_was_shared_is_not_complete(node: FakeNode, run: Run) -> None:
     node.answers["files", "list"] = [share(done=1_000_000)]
+    node.answers["files", "status"] = share(done=1_000_000)
     assert "changed 46 %" in run("files", "list").out
+    assert run("files", "list", "--json").json["state"] == "changed"
+    assert run("files", "status", ID, "--json").json["state"] == "changed"
 
 
 def test_everybody_sent_what_is_wrong(node: FakeNode, run: Run, here: Path, impatient: None) -> None:
@@ -269,6 +273,8 @@ def test_limits_are_typed_as_people_do(node: FakeNode, run: Run) -> None:
     assert run("files", "limit", "--up", "2M", "--down", "1.5Mib/s").out == "up    2.0 MB/s\ndown  1.6 MB/s\n"
     assert run("files", "limit", "--up", "none", "--json").json == {"v": 1, "up": 0, "down": 0}
     assert run("files", "limit", "--up", "fast").code == 2
+    zero = run("files", "limit", "--up", "0")
+    assert (zero.code, "say `none` for no limit" in zero.err) == (2, True)
 
 
 def test_search_gives_a_link_for_each(node: FakeNode, run: Run) -> None:
@@ -287,12 +293,16 @@ def test_search_gives_a_link_for_each(node: FakeNode, run: Run) -> None:
 
 def test_export_writes_a_torrent_where_it_was_typed(node: FakeNode, run: Run, here: Path) -> None:
     node.answers["files", "status"] = share()
-    node.answers["files", "export"] = {"id": ID, "link": LINK, "path": str(here / "x.torrent")}
+    answer = {"id": ID, "link": LINK, "path": str(here / "x.torrent")}
+    node.answers["files", "export"] = answer | {"bittorrent": True}
     ran = run("files", "export", "1f0a", "-o", "x.torrent", "--hybrid")
     assert ran.out == f"exported {here / 'x.torrent'}   {LINK}\n"
     assert ran.err == "give the file, or the link, to any program that knows BitTorrent v2 or v1\n"
     args = next(args for name, args in node.asked if args.get("command") == "export")["args"]
     assert args == {"share": ID, "path": str(here / "x.torrent"), "hybrid": True}
+    node.answers["files", "export"] = answer | {"bittorrent": False}  # a private network
+    ran = run("files", "export", "1f0a", "-o", "x.torrent")
+    assert ran.err == "on other nodes of this network:   p2pnode files get x.torrent\n"
     ran = run("files", "export", LINK, "-o", "x.torrent", "--json")
     assert (ran.json, ran.err) == ({"v": 1, "id": ID, "link": LINK, "path": str(here / "x.torrent")}, "")
 

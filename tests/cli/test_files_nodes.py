@@ -229,3 +229,47 @@ def test_a_torrent_file_is_a_link_too(files: Any, nodes: Nodes, tmp_path: Path) 
     (tmp_path / "bad.torrent").write_bytes(b"d4:infode")
     ran = files(nodes[2], "get", str(tmp_path / "bad.torrent"))
     assert (ran.code, "no .torrent that can be fetched" in ran.err) == (1, True)
+
+
+def test_get_of_what_is_complete_looks_at_the_disk(files: Any, nodes: Nodes, tmp_path: Path) -> None:
+    source = random_file(tmp_path / "watched.bin", 300_000)
+    link, out = shared(files, nodes[0], source)["link"], tmp_path / "out"
+    line = ("get", link, "-o", str(out))
+    assert files(nodes[1], *line).code == 0
+    assert files(nodes[1], *line).err == "it was there already\n"
+    random_file(out / "watched.bin", 300_000, seed=2)
+    for _ in range(2):  # the second finds a share that has failed
+        ran = files(nodes[1], *line)
+        assert ran.code == 1
+        assert "watched.bin has changed since it was downloaded" in ran.err
+        assert ran.err.splitlines()[-1].split() == ["then", "the", "same", "command"]
+    assert files(nodes[1], "remove", link).code == 0
+    os.unlink(out / "watched.bin")
+    assert files(nodes[1], *line).code == 0
+    os.unlink(out / "watched.bin")
+    ran = files(nodes[1], *line)
+    assert (ran.code, "was downloaded and is gone" in ran.err) == (1, True)
+    assert "files remove" in ran.err
+    random_file(source, 300_000, seed=3)
+    ran = files(nodes[0], "get", link, "-o", str(tmp_path))
+    assert (ran.code, "watched.bin has changed since it was shared from here" in ran.err) == (1, True)
+    assert "files remove" in ran.err
+
+
+def test_names_that_nothing_has_are_refused_of_what_is_here(files: Any, nodes: Nodes, tmp_path: Path) -> None:
+    make_tree(tmp_path / "some", {"1.txt": b"one", "2.txt": b"two"})
+    link, out = shared(files, nodes[0], tmp_path / "some")["link"], str(tmp_path / "out")
+    assert files(nodes[1], "get", link, "-o", out, "--only", "1.*").code == 0
+    for node in nodes[:2]:
+        ran = files(node, "get", link, "-o", out, "--only", "*.mkv")
+        assert (ran.code, ran.err.startswith("error: no file of the share is called *.mkv")) == (1, True)
+    assert files(nodes[1], "get", link, "-o", out, "--only", "1.*").err == "it was there already\n"
+
+
+def test_what_is_left_out_of_a_folder_is_said(files: Any, nodes: Nodes, tmp_path: Path) -> None:
+    make_tree(tmp_path / "linked", {"a.txt": b"a"})
+    (tmp_path / "linked" / "elsewhere").symlink_to("/etc/hostname")
+    ran = files(nodes[0], "share", str(tmp_path / "linked"))
+    assert (ran.code, "note     elsewhere: " in ran.err) == (0, True)
+    notes = shared(files, nodes[0], tmp_path / "linked")["notes"]
+    assert [note.partition(":")[0] for note in notes] == ["elsewhere"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 import click
 
@@ -37,8 +38,12 @@ def export(session: Session, share: str, out: str, hybrid: bool, as_json: bool) 
     made = Hashing(session, status["path"] or path, args, command="export")
     with shown(one_line(name_of(status)), quiet=as_json) as progress:
         answer = made.run(progress)
+    to_all = answer.pop("bittorrent")
     if as_json:
         print_json({"v": 1} | answer)
         return
     print(f"exported {one_line(answer['path'])}   {answer['link']}", flush=True)
-    say("give the file, or the link, to any program that knows BitTorrent v2" + (" or v1" if hybrid else ""))
+    if to_all:
+        say("give the file, or the link, to any program that knows BitTorrent v2" + (" or v1" if hybrid else ""))
+    else:
+        say(f"on other nodes of this network:   p2pnode files get {shlex.quote(os.path.basename(path))}")

@@ -9,6 +9,7 @@ import attrs
 
 from apps.files.cli.asking import ask, name_of, percent, short
 from apps.files.cli.progress import Progress
+from apps.files.cli.shown import state_of
 from p2pnode.api import Session
 from p2pnode.ui.fail import Fail
 from p2pnode.ui.render import counted, one_line
@@ -21,6 +22,8 @@ WRONG_S = 10.0
 #: Between two looks: at first often, for what is small.
 _LOOK_S, _MOST_LOOK_S = 0.02, 0.5
 _LOOKING = "looking for somebody who has it"
+#: What is wrong with so many files is said; `files status` has all.
+_NOTES = 5
 #: The disk makes safe what is there.
 _REST_S = 30.0
 
@@ -36,13 +39,15 @@ class Fetch:
     timeout: float | None
     _quiet_since: float = attrs.field(init=False)
     _last: tuple[Any, ...] = attrs.field(default=(), init=False)
+    #: All of it was here before.
+    _again: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._quiet_since = self.began
 
     def run(self, progress: Progress) -> dict[str, Any]:
         """The share at the end. Fail says why it did not come to that."""
-        mine = self.share["began"]
+        mine, self._again = self.share["began"], self.share["again"]
         try:
             return self._follow(progress)
         except KeyboardInterrupt:
@@ -61,6 +66,10 @@ class Fetch:
             time.sleep(look_s)
             look_s = min(look_s * 1.5, _MOST_LOOK_S)
             self.share = ask(self.session, "status", {"share": self.share["id"]})
+        if state_of(self.share) == "changed":
+            notes = "\n".join(map(one_line, self.share["notes"][:_NOTES]))
+            raise Fail(f"{one_line(name_of(self.share))} has changed since it was shared from here",
+                       facts={"path": self.share["path"]} | ({"what": notes} if notes else {}))  # fmt: skip
         return self.share
 
     def _check(self) -> None:
@@ -118,6 +127,11 @@ class Fetch:
 
     def _ended(self, failure: Fail, became: str) -> Fail:
         facts, id = dict(failure.facts), short(self.share["id"])
+        state = state_of(self.share)
+        if failure.code == "failed" and (state == "changed" or (self._again and state == "failed")):
+            # Whoever changed it may want to keep it: its files are not erased.
+            facts |= {"forget it": self.session.command(f"files remove {id}"), "then": "the same command"}
+            return Fail(failure.what, code=failure.code, facts=facts)
         if failure.code != "not_found":  # else somebody has removed it
             so_far = "nothing" if self.share["done"] is None else percent(self.share)
             again = "the same command" if became == "forgotten" else self.session.command(f"files resume {id}")

@@ -51,10 +51,15 @@ def get(
     began = time.monotonic()
     share = ask(session, "get", args)
     fetch = Fetch(session, share, began, timeout)
-    _check_place(session, share, where)
-    was_there = share["state"] == "complete"
+    was_there = share["state"] == "complete" or share["again"]
+    # What has changed or is gone need not be copied from where it was; but nothing more is fetched to there.
+    last = share["again"] and not only
+    if not last:
+        _check_place(session, share, where)
     with shown(name_of(share), quiet=as_json) as progress:
         share = fetch.run(progress)
+    if last:
+        _check_place(session, share, where)
     seconds = time.monotonic() - began
     if as_json:
         print_json(
@@ -100,7 +105,7 @@ def _check_place(session: Session, share: dict[str, Any], where: str) -> None:
     if not at or os.path.realpath(at) == where:
         return
     name, id = name_of(share), short(share["id"])
-    if share["state"] == "complete":
+    if share["state"] == "complete" or share.get("again"):
         copy = shlex.join(["cp", "-a", share["path"] or os.path.join(at, name), where])
         fail(f"{one_line(name)} is here already, in another folder", folder=at, copy_it=copy,
              or_forget_that_one=session.command(f"files remove {id}"))  # fmt: skip

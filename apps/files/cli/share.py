@@ -53,10 +53,10 @@ def share(session: Session, path: str, tags: tuple[str, ...], name: str | None, 
     made = Hashing(session, where, args)
     with shown(os.path.basename(where) or where, quiet=as_json) as progress:
         answer = made.run(progress)
-    notes = answer.pop("notes", [])
     if as_json:
         print_json({"v": 1} | answer)
         return
+    notes = answer["notes"]
     for note in notes[:_NOTES]:
         say(f"note     {one_line(note)}")
     if len(notes) > _NOTES:

@@ -25,7 +25,7 @@ def list_shares(session: Session, as_json: bool) -> None:
     shares = sorted(ask(session, "list", {}), key=lambda one: (one["state"] == "complete", name_of(one).casefold()))
     if as_json:
         for one in shares:
-            print_json({"v": 1} | one)
+            print_json({"v": 1} | one | {"state": state_of(one)})
         return
     rows = [
         (short(one["id"]), cut(name_of(one), _NAME), size_text(one["size"]), _state(one), one["peers"],
@@ -39,7 +39,7 @@ def list_shares(session: Session, as_json: bool) -> None:
         say(f"down {rate_text(total(shares, 'down_per_s'))}, up {rate_text(total(shares, 'up_per_s'))}")
 
 
-def _state_of(one: dict[str, Any]) -> str:
+def state_of(one: dict[str, Any]) -> str:
     """One that was complete and lost files to somebody who changed them has the rest."""
     lacks = one["state"] == "complete" and one["done"] is not None and one["done"] < one["wanted"]
     return "changed" if lacks else str(one["state"])
@@ -47,7 +47,7 @@ def _state_of(one: dict[str, Any]) -> str:
 
 def _state(one: dict[str, Any]) -> str:
     """Of one under way the percentage alone: `37 %`, `paused 37 %`, `complete`."""
-    state = _state_of(one)
+    state = state_of(one)
     if state in ("complete", "finding", "checking") or one["done"] is None:
         return state
     return percent(one) if state == "downloading" else f"{state} {percent(one)}"
@@ -65,7 +65,7 @@ def status(session: Session, share: str, as_json: bool) -> None:
     """Show one share, by its id, the beginning of that, or its link."""
     one = ask(session, "status", {"share": share})
     if as_json:
-        print_json({"v": 1} | one)
+        print_json({"v": 1} | one | {"state": state_of(one)})
         return
     print_fields([*_fields(one), *_more(one)])
 
@@ -74,7 +74,7 @@ def _fields(one: dict[str, Any]) -> list[tuple[str, object]]:
     fields: list[tuple[str, object]] = [
         ("name", one["name"]),
         ("id", one["id"]),
-        ("state", _state_of(one) + (f": {one['trouble']}" if one["trouble"] else "")),
+        ("state", state_of(one) + (f": {one['trouble']}" if one["trouble"] else "")),
         ("size", None if one["size"] is None else f"{size_text(one['size'])}, {counted(one['files'], 'file')}"),
         ("here", _here(one)),
         ("at", one["path"] or one["folder"]),

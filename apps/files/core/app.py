@@ -54,6 +54,8 @@ class Running:
     group: Group | None = None
     #: It was stopped, maybe before it began.
     over: bool = False
+    #: All of it was here, and somebody who asked for it again has the disk look whether it still is.
+    again: bool = False
 
 
 class Files(App):
@@ -136,15 +138,19 @@ class Files(App):
     def go_on(
         self, running: Running, only: tuple[str, ...], hints: tuple[Hint, ...], foreign: tuple[Address, ...]
     ) -> Running:
-        """Of a share that is here: it may rest, or more of it is wanted, or its link says more."""
+        """Of a share that is here: it may rest, or more of it is wanted, or its link says more. One that is complete is
+        begun again: only the disk knows whether its files are still what they were."""
         saved = running.saved
         wanted = tuple(dict.fromkeys([*saved.only, *only])) if saved.only and only else ()
         wider = attrs.evolve(
             saved, only=wanted, hints=hints or saved.hints, foreign=foreign or saved.foreign, paused=False
         )
-        if not running.share.running or wanted != saved.only:
+        complete = running.share.state is State.COMPLETE
+        if not running.share.running or complete or wanted != saved.only:
             self.stop(running)
-            return self.add(running.share.id, wider)
+            fresh = self.add(running.share.id, wider)
+            fresh.again = complete or running.again
+            return fresh
         running.saved = wider
         running.sources.add_hints(hints)
         running.sources.add_foreign(foreign)

@@ -6,8 +6,9 @@ returns at once: `status` tells how far it is.
     share   {"path", "name"?, "tags"?: [text], "hybrid"?: bool} -> {"id", "link", "name", "size", "files", "notes"}
             when all is hashed. Without "tags" a share that is here keeps those it has. `hybrid`: for clients of
             BitTorrent v1, too
-    get     {"link" | "torrent": path, "folder", "only"?: [pattern]} -> {as status, "began"}
-            `began`: it was not under way. What is here already stays where it is; what rests goes on.
+    get     {"link" | "torrent": path, "folder", "only"?: [pattern]} -> {as status, "began", "again"}
+            `began`: it was not under way. `again`: all of it was here, and the disk looks whether it still is; name and
+            place are those of before. What is here already stays where it is; what rests goes on.
     list    {}                              -> [{as status}]
     status  {"share"}                       -> see `Files.describe`; "notes": what was left out, or is withdrawn
     progress {"path" | "share"}             -> {"done", "total"} bytes of what is being hashed or checked now, or null
@@ -35,6 +36,7 @@ from apps.files.core.arguments import text_of, texts_of
 from apps.files.core.around import describe_bans
 from apps.files.core.choker import slots_for
 from apps.files.core.info import Info
+from apps.files.core.life import wanted_files
 from apps.files.core.links import Link, parse_link
 from apps.files.core.posting import check_tags
 from apps.files.core.saved import LIMITS, SHARE, Saved
@@ -93,7 +95,8 @@ class Commands:
             share_id = await self._hash("scan_hybrid" if hybrid else "scan", path, name, piece_length)
             async with self.turns.of(share_id):
                 if raw := await self.files.ctx.operate("info", share_id):
-                    return await self._take_up(share_id, raw, tags), await self._notes(share_id)
+                    notes = await self._notes(share_id)  # before it is opened again: what was left out is known now
+                    return await self._take_up(share_id, raw, tags), notes
             # It was removed before its turn came, and its hashes with it.
 
     async def _hash(self, operation: str, path: str, name: str | None, piece_length: int | None) -> bytes:
@@ -139,13 +142,24 @@ class Commands:
             if "torrent" in args and not await self.files.ctx.operate("info", link.id):  # removed before its turn came
                 await self.files.ctx.operate("take_torrent", text_of(args, "torrent"))
             running = self.files.shares.get(link.id)
-            began = running is None or not running.share.running
+            began = running is None or not (running.share.running or running.again)
+            before = {}
             if running is None:
                 running = self.files.add(link.id, Saved(folder, only=only, hints=link.hints, foreign=link.foreign))
             else:
+                await self._check_names(running, only)
+                if running.share.state is State.COMPLETE:
+                    before = self.files.describe(running) | {"state": State.CHECKING.value}
                 running = self.files.go_on(running, only, link.hints, link.foreign)
             await self.files.ctx.storage.synced()
-            return self.files.describe(running) | {"began": began}
+            return (before or self.files.describe(running)) | {"began": began, "again": running.again}
+
+    async def _check_names(self, running: Running, only: tuple[str, ...]) -> None:
+        """LocalError if no file is called so; of a share whose files are not known yet, that is found out later."""
+        if only and running.share.info is None:
+            await running.life.recall()
+        if running.share.info is not None:
+            wanted_files(running.share.info, only)
 
     async def list(self, args: dict[str, Any]) -> Any:
         return [self.files.describe(running) for running in self.files.shares.values()]

@@ -84,7 +84,7 @@ class Life:
         share.state = State.CHECKING
         if share.info is None or share.layout is None:
             return
-        files = self._wanted_files(share.info)
+        files = wanted_files(share.info, self.only)
         if self.folder:
             wanted = None if files is None else tuple(files)
             path, held = await share.around.operate("open", share.id, share.info.raw, self.folder, wanted)
@@ -95,15 +95,6 @@ class Life:
         if not self.folder and share.have != share.all:
             share.wanted, share.state = share.have, State.COMPLETE
             share.around.emit("changed", share=share.id)
-
-    def _wanted_files(self, info: Info) -> list[int] | None:
-        if not self.only:
-            return None
-        paths = [tuple(name.decode(errors="replace") for name in file.path) for file in info.files]
-        files = select(paths, self.only)
-        if not files:
-            raise LocalError(f"no file of the share is called {' or '.join(self.only)}")
-        return files
 
     async def _download(self) -> None:
         share = self.share
@@ -117,3 +108,14 @@ class Life:
         share.path = await share.around.operate("finish", share.id)
         share.state = State.COMPLETE
         share.around.emit("complete", share=share.id, path=share.path, wasted=share.wasted)
+
+
+def wanted_files(info: Info, only: tuple[str, ...]) -> list[int] | None:
+    """Indices of the files of these patterns; None: all. LocalError if there are none."""
+    if not only:
+        return None
+    paths = [tuple(name.decode(errors="replace") for name in file.path) for file in info.files]
+    files = select(paths, only)
+    if not files:
+        raise LocalError(f"no file of the share is called {' or '.join(only)}")
+    return files

@@ -1,7 +1,8 @@
 """What may be asked of file sharing for clients of BitTorrent. See apps.files.core.commands.
 
-export  {"share", "path", "hybrid"?: bool} -> {"id", "link", "path"}   a .torrent of what is all here; `hybrid`: of
-        its twin for clients of BitTorrent v1, which is hashed if it has to be, and shared from now on
+export  {"share", "path", "hybrid"?: bool} -> {"id", "link", "path", "bittorrent"}   a .torrent of what is all here;
+        `bittorrent`: whether its programs are talked to here; `hybrid`: of its twin for clients of BitTorrent v1,
+        which is hashed if it has to be, and shared from now on
 bt_shares {}                            -> [hash]   20 bytes each in hex: what may be announced to clients on this
         LAN; of a hybrid share both. Nothing without BitTorrent.
 bt_found {"hash", "address"}            -> {"known"}   a client says that it exchanges this share
@@ -45,7 +46,9 @@ class TorrentCommands:
                 share.path, name, tags=running.saved.tags, hybrid=True, piece_length=info.piece_length
             )
         await self.files.ctx.operate("export", info.id, path)
-        return {"id": info.id.hex(), "link": self.files.link(info.id, info), "path": path}
+        return {"id": info.id.hex(), "link": self.files.link(info.id, info), "path": path} | {
+            "bittorrent": self.files.gateway is not None  # whether its programs are talked to
+        }
 
     async def _complete(self, share: Share) -> Info:
         """LocalError unless it is all here, once it is known what is here."""
