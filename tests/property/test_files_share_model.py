@@ -33,6 +33,8 @@ class Downloading(RuleBasedStateMachine):
         self.peers: list[Fake] = []
         #: Peers that did what no correct one does.
         self.guilty: set[bytes] = set()
+        #: Those that say they have the info dictionary, and give no part of it.
+        self.unhelpful: set[bytes] = set()
         self.held: dict[bytes, set[int]] = {}
         #: Units that a peer sent corrupt.
         self.corrupt: dict[bytes, set[int]] = {}
@@ -54,6 +56,8 @@ class Downloading(RuleBasedStateMachine):
         held = bits.to_bitfield(sum(1 << unit for unit in units), BOOK.layout.units)
         fake = Fake(self.node, b"peer%d" % self.count, held=True if all_of_it else held, helpful=helpful, signs=signs)
         self.peers.append(fake)
+        if not helpful:
+            self.unhelpful.add(fake.id)
         self.held[fake.id] = set(units)
         self.choking.add(fake.id)
 
@@ -172,8 +176,10 @@ class Downloading(RuleBasedStateMachine):
     @invariant()
     def only_the_guilty_are_blamed(self) -> None:
         assert {peer for peer, _ in self.node.blamed} <= self.guilty
-        named = {event["peer"] for name, event in self.node.around.events if name in ("corrupt", "peer dropped")}
-        assert named <= self.guilty
+        told = [(name, event) for name, event in self.node.around.events if name in ("corrupt", "peer dropped")]
+        silent = [event for _, event in told if "did not give the info" in str(event.get("reason"))]
+        assert {event["peer"] for event in silent} <= self.unhelpful
+        assert {event["peer"] for _, event in told if event not in silent} <= self.guilty
 
     @invariant()
     def evidence_convicts_who_signed_what_is_false(self) -> None:
