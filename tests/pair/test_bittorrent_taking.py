@@ -298,7 +298,7 @@ def test_who_knows_the_sha1_alone_is_reached_by_it() -> None:
     assert old[1].heard_of(HashRequest) == []
 
 
-def test_two_nodes_exchange_a_share_by_bittorrent_alone() -> None:
+def test_nodes_of_two_networks_exchange_a_share_by_bittorrent() -> None:
     loop = Loop()
     seed, leecher = Node(loop, FILM, seeds=True), Node(loop, FILM, seed=2)
     leecher.pass_time(1)
@@ -315,7 +315,7 @@ def test_two_nodes_exchange_a_share_by_bittorrent_alone() -> None:
         loop.spawn_root(taking.on_stream(ends[1]), name="gateway")
         return ends[0]
 
-    gateway = gateway_of(leecher, dial)
+    gateway = gateway_of(leecher, dial, network=b"another network")
 
     async def go() -> None:
         (await gateway.reach(leecher.share, HOME)).open_share(leecher.share)

@@ -116,7 +116,9 @@ def hybrid_of(made: Made) -> Made:
     return attrs.evolve(made, info=twin)
 
 
-def gateway_of(node: Node, dial: Callable[[Address], ByteStream] | None = None) -> Gateway:
+def gateway_of(
+    node: Node, dial: Callable[[Address], ByteStream] | None = None, *, network: bytes = b"a network"
+) -> Gateway:
     async def connect(address: Address) -> ByteStream:
         if dial is None:
             raise Refused("nobody is there")
@@ -125,7 +127,7 @@ def gateway_of(node: Node, dial: Callable[[Address], ByteStream] | None = None) 
     def shares() -> list[Any]:
         return [node.share] if node.share.running else []
 
-    return Gateway(node.around, connect, shares, Bucket(None, BURST_BYTES, 0), b"a network")
+    return Gateway(node.around, connect, shares, Bucket(None, BURST_BYTES, 0), network)
 
 
 class Client:
