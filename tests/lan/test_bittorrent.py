@@ -80,4 +80,5 @@ async def test_qbittorrent_fetches_by_the_link_of_a_v2_share(tmp_path: Path) -> 
             async with program(lan, 1, "qbittorrent-nox", *argv):
                 await fetched(tmp_path / "got" / "Share", tree)
             status = await trio.to_thread.run_sync(lambda: ask(node, "status", share=shared["id"]))
-            assert status["uploaded"] == sum(LENGTHS.values())
+            # Zeros behind the ends of files are given, too, where libtorrent 2.0 asks for them: less than a block each.
+            assert 0 <= status["uploaded"] - sum(LENGTHS.values()) <= len(LENGTHS) * 16_384
