@@ -201,13 +201,6 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def lt_hash_s(source: Path) -> float:
-    """Seconds that libtorrent takes to make a torrent of it."""
-    began = time.perf_counter()
-    _make_torrent(source)
-    return time.perf_counter() - began
-
-
 def _make_torrent(source: Path) -> bytes:
     import libtorrent as lt
 
