@@ -44,9 +44,7 @@ class Talks:
     def __len__(self) -> int:
         return sum(self._talking.values())
 
-    def begin(
-        self, handler: Callable[[S], Awaitable[object]], stream: S, peer: bytes, who: tuple[str, object]
-    ) -> None:
+    def begin(self, handler: Callable[[S], Awaitable[object]], stream: S, peer: bytes, who: tuple[str, object]) -> None:
         """`peer` counts, `who` is reported."""
         here = self._talking.get(peer, 0)
         if here >= self._per_peer or len(self) >= self._most:

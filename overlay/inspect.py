@@ -44,7 +44,7 @@ def status(peer: Peer) -> dict[str, Any]:
         "id": format_id(peer.id), "key": endpoint.signer.key.hex(), "network": endpoint.network.name,
         "network_id": endpoint.network.network_id.hex(), "role": ROLE_NAMES[peer.reach.role],
         "peers": len(_present(peer)), "table": len(peer.table), "records": len(peer.dht.store),
-        "own": len(peer.own), "waiting": endpoint.waiting, "size_estimate": peer.dht.size.estimate,
+        "own": len(peer.own), "waiting": endpoint.asked.waiting, "size_estimate": peer.dht.size.estimate,
         "streams": streams(peer),
         "counters": dict(sorted(endpoint.counters.items())),
     }  # fmt: skip
@@ -117,7 +117,7 @@ def pending(peer: Peer) -> list[dict[str, Any]]:
             "id": None if request.contact is None else format_id(request.contact.id),
             "sends": request.sends, "sent_ms_ago": round((now_ns - request.sent_ns) / MS, 3),
         }
-        for request in peer.endpoint.pending()
+        for request in peer.endpoint.asked.pending()
     ]  # fmt: skip
 
 

@@ -21,10 +21,9 @@ import trio
 import p2pnode
 from overlay.app import work_of
 from overlay.errors import LocalError
-from overlay.events import PeerLost, PeerSeen, RoleChanged
 from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
-from overlay.identity.node_id import format_id, node_id_of, short_id
+from overlay.identity.node_id import format_id, node_id_of
 from overlay.identity.puzzle import solves
 from overlay.peer import Peer
 from overlay.runtime.address import Address, Scope
@@ -34,6 +33,7 @@ from p2pnode import keyfile
 from p2pnode.api import Opened, RunningNode
 from p2pnode.config import Config
 from p2pnode.driver import EVENTS_KEPT, CommandFailed, Driver, NodeCrashed, Subscription
+from p2pnode.joining import join, leave, log_events, offer, table
 from p2pnode.lock import only_here, take_lock
 from p2pnode.parts import make_parts, shells_of
 from p2pnode.paths import Home
@@ -42,7 +42,7 @@ from p2pnode.store import Store, open_store
 from p2pnode.transport.binding import CannotListen
 from p2pnode.transport.interfaces import watch_interfaces
 from p2pnode.transport.lan import Lan
-from p2pnode.transport.listing import Found, Listings, reachable
+from p2pnode.transport.listing import Listings, reachable
 from p2pnode.transport.seeds import Seed, listen_at, parse_place
 from p2pnode.transport.sockets import Sockets
 from p2pnode.transport.suites import faster_suite
@@ -52,12 +52,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: A goodbye is one datagram a peer; who cannot say it in this time leaves without.
-LEAVE_S = 2.0
-#: Pauses between tries to join where nobody answered or the name was not known.
-JOIN_AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-#: Peers other than the expected one that are named for one `--join`; whoever answers there may have many keys.
-MOST_TOLD = 4
 LOOPBACK = "127.0.0.1"
 
 
@@ -233,8 +227,8 @@ async def open_node(
                     lan = Lan(
                         Listings(network, pair.key, os.urandom),
                         sockets.listen,
-                        partial(_offer, driver),
-                        partial(_table, driver),
+                        partial(offer, driver),
+                        partial(table, driver),
                     )
                     began = trio.current_time()
                     node = Node(home, config, driver, is_new, began, network, pair.key, sockets, store, lan)
@@ -264,9 +258,9 @@ async def _serving(node: Node, seeds: Sequence[Seed], apps: Sequence[Opened]) ->
         try:
             await nursery.start(_drive, driver, nursery.cancel_scope, crashes)
             await nursery.start(watch_interfaces, partial(_interfaces_changed, node))
-            nursery.start_soon(_log_events, driver)
+            nursery.start_soon(log_events, driver)
             for seed in seeds:
-                nursery.start_soon(_join, driver, seed, sockets.listen)
+                nursery.start_soon(join, driver, seed, sockets.listen)
             if node.config.lan:
                 nursery.start_soon(node._lan.run)
             if node.config.bridge:
@@ -279,7 +273,7 @@ async def _serving(node: Node, seeds: Sequence[Seed], apps: Sequence[Opened]) ->
             finally:
                 for one in apps:
                     one.leave()
-                await _leave(driver)
+                await leave(driver)
         except Exception as error:
             failure = error  # raised below, where the nursery does not make it a group
         nursery.cancel_scope.cancel()
@@ -344,54 +338,6 @@ def _interfaces_changed(node: Node, interfaces: tuple[Interface, ...]) -> None:
     node._lan.network_changed(interfaces)
 
 
-async def _join(driver: Driver, seed: Seed, listen: Sequence[Address]) -> None:
-    families = {len(address.ip) for address in listen}
-    pauses = iter(JOIN_AGAIN_S)
-    told: set[str] = set()
-    while True:
-        try:
-            addresses = [address for address in await seed.resolve() if len(address.ip) in families]
-            wanted = [{"address": str(address), "id": seed.id} for address in addresses]
-            answer: dict[str, Any] = {"joined": 0, "others": []}
-            if wanted:
-                answer = await driver.command("join", addresses=wanted)
-            if answer["joined"]:
-                return
-            for other in answer["others"]:
-                if other["id"] not in told and len(told) < MOST_TOLD:
-                    told.add(other["id"])
-                    log.warning(
-                        "did not join by %s: expected %s there, and %s answered; ask for a new ticket",
-                        other["address"], seed.id or "the id of another --join", other["id"],
-                    )  # fmt: skip
-            log.info("nobody answered at %s yet", seed.text)
-        except OSError as error:
-            log.warning("cannot join %s: %s", seed.text, error.strerror or error)
-        except CommandFailed as failed:
-            log.warning("cannot join %s: %s", seed.text, failed.message)
-        await trio.sleep(next(pauses, JOIN_AGAIN_S[-1]))
-
-
-async def _offer(driver: Driver, found: Found) -> None:
-    """One address after another: a peer that answers at several would seem to move with each answer."""
-    node_id = None if found.key is None else format_id(node_id_of(found.key))
-    for address in found.addresses:
-        try:
-            answer = await driver.command("join", addresses=[{"address": str(address), "id": node_id}], keep=False)
-        except CommandFailed as failed:
-            log.info("cannot join a peer of the LAN: %s", failed.message)
-            return
-        if answer["joined"]:
-            return
-
-
-async def _table(driver: Driver) -> int:
-    try:
-        return int((await driver.command("status"))["table"])
-    except CommandFailed:
-        return 0
-
-
 async def _start_bridge(node: Node, nursery: trio.Nursery) -> None:
     host, _, port = node.config.bridge.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") or LOOPBACK
@@ -417,23 +363,3 @@ async def _serve_bridge(node: Node, host: str, port: int, *, task_status: trio.T
         if node.bridge is None:
             raise
         log.exception("the bridge ended; the node runs on without it")
-
-
-async def _leave(driver: Driver) -> None:
-    with trio.move_on_after(LEAVE_S, shield=True):
-        try:
-            await driver.command("leave")
-        except CommandFailed as failed:
-            log.info("left without a goodbye: %s", failed.message)
-
-
-async def _log_events(driver: Driver) -> None:
-    with driver.subscribe() as events:
-        async for event in events:
-            match event:
-                case PeerSeen(id, address, moved):
-                    log.info("peer %s %s %s", short_id(id), "moved to" if moved else "at", address)
-                case PeerLost(id, reason):
-                    log.info("peer %s is gone: %s", short_id(id), reason)
-                case RoleChanged(role):
-                    log.info("role: %s", role)

@@ -87,9 +87,7 @@ class Engine:
 
     # --- nodes ---
 
-    def add(
-        self, addresses: Sequence[Address], *, interfaces: Sequence[Interface] | None = None, site: int = 0
-    ) -> int:
+    def add(self, addresses: Sequence[Address], *, interfaces: Sequence[Interface] | None = None, site: int = 0) -> int:
         """A node that is switched off; its index. Without `interfaces`, every address is on a /24 or /64."""
         index = len(self.hosts)
         self.network.attach(index, addresses, site=site)

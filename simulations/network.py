@@ -169,9 +169,7 @@ class Network:
             if queued_ns is None:
                 return self.lose("queue")
             wait_ns = queued_ns
-        if (link.loss_ppm or link.bursts is not None) and (
-            loss := self.lost_on_line(sender, rng)
-        ) is not None:
+        if (link.loss_ppm or link.bursts is not None) and (loss := self.lost_on_line(sender, rng)) is not None:
             return self.lose(loss)
         delay_ns = wait_ns + link.transit(here.region, there.region, rng)
         last_ns, last_to, last_delay_ns = here.last
@@ -261,9 +259,7 @@ class Network:
         if to.scope is LINK:
             return None
         for address in node.addresses:  # within a site, global and private addresses reach each other
-            if address.is_v4 == to.is_v4 and address.scope is (
-                GLOBAL if to.scope is PRIVATE else to.scope
-            ):
+            if address.is_v4 == to.is_v4 and address.scope is (GLOBAL if to.scope is PRIVATE else to.scope):
                 return address
         return None
 

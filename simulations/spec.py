@@ -1,6 +1,6 @@
 """Reads scenario files: TOML in, checked values out, every error with its path.
 
-    scenario colluding.toml: workload[0].rate: expected a number, found 'fast'
+scenario colluding.toml: workload[0].rate: expected a number, found 'fast'
 """
 
 from __future__ import annotations

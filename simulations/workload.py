@@ -55,9 +55,7 @@ class Lookups:
                 return operations.add(began_ns, took_ns, False)
             # A closest node that died meanwhile cannot be found.
             found = swarm.id_text(nearest) in outcome.value["closest"] or not swarm.engine.alive(nearest)
-            return operations.add(
-                began_ns, took_ns, found, rpcs=outcome.value["rpcs"], hops=outcome.value["hops"]
-            )
+            return operations.add(began_ns, took_ns, found, rpcs=outcome.value["rpcs"], hops=outcome.value["hops"])
 
         swarm.ask(node, "lookup", {"key": target.hex(), "paths": self.paths}, ended)
 

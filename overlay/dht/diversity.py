@@ -20,6 +20,7 @@ from overlay.runtime.ports import Interface
 MIN_ATTACHED_V4 = 16
 MIN_ATTACHED_V6 = 48
 
+
 class Grouping(Protocol):
     """What tables, lookups and stores ask; tests and simulations may put another in its place."""
 

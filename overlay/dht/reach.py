@@ -76,7 +76,7 @@ class Reach:
             return
         if self._dialled_ns is not None and now_ns - self._dialled_ns < _ASK_EVERY_NS:
             return
-        if self.dht.endpoint.asks(address):
+        if self.dht.endpoint.asked.asks(address):
             return  # its request overtook its answer to ours, which had opened the NAT
         if self._dialled_ns is None:
             self.dht.report(RoleChanged("full"))

@@ -136,9 +136,7 @@ class DhtState:
 
 def _passing(scopes: Container[Scope], families: int) -> tuple[bool | None, ...]:
     """By `Contact.sort`: True, it passes; None, that needs a closer look; False, not of these families."""
-    return tuple(
-        False if not families & family else scope in scopes or None for scope in Scope for family in (V4, V6)
-    )
+    return tuple(False if not families & family else scope in scopes or None for scope in Scope for family in (V4, V6))
 
 
 #: By families, and by the scope of the one who is told or tells. Links need a closer look.

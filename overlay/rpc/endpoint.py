@@ -18,22 +18,18 @@ from overlay.identity.network import Network
 from overlay.limits import (
     LAST_TRY_MS,
     MAX_DATAGRAM,
-    MAX_LATE,
-    MAX_PENDING,
     MAX_RTO_MS,
-    MAX_UNANSWERED,
-    NAT_OPEN_S,
     TRIES,
 )
+from overlay.rpc.asked import Asked, Pending
 from overlay.rpc.contact import Contact, ContactBook
 from overlay.rpc.meter import Meter
-from overlay.rpc.oldest import forget_oldest
 from overlay.rpc.peers import PeerBook
 from overlay.rpc.reply_cache import ReplyCache
 from overlay.rpc.stamps import FreshStamps, StampSource
 from overlay.rpc.tokens import TokenMint
 from overlay.runtime.address import Address
-from overlay.runtime.loop import Loop, Timer
+from overlay.runtime.loop import Loop
 from overlay.runtime.ports import MS, SECOND, Entropy
 from overlay.trust.policy import Observation, Policy, Verdict
 from overlay.wire.codec import WIRE, Codec
@@ -44,8 +40,6 @@ from overlay.wire.padding import padded_body
 from overlay.wire.registry import Kind
 from overlay.wire.seal import open_sealed, seal
 
-#: An answer that comes after its request was given up counts for as long: a machine under load was not dead.
-_LATE_NS = 10 * SECOND
 #: An answer proves an address for this long (geth: endpoint proof, 12 h).
 PROOF_NS = 12 * 3600 * SECOND
 
@@ -69,41 +63,15 @@ class Inbound:
     size: int
 
 
-@attrs.define(slots=True, eq=False)
-class Pending:
-    """A request that waits for its reply. `cancel` forgets it silently."""
-
-    endpoint: Endpoint
-    contact: Contact | None
-    address: Address
-    request_id: bytes
-    message: Message
-    on_reply: Callable[[Contact, Message], object]
-    on_failed: Callable[[], object]
-    on_slow: Callable[[int], object] | None
-    tries_left: int
-    data: bytes = b""
-    sent_ns: int = 0
-    rto_ns: int = 0
-    sends: int = 0
-    retried: bool = False
-    bare: bool = False
-    given_up_ns: int = 0
-    timer: Timer | None = None
-
-    def cancel(self) -> None:
-        if self.timer is not None:  # it waits still
-            self.endpoint._note_unanswered(self.address)
-        self.endpoint._forget(self)
-
-
 class Listener(Protocol):
     """What the DHT wants to hear of every peer."""
 
     def on_answered(self, contact: Contact, role: int | None) -> None:
         """`role`: what it says it is, None before it said."""
+
     def on_request(self, inbound: Inbound, room: int) -> None:
         """It was handled. `room`: bytes that may be sent to its address now if that is not proven."""
+
     def on_silent(self, contact: Contact) -> None: ...
 
 
@@ -125,11 +93,8 @@ class Endpoint:
     peers: PeerBook = attrs.Factory(PeerBook)
     counters: dict[str, int] = attrs.Factory(dict)
     _handlers: dict[Kind, Callable[[Inbound], None]] = attrs.Factory(dict)
-    _pending: dict[bytes, Pending] = attrs.Factory(dict)
-    #: Given up lately, the oldest first.
-    _late: dict[bytes, Pending] = attrs.Factory(dict)
-    #: Where requests were given up, and when.
-    _unanswered: dict[Address, int] = attrs.Factory(dict)
+    #: What was asked and waits for its reply.
+    asked: Asked = attrs.field(init=False)
     _tokens: TokenMint = attrs.field(init=False)
     _fresh: FreshStamps = attrs.Factory(FreshStamps)
     _replies: ReplyCache = attrs.field(init=False)
@@ -140,6 +105,7 @@ class Endpoint:
 
     def __attrs_post_init__(self) -> None:
         self._to = self.own_id[:TO_BYTES]
+        self.asked = Asked(self.loop)
         self._tokens = TokenMint(self.entropy)
         self._replies = ReplyCache(self._fresh.refuse_up_to)
         self._handlers[Kind.PING] = self._on_ping
@@ -169,15 +135,15 @@ class Endpoint:
         may still answer, the caller may ask somebody else meanwhile. `bare`: never padded.
         Raises LimitError if MAX_PENDING requests wait already.
         """
-        if len(self._pending) >= MAX_PENDING:
-            raise LimitError(f"{MAX_PENDING} requests are waiting for replies already; wait for some to end")
+        self.asked.refuse_if_full()
         contact, address = (to, to.address) if isinstance(to, Contact) else (None, to)
         pending = Pending(
-            self, contact, address, self.entropy(8), message, on_reply, on_failed, on_slow, tries_left=tries, bare=bare
-        )
+            self.asked, contact, address, self.entropy(8), message, on_reply, on_failed, on_slow,
+            tries_left=tries, bare=bare,
+        )  # fmt: skip
         pending.rto_ns = self.peers.timeout_ns(contact)
         self._encode(pending)
-        self._pending[pending.request_id] = pending
+        self.asked.add(pending)
         self._transmit_try(pending)
         return pending
 
@@ -244,8 +210,7 @@ class Endpoint:
             if pending.on_slow is not None:
                 pending.on_slow(pending.sends - 1)
             return
-        self._forget(pending)
-        self._expect_late(pending)
+        self.asked.give_up(pending)
         self.count("requests unanswered")
         if pending.contact is not None:
             self.peers.failed(pending.contact)
@@ -253,46 +218,6 @@ class Endpoint:
             if self.listener is not None:
                 self.listener.on_silent(pending.contact)
         pending.on_failed()
-
-    def _forget(self, pending: Pending) -> None:
-        self._pending.pop(pending.request_id, None)
-        if pending.timer is not None:
-            pending.timer.cancel()
-            pending.timer = None
-
-    def _expect_late(self, pending: Pending) -> None:
-        """Remember what it takes to know the answer, without the bytes and without who asked: a lookup is large."""
-        self._note_unanswered(pending.address)
-        if len(self._late) >= MAX_LATE:
-            del self._late[next(iter(self._late))]
-        self._late[pending.request_id] = attrs.evolve(
-            pending, data=b"", on_reply=_nobody, on_failed=_nobody, on_slow=None, given_up_ns=self.loop.now.mono_ns
-        )
-
-    def _note_unanswered(self, address: Address) -> None:
-        if len(self._unanswered) >= MAX_UNANSWERED:
-            forget_oldest(self._unanswered, lambda asked_ns: asked_ns)
-        self._unanswered[address] = self.loop.now.mono_ns
-
-    def _given_up(self, request_id: bytes) -> Pending | None:
-        pending = self._late.get(request_id)
-        return pending if pending and self.loop.now.mono_ns - pending.given_up_ns < _LATE_NS else None
-
-    @property
-    def waiting(self) -> int:
-        return len(self._pending)
-
-    def pending(self) -> tuple[Pending, ...]:
-        """What waits for its reply, the oldest first."""
-        return tuple(self._pending.values())
-
-    def asks(self, address: Address) -> bool:
-        """Whether a NAT on our side may still let in what comes from there: a request to this address waits for its
-        reply, or was sent lately and never answered."""
-        asked_ns = self._unanswered.get(address)
-        if asked_ns is not None and self.loop.now.mono_ns - asked_ns < NAT_OPEN_S * SECOND:
-            return True
-        return any(pending.address == address for pending in self._pending.values())
 
     # --- incoming -------------------------------------------------------------------------
 
@@ -335,8 +260,7 @@ class Endpoint:
         return None
 
     def _handle_reply(self, source: Address, data: bytes, envelope: Envelope) -> None:
-        late = self._given_up(envelope.request_id)
-        pending = late or self._pending.get(envelope.request_id)
+        pending, late = self.asked.find(envelope.request_id)
         if pending is None or (pending.address is not source and pending.address != source):
             return self.count("dropped: unexpected reply")
         if pending.contact is not None and pending.contact.key != envelope.key:
@@ -349,7 +273,7 @@ class Endpoint:
         now_ns = self.loop.now.mono_ns
         if isinstance(message, Retry):
             # A second RETRY to a valid token is a broken peer: let it time out.
-            if late is None and not pending.retried:
+            if not late and not pending.retried:
                 pending.retried = True
                 self.peers.learn_token(contact, message.token, now_ns)
                 pending.contact = contact
@@ -359,8 +283,7 @@ class Endpoint:
                 pending.tries_left += 1
                 self._transmit_try(pending)
             return None
-        self._forget(pending)
-        self._late.pop(pending.request_id, None)
+        self.asked.answered(pending)
         sample = now_ns - pending.sent_ns if pending.sends == 1 else None
         role = self.peers.answered(
             contact, now_ns, sample, token=message.token if isinstance(message, _WITH_TOKEN) else None,
@@ -369,7 +292,7 @@ class Endpoint:
         self.policy.observe(contact.key, _ANSWERED, now_ns)
         if self.listener is not None:
             self.listener.on_answered(contact, role)
-        if late is None:
+        if not late:
             pending.on_reply(contact, message)
         else:  # whoever asked was told of a failure; that the peer lives is known by now
             self.count("late answers")
@@ -445,10 +368,6 @@ class Endpoint:
             data = seal(self.network.sealing_key, data, self.entropy)
         self._bytes_sent += len(data)
         self.transmit(address, data)
-
-
-def _nobody(*_: object) -> None:
-    """Whoever asked was told of a failure."""
 
 
 def _decode(envelope: Envelope) -> Message:

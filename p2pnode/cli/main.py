@@ -143,9 +143,7 @@ def _on_home(failure: Fail, options: list[str]) -> Fail:
     given = [after for option, after in itertools.pairwise(options) if option == "--home"]
     given += [option.partition("=")[2] for option in options if option.startswith("--home=")]
     home = given[-1] if given else None
-    facts = {
-        label: text if label in _OF_THE_LANGUAGE else on_home(text, home) for label, text in failure.facts.items()
-    }
+    facts = {label: text if label in _OF_THE_LANGUAGE else on_home(text, home) for label, text in failure.facts.items()}
     return Fail(failure.what, code=failure.code, facts=facts)
 
 

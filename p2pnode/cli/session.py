@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from p2pnode.api import Client
     from p2pnode.paths import Home
 
+
 @attrs.frozen(slots=True)
 class Session:
     """`ctx.obj` of every command."""

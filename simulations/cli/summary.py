@@ -78,9 +78,12 @@ def _facts(
     datagrams, size = measures.pop("datagrams", 0), measures.pop("bytes", 0)
     measures.pop("rpcs", None)
     per = max(run["virtual_s"], 0.001) * max(run["nodes"], 1)
-    yield "traffic", (
-        f"{datagrams:,.0f} datagrams, {size / 1e6:,.1f} MB, {run['rpcs']:,} RPCs; "
-        f"{datagrams / per:.2g} datagrams/s per node"
+    yield (
+        "traffic",
+        (
+            f"{datagrams:,.0f} datagrams, {size / 1e6:,.1f} MB, {run['rpcs']:,} RPCs; "
+            f"{datagrams / per:.2g} datagrams/s per node"
+        ),
     )
     lost = {name: measures.pop(name) for name in list(measures) if name.startswith("lost_")}
     if lost:

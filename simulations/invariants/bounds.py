@@ -55,7 +55,7 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
     yield "senders with their stamp", len(endpoint._fresh), limits.MAX_STAMPS_REMEMBERED
     yield "bytes of replies kept", endpoint._replies.size_bytes, limits.REPLY_CACHE_BYTES
     yield "addresses metered", len(endpoint._meter._counts), limits.MAX_ADDRESSES_METERED
-    yield "requests waiting", endpoint.waiting, limits.MAX_PENDING
+    yield "requests waiting", endpoint.asked.waiting, limits.MAX_PENDING
     yield "records", len(dht.store), limits.MAX_RECORDS
     yield "providers", dht.store.provider_count, limits.MAX_PROVIDERS
     yield "own records", len(peer.own), limits.MAX_OWN_RECORDS
@@ -82,7 +82,7 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
     yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + limits.MAX_APP_SERVING + talking
     # One a request, a stream, a task that sleeps or has a deadline, a few a lookup; as many again may be dead.
     plain = peer.streams.plains.figures()["open"]
-    alive = endpoint.waiting + streams["streams"] + plain + 4 * tasks + 4 * dht.lookups_running + 256
+    alive = endpoint.asked.waiting + streams["streams"] + plain + 4 * tasks + 4 * dht.lookups_running + 256
     yield "timers", len(peer.loop._heap), 2 * alive
 
 

@@ -27,7 +27,7 @@ class LookupsEnd:
     def sample(self, swarm: Swarm) -> list[Broken]:
         broken = []
         for node, peer in self._turn.peers(swarm):
-            oldest = next(iter(peer.endpoint.pending()), None)
+            oldest = next(iter(peer.endpoint.asked.pending()), None)
             if oldest is not None and peer.loop.now.mono_ns - oldest.sent_ns > _REQUEST_NS:
                 waited_s = (peer.loop.now.mono_ns - oldest.sent_ns) // SECOND
                 kind = oldest.message.KIND.name

@@ -87,7 +87,7 @@ def _header(data: Mapping[str, Any]) -> Iterator[str]:
             sign, word = ("…", "early") if claim.get("early") else ("✓", "ok") if claim["ok"] else ("✗", "failed")
             yield (
                 f'<tr class="{word}"><td><b>{sign}</b> {escape(str(claim["name"]))}</td><td class="n">{value}</td>'
-                f"<td class=\"bound\">{escape(str(claim['bound']))}</td></tr>"
+                f'<td class="bound">{escape(str(claim["bound"]))}</td></tr>'
             )
         yield "</table></div>"
         if run["interrupted"]:

@@ -450,9 +450,7 @@ async def test_a_listener_that_asks_for_nonsense_is_told(tmp_path: Path, query: 
         assert failed.value.code == "usage"
 
 
-@pytest.mark.parametrize(
-    ("path", "code"), [("/v1/apps/chat/sing", "not_found"), ("/v1/apps/other/say", "not_found")]
-)
+@pytest.mark.parametrize(("path", "code"), [("/v1/apps/chat/sing", "not_found"), ("/v1/apps/other/say", "not_found")])
 async def test_an_application_or_command_that_is_not_there(tmp_path: Path, path: str, code: str) -> None:
     async with served(tmp_path) as it:
         with pytest.raises(Fail, match="no application") as failed:

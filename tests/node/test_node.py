@@ -231,7 +231,7 @@ async def test_another_peer_than_the_one_to_join_is_named_and_not_joined(
         said.append(text % args)
         told.set()
 
-    monkeypatch.setattr(logging.getLogger("p2pnode.node"), "warning", warning)
+    monkeypatch.setattr(logging.getLogger("p2pnode.joining"), "warning", warning)
     async with open_node(Home(tmp_path / "b"), CONFIG) as b:
         place = b.listen[0].removeprefix("udp ")
         async with open_node(Home(tmp_path / "c"), config(join=(f"{gone}@{place}",))) as c:

@@ -207,7 +207,7 @@ def test_of_a_publish_that_was_refused_nothing_is_left() -> None:
 def test_our_own_limit_is_nobodys_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     link = subscribed()
     with monkeypatch.context() as patch:
-        patch.setattr("overlay.rpc.endpoint.MAX_PENDING", 0)
+        patch.setattr("overlay.rpc.asked.MAX_PENDING", 0)
         link.settle(20)
     topic = topic_of(link, "b")
     assert link.counted("b", "gossip: put off") >= 1

@@ -53,7 +53,11 @@ messages = st.one_of(
     st.builds(wire.Cancel, channels, runs),
     st.builds(wire.Peers, channels, peers),
     st.builds(
-        wire.Piece, channels, units, st.just(0), st.binary(min_size=1, max_size=300),
+        wire.Piece,
+        channels,
+        units,
+        st.just(0),
+        st.binary(min_size=1, max_size=300),
         header=st.binary(max_size=MAX_HEADER),
     ),
 )

@@ -20,9 +20,7 @@ from tests.support.fuzz_targets import OTHERS, TARGETS, readers
 #: Numbers and lengths at which something begins or ends.
 EDGES = st.sampled_from([0, 1, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**63, 2**64 - 1, -1, -(2**64)])
 LENGTHS = st.sampled_from([0, 1, 6, 7, 8, 9, 18, 31, 32, 33, 38, 50, 64, 255, 256, 833, 1000, 1001])
-LEAVES = (
-    EDGES | st.none() | st.booleans() | st.binary(max_size=70) | st.builds(bytes, LENGTHS) | st.text(max_size=40)
-)
+LEAVES = EDGES | st.none() | st.booleans() | st.binary(max_size=70) | st.builds(bytes, LENGTHS) | st.text(max_size=40)
 ITEMS = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
 )

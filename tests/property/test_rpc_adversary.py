@@ -72,7 +72,7 @@ def check_limits(arena: Arena) -> None:
     peer = arena.peer
     endpoint = peer.endpoint
     assert peer.loop.crashed == []
-    assert endpoint.waiting <= limits.MAX_PENDING
+    assert endpoint.asked.waiting <= limits.MAX_PENDING
     assert len(endpoint.peers) <= limits.MAX_PEERS_REMEMBERED
     assert len(endpoint._fresh) <= limits.MAX_STAMPS_REMEMBERED
     assert endpoint._replies.size_bytes <= limits.REPLY_CACHE_BYTES
@@ -100,7 +100,7 @@ def check_rest(arena: Arena) -> None:
     looks = 1  # the application, for whom it calls
     assert peer.dht.lookups_running <= 2 * len(peer.upkeep._running) + looks
     strangers = 16  # asked whether they live, since they asked us
-    assert peer.endpoint.waiting <= 2 * len(peer.table) + 100 * len(peer.upkeep._running) + strangers
+    assert peer.endpoint.asked.waiting <= 2 * len(peer.table) + 100 * len(peer.upkeep._running) + strangers
 
 
 @settings(max_examples=8, phases=PHASES)

@@ -234,9 +234,7 @@ class Counter(App):
 def asked(swarm: Swarm, node: int, command: str, **args: Any) -> Any:
     """What the application at a node answers."""
     got: list[Any] = []
-    swarm.ask(
-        node, "app", {"app": "counter", "command": command, "args": args}, lambda outcome, _: got.append(outcome)
-    )
+    swarm.ask(node, "app", {"app": "counter", "command": command, "args": args}, lambda outcome, _: got.append(outcome))
     swarm.engine.run_while(lambda: not got, until_ns=swarm.engine.now_ns + SECOND)
     assert isinstance(got[0], Ok), got
     return got[0].value

@@ -58,7 +58,7 @@ def footprint(swarm: Swarm, node: int) -> dict[str, int]:
     return {
         "tasks": len(peer.loop._tasks),
         "timers": len(peer.loop._heap),
-        "waiting": peer.endpoint.waiting,
+        "waiting": peer.endpoint.asked.waiting,
         "commands": len(peer._commands),
         "lookups": peer.dht.lookups_running,
         "records": len(peer.dht.store),

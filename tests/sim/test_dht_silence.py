@@ -103,4 +103,4 @@ def test_a_cancelled_command_leaves_nothing() -> None:
     swarm.run_for(10)
     assert heard == []
     assert _idle(swarm, 0)
-    assert swarm.peer(0).endpoint.waiting == 0
+    assert swarm.peer(0).endpoint.asked.waiting == 0

@@ -24,7 +24,8 @@ from overlay.gossip import memory, state, topic
 from overlay.identity.keys import Verifier
 from overlay.identity.network import Network
 from overlay.rpc import stamps
-from overlay.rpc.endpoint import Endpoint, Pending
+from overlay.rpc.asked import Pending
+from overlay.rpc.endpoint import Endpoint
 from overlay.rpc.stamps import FreshStamps
 from overlay.runtime.journal import Journal, Waiter
 from overlay.wire.records import SignedRecord, decode_record

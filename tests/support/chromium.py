@@ -68,9 +68,7 @@ class Chromium:
 
     async def download(self, click: str, folder: Path) -> Path:
         """The file that comes of an expression which clicks on something."""
-        await self.call(
-            "Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), eventsEnabled=True
-        )
+        await self.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), eventsEnabled=True)
         self._events.clear()
         await self.evaluate(click)
         name = (await self._wait("Browser.downloadWillBegin"))["suggestedFilename"]

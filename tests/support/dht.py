@@ -32,9 +32,7 @@ def lan(n: int, *, seed: int = 1) -> list[Contact]:
 def internet(n: int, *, seed: int = 1) -> list[Contact]:
     """n contacts with random ids, each in a /16 of its own as long as n <= 2000."""
     rng = Rng(seed)
-    return [
-        contact(random_number(rng), address=Address(bytes((60 + i % 60, i // 60, 7, 7)), 4433)) for i in range(n)
-    ]
+    return [contact(random_number(rng), address=Address(bytes((60 + i % 60, i // 60, 7, 7)), 4433)) for i in range(n)]
 
 
 def subnet(n: int, *, seed: int = 2, prefix: str = "50.1.2") -> list[Contact]:

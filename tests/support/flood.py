@@ -248,5 +248,3 @@ def started(folder: Path, network: Network) -> NodeProcess:
     node.start()
     node.wait_ready()
     return node
-
-

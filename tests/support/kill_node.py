@@ -197,5 +197,3 @@ def _get(node: NodeProcess, key: str) -> dict[str, Any]:
 
 def _back(stamps: list[int]) -> str:
     return next(f"{a} then {b}" for a, b in itertools.pairwise(stamps) if a >= b)
-
-

@@ -1,9 +1,9 @@
 """Two peers on a link that is driven by hand: nothing moves unless the test says so.
 
-    link = Link(make("a"), make("b"))
-    link.start()
-    link.command("a", "ping", {"peer": "10.0.0.2:4433"})
-    link.drop(0); link.advance(0.5); link.deliver_all()
+link = Link(make("a"), make("b"))
+link.start()
+link.command("a", "ping", {"peer": "10.0.0.2:4433"})
+link.drop(0); link.advance(0.5); link.deliver_all()
 """
 
 from __future__ import annotations

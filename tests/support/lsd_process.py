@@ -1,7 +1,7 @@
 """Local service discovery as processes of their own, for hosts in namespaces. Each prints what it finds.
 
-    python -m tests.support.lsd_process ours HASH PORT      apps.files.shell.lsd
-    python -m tests.support.lsd_process theirs HASH PORT    libtorrent, which takes part in that torrent
+python -m tests.support.lsd_process ours HASH PORT      apps.files.shell.lsd
+python -m tests.support.lsd_process theirs HASH PORT    libtorrent, which takes part in that torrent
 """
 
 from __future__ import annotations

@@ -22,9 +22,7 @@ BUILD_FILES = ("setup.cfg", "pyproject.toml", "README.md")
 
 
 def _run(arguments: list[str], *, cwd: Path, **env: str) -> str:
-    run = subprocess.run(
-        arguments, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, check=False
-    )
+    run = subprocess.run(arguments, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     return run.stdout
 

@@ -156,7 +156,7 @@ def test_silence_is_met_with_the_same_bytes_a_few_times_and_ends_in_one_failure(
     assert b.heard == [1, 2, "failed"]
     assert b.ear.silent == [contact]
     assert b.policy.seen == [(PEER.key, Observation.SILENT)]
-    assert b.endpoint.waiting == 0
+    assert b.endpoint.asked.waiting == 0
     assert b.loop.next_deadline() is None
 
 
@@ -165,14 +165,14 @@ def test_whoever_was_asked_and_was_silent_may_have_been_let_in_by_that(cancelled
     """Our own request opens a NAT on our side: what comes from there later does not show that we can be reached."""
     b = bench()
     pending = b.ask(m.Ping())
-    assert b.endpoint.asks(AT)
+    assert b.endpoint.asked.asks(AT)
     if cancelled:
         pending.cancel()
     b.run_for(30)
-    assert b.endpoint.asks(AT)
-    assert not b.endpoint.asks(ELSEWHERE)
+    assert b.endpoint.asked.asks(AT)
+    assert not b.endpoint.asked.asks(ELSEWHERE)
     b.run_for(NAT_OPEN_S)
-    assert not b.endpoint.asks(AT)
+    assert not b.endpoint.asked.asks(AT)
 
 
 def test_who_answered_is_no_longer_asked() -> None:
@@ -180,14 +180,14 @@ def test_who_answered_is_no_longer_asked() -> None:
     pending = b.ask(m.Ping())
     b.reply(PONG)
     pending.cancel()
-    assert not b.endpoint.asks(AT)
+    assert not b.endpoint.asked.asks(AT)
 
 
 def test_addresses_that_were_silent_are_bounded() -> None:
     b = bench()
     for number in range(MAX_UNANSWERED + 100):
         b.ask(m.Ping(), Address(bytes((10, 1, *divmod(number, 256))), 4433)).cancel()
-    assert len(b.endpoint._unanswered) <= MAX_UNANSWERED
+    assert len(b.endpoint.asked._unanswered) <= MAX_UNANSWERED
 
 
 def test_the_time_between_tries_does_not_shrink() -> None:
@@ -238,7 +238,7 @@ def test_cancelled_it_is_silent() -> None:
     pending.cancel()
     b.reply(PONG)
     b.run_for(30)
-    assert (b.heard, len(b.sent), b.endpoint.waiting, b.ear.silent) == ([], 1, 0, [])
+    assert (b.heard, len(b.sent), b.endpoint.asked.waiting, b.ear.silent) == ([], 1, 0, [])
     assert b.loop.next_deadline() is None
 
 
@@ -283,7 +283,7 @@ def test_a_reply_with_a_changed_byte_is_nobodys_fault() -> None:
     data[-1] ^= 1
     b.receive(bytes(data))
     assert (b.heard, b.policy.seen) == ([], [])
-    assert b.endpoint.waiting == 1
+    assert b.endpoint.asked.waiting == 1
 
 
 def test_a_body_that_is_none_under_a_good_signature_is_its_signers_fault() -> None:
@@ -291,7 +291,7 @@ def test_a_body_that_is_none_under_a_good_signature_is_its_signers_fault() -> No
     b.ask(m.Ping())
     b.reply(PONG, body=[TOKEN, b"x", 1])
     assert b.policy.seen == [(PEER.key, Observation.BAD_MESSAGE)]
-    assert b.endpoint.waiting == 1
+    assert b.endpoint.asked.waiting == 1
 
 
 def test_an_address_is_asked_without_knowing_who_lives_there() -> None:
@@ -348,7 +348,7 @@ def test_a_known_token_is_used_and_nothing_is_padded() -> None:
 
 
 def test_so_many_requests_wait_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("overlay.rpc.endpoint.MAX_PENDING", 3)
+    monkeypatch.setattr("overlay.rpc.asked.MAX_PENDING", 3)
     b = bench()
     pending = [b.ask(m.Ping()) for _ in range(3)]
     with pytest.raises(LimitError, match="3 requests"):
@@ -362,7 +362,7 @@ def test_a_message_that_does_not_fit_leaves_nothing_behind() -> None:
     b = bench()
     with pytest.raises(LocalError, match="does not fit"):
         b.ask(m.Store(1, bytes(1300), 60))
-    assert (b.endpoint.waiting, b.sent, b.loop.next_deadline()) == (0, [], None)
+    assert (b.endpoint.asked.waiting, b.sent, b.loop.next_deadline()) == (0, [], None)
 
 
 def test_without_a_stamp_nothing_is_sent_and_the_request_fails_in_time() -> None:
@@ -406,7 +406,7 @@ def test_a_call_that_is_cancelled_leaves_no_request() -> None:
     task.cancel()
     b.loop.drain()
     assert task.cancelled
-    assert (b.endpoint.waiting, b.loop.next_deadline()) == (0, None)
+    assert (b.endpoint.asked.waiting, b.loop.next_deadline()) == (0, None)
 
 
 def test_one_message_to_many() -> None:
@@ -424,7 +424,7 @@ def test_one_message_to_many() -> None:
 
 
 def test_to_nobody_is_answered_at_once_and_to_too_many_by_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("overlay.rpc.endpoint.MAX_PENDING", 0)
+    monkeypatch.setattr("overlay.rpc.asked.MAX_PENDING", 0)
     b = bench()
     for contacts in ([], [b.contact]):
         task = b.loop.spawn_root(ask_all(b.endpoint, contacts, lambda _: m.Ping()), name="gather")

@@ -19,9 +19,7 @@ def config() -> None:
     """
 
 
-@config.command(
-    epilog=examples("p2pnode config show", "p2pnode config show --defaults > node.toml")
-)
+@config.command(epilog=examples("p2pnode config show", "p2pnode config show --defaults > node.toml"))
 @click.option("--defaults", is_flag=True, help="A commented sample with every setting at its default.")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="Another file than the home's node.toml.")
 @json_option

@@ -41,7 +41,9 @@ _TOLD_EVERY = 20_000
     )
 )
 @click.option(
-    "--listen", multiple=True, metavar="HOST:PORT",
+    "--listen",
+    multiple=True,
+    metavar="HOST:PORT",
     help="Where to serve; port 0 picks one. Twice: one IPv4 and one IPv6 address.",
 )
 @click.option(
@@ -58,11 +60,17 @@ _TOLD_EVERY = 20_000
     "--app", "apps", multiple=True, metavar="NAME", help="Application to run: a name, or package.module:Class."
 )
 @click.option(
-    "--record", type=click.Path(path_type=Path), metavar="FILE",
+    "--record",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Record all that this run is given, for p2pnode replay. FILE holds the key of the node: keep it to yourself.",
 )
 @click.option(
-    "--record-limit", type=click.IntRange(1), default=1000, show_default=True, metavar="MB",
+    "--record-limit",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    metavar="MB",
     help="The recording ends at this size; the node goes on.",
 )
 @click.option("--config", "file", type=click.Path(path_type=Path), help="Settings, instead of node.toml in the home.")
