@@ -1,10 +1,13 @@
 # Every target makes .venv by itself; Python 3.11 or newer with its venv module is all that must be there.
 #   make demo [ONCE=1] [PEERS=5]    make test    make check    make lan (root)    make web (chromium)
 #   make soak    make bench    make nightly    make clean              make TARGET PYTHON=python3.12
+#   make trixie (root; a Debian 13 in .cache, for make lan)
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# Not removed by `make clean`: what is downloaded once.
+CACHE  := .cache
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 ARGS   ?=
 # Processes of `make test`; tests of one file stay in one of them.
@@ -12,7 +15,7 @@ JOBS   ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lan web soak bench nightly clean
+.PHONY: help demo test check lan trixie web soak bench nightly clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -30,10 +33,18 @@ check: $(VENV)/test.stamp
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config setup.cfg --no-logo
 
-# As root, with iproute2, nftables, avahi-daemon, avahi-utils and dbus. What is missing fails a test, it does not skip one.
+# As root, with iproute2, nftables, avahi-daemon, avahi-utils, dbus, qbittorrent-nox and what `make trixie` makes.
+# What is missing fails a test, it does not skip one.
 lan: $(VENV)/test.stamp
 	@test "$$(id -u)" = 0 || { echo 'make lan: needs root, to make network namespaces. Nothing was run.' >&2; exit 1; }
 	@$(BIN)/python -m pytest -m 'lan and not nightly' tests/lan $(ARGS)
+
+# As root, with debootstrap: a Debian 13 in a folder, once, 250 MB; for programs that this machine has only too old.
+trixie: $(CACHE)/trixie.stamp
+
+$(CACHE)/trixie.stamp:
+	@bash .ci/trixie $(CACHE)/trixie
+	@touch $@
 
 # With Debian's chromium. What is missing fails a test here too.
 web: $(VENV)/test.stamp

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
+#: A Debian 13, once `make trixie` is through.
+TRIXIE = HERE.parent / ".cache" / "trixie.stamp"
 
 # No profile has a deadline: a deadline reads the wall clock, and a busy machine is not a bug.
 _common = settings(deadline=None, print_blob=True)
@@ -48,12 +50,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def missing_tools(names: tuple[str, ...]) -> list[str]:
-    """Of `names`, what this machine lacks, each with how to get it. The name "root" asks for uid 0."""
+    """Of `names`, what this machine lacks, and how to get it. "root": uid 0; "trixie": what `make trixie` makes."""
     lacking = []
     for name in names:
         if name == "root":
             if os.geteuid() != 0:
                 lacking.append("root (namespaces cannot be made without it)")
+        elif name == "trixie":
+            if not TRIXIE.exists():
+                lacking.append("a Debian 13 in .cache/trixie (as root, with debootstrap: make trixie)")
         elif shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
             lacking.append(f"{name} (Debian: apt install {PACKAGES.get(name, name)})")
     return lacking
