@@ -25,8 +25,8 @@ def share(**more: Any) -> dict[str, Any]:
     return {
         "id": ID, "state": "complete", "trouble": "", "path": "/home/ada/photo.jpg", "name": "photo.jpg", "link": LINK,
         "size": 2_140_000, "files": 1, "wanted": 2_140_000, "done": 2_140_000, "peers": 0, "useful": 0, "givers": 0,
-        "dropped": 0, "seeds": 0, "down_per_s": 0, "up_per_s": 0, "downloaded": 0, "uploaded": 0, "wasted": 0,
-        "folder": "/home/ada", "only": [], "known": 0, "silent": [], "notes": [], "began": True,
+        "lost_there": 0, "dropped": 0, "seeds": 0, "down_per_s": 0, "up_per_s": 0, "downloaded": 0, "uploaded": 0,
+        "wasted": 0, "folder": "/home/ada", "only": [], "known": 0, "silent": [], "notes": [], "began": True,
         "again": False,
     } | more  # fmt: skip
 
@@ -143,6 +143,40 @@ def test_peers_that_lack_the_same_are_no_help(node: FakeNode, run: Run, here: Pa
     assert ran.code == 6
     assert "nobody who has what is missing could be reached" in ran.err
     assert "1 peer answered, and lacks it too" in ran.err
+
+
+def test_peers_that_have_it_no_longer_are_told_of(node: FakeNode, run: Run, here: Path, impatient: None) -> None:
+    lost = {"state": "downloading", "done": 9, "known": 3, "folder": str(here)}
+    node.answers |= {("files", "pause"): share(), ("files", "get"): share(**lost, peers=3, lost_there=1)}
+    node.answers["files", "status"] = node.answers["files", "get"]
+    ran = run("files", "get", LINK)
+    assert "nobody who has what is missing could be reached" in ran.err
+    assert "1 peer had it and can give it no longer: changed or deleted there" in ran.err
+    assert "2 peers answered, and lack it too" in ran.err
+    node.answers["files", "status"] = node.answers["files", "get"] = share(**lost, peers=1, lost_there=1)
+    ran = run("files", "get", LINK)
+    assert (ran.code, "what is missing is gone: who had it has deleted or changed it" in ran.err) == (6, True)
+
+
+def test_names_that_were_changed_are_told_when_it_is_there(node: FakeNode, run: Run, here: Path) -> None:
+    node.answers["files", "get"] = share(state="downloading", folder=str(here))
+    node.answers["files", "status"] = share(folder=str(here), notes=[rf"a\n{n} is called a_{n} here" for n in range(7)])
+    ran = run("files", "get", LINK)
+    assert ran.err.count("note     ") == 5
+    assert r"note     a\n0 is called a_0 here" in ran.err
+    assert re.search(r"^… and 2 more: .* files status 1f0a1f0a$", ran.err, re.MULTILINE)
+
+
+def test_an_empty_name_is_refused(node: FakeNode, run: Run, here: Path) -> None:
+    (here / "photo.jpg").touch()
+    for name in ("", " "):
+        ran = run("files", "share", "photo.jpg", "--name", name)
+        assert (ran.code, node.asked, "cannot be called by an empty name" in ran.err) == (2, [], True)
+
+
+def test_as_long_as_nobody_has_looked_nothing_is_said_of_how_far_it_is(node: FakeNode, run: Run) -> None:
+    node.answers["files", "resume"] = share(state="checking", done=None, wanted=None)
+    assert run("files", "resume", ID).out == "resumed  photo.jpg\n"
 
 
 def test_what_changed_since_it_was_shared_is_not_complete(node: FakeNode, run: Run) -> None:

@@ -256,6 +256,17 @@ def test_get_of_what_is_complete_looks_at_the_disk(files: Any, nodes: Nodes, tmp
     assert "files remove" in ran.err
 
 
+def test_what_is_deleted_while_it_is_shared(files: Any, nodes: Nodes, tmp_path: Path) -> None:
+    source = random_file(tmp_path / "deleted.bin", 300_000, seed=9)
+    share = shared(files, nodes[0], source)
+    source.unlink()
+    ran = files(nodes[0], "status", share["id"])
+    assert "failed: " in ran.out
+    assert "deleted.bin is gone; share it again where it is now, or remove the share" in ran.out
+    ran = files(nodes[1], "get", share["link"], "-o", str(tmp_path / "out"), "--timeout", "3")
+    assert (ran.code, "it does not share this, or no longer" in ran.err) == (6, True)
+
+
 def test_names_that_nothing_has_are_refused_of_what_is_here(files: Any, nodes: Nodes, tmp_path: Path) -> None:
     make_tree(tmp_path / "some", {"1.txt": b"one", "2.txt": b"two"})
     link, out = shared(files, nodes[0], tmp_path / "some")["link"], str(tmp_path / "out")

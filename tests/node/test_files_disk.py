@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import socket
 import stat
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.files.core import disk
+from apps.files.core import bits, disk
 from apps.files.core.limits import UNIT_BYTES
 from apps.files.shell.descriptors import Descriptors
 from apps.files.shell.disk import Disk
@@ -167,6 +168,81 @@ def test_a_file_that_changes_afterwards_is_withdrawn(restart: bool, tmp_path: Pa
     assert source.read(shared.share, ((0, 0, 1, 0, b""),)) != (None,)
     (note,) = source.notes(shared.share)
     assert note == "shared/b/deep/er.bin: it has changed since it was hashed; share it again"
+
+
+def test_what_is_deleted_or_changed_is_noticed_without_being_read(tmp_path: Path, tree: Path, shared: Shared) -> None:
+    def held() -> int:
+        return bits.decode_bitfield(shared.source.look(shared.share), shared.layout.units)
+
+    assert held() == bits.all_of(shared.layout.units)
+    numbers = {file.path[-1]: shared.layout.units_of(number) for number, file in enumerate(shared.info.files)}
+    place = shared.layout.unit(numbers[b"er.bin"].start)
+    first = (place.file, place.offset, place.length, 0, b"")
+    assert shared.source.read(shared.share, (first,)) != (None,)  # it is open from now on
+    (tree / "b/deep/er.bin").unlink()
+    (tree / "b.txt").write_bytes(b"c" * SMALL)
+    lost = bits.of_ranges([numbers[b"er.bin"], numbers[b"b.txt"]], shared.layout.units)
+    assert held() == bits.all_of(shared.layout.units) & ~lost
+    assert sorted(shared.source.notes(shared.share)) == [
+        "shared/b.txt: it has changed since it was hashed; share it again",
+        "shared/b/deep/er.bin: it is gone; it is no longer offered",
+    ]
+    assert shared.source.read(shared.share, (first,)) == (None,)
+    shutil.rmtree(tree)
+    with pytest.raises(LocalError, match=r"/shared is gone; share it again where it is now, or remove the share"):
+        held()
+
+
+def test_what_is_being_downloaded_is_not_looked_at(tmp_path: Path, shared: Shared) -> None:
+    to = new_disk(tmp_path)
+    shared.held(to, tmp_path / "target")
+    shared.fetch(to, [0])
+    os.utime(next((tmp_path / "target/shared.part").glob("*.txt")))
+    assert bits.decode_bitfield(to.look(shared.share), shared.layout.units) == 1
+
+
+def test_what_was_left_out_is_known_after_a_restart(tmp_path: Path, tree: Path) -> None:
+    (tree / os.fsdecode(b"link\xff")).symlink_to("nowhere")
+    again = share(tmp_path / "seed 2", tree)
+    (note,) = again.source.notes(again.share)
+    again.source.close()
+    source = Disk(str(tmp_path / "seed 2"))
+    source.open(again.share, b"", "", None)
+    assert source.notes(again.share) == (note,)
+    (tmp_path / "seed 2" / again.share.hex() / "notes").write_bytes(b"\x81damaged")
+    source.open(again.share, b"", "", None)
+    assert source.notes(again.share) == ()
+
+
+def test_a_link_given_by_a_person_is_followed_and_that_is_said(tmp_path: Path, tree: Path, shared: Shared) -> None:
+    (tmp_path / "link").symlink_to(tree)
+    linked = share(tmp_path / "seed 2", tmp_path / "link")
+    assert linked.info.name == b"link"
+    assert linked.info.files == shared.info.files
+    (note,) = linked.source.notes(linked.share)
+    assert note == f"{tmp_path}/link is a symbolic link; what is shared is {tree}"
+
+
+def test_names_that_were_changed_on_arrival_are_told(tmp_path: Path) -> None:
+    odd = {b"two\nlines": "two_lines", b"\xff": "_", "exe.\u202etxt".encode(): "exe._txt", b"fine": "fine"}
+    for name in odd:
+        (tmp_path / "f\t" / os.fsdecode(name)).mkdir(parents=True)
+        (tmp_path / "f\t" / os.fsdecode(name) / "data").write_bytes(name)
+    shared, to, target = share(tmp_path / "seed", tmp_path / "f\t"), new_disk(tmp_path), tmp_path / "target"
+    (target / "f_").mkdir(parents=True)
+    shared.held(to, target)
+    shared.fetch(to)
+    to.finish(shared.share)
+    told = {
+        "f\\t is called f_ here", "two\\nlines is called two_lines here", "\\xff is called _ here",
+        "exe.\\u202etxt is called exe._txt here", "f_ was there already: what was fetched is called f_ (1)",
+    }  # fmt: skip
+    assert set(to.notes(shared.share)) == told
+    assert {one.name for one in (target / "f_ (1)").iterdir()} == set(odd.values())
+    to.close()
+    to = new_disk(tmp_path)
+    to.open(shared.share, shared.raw, str(target), None)
+    assert set(to.notes(shared.share)) == told
 
 
 def test_a_unit_that_rots_is_not_given_and_the_rest_of_its_file_is(tmp_path: Path, tree: Path, shared: Shared) -> None:

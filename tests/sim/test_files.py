@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from apps.files.core.app import Files
 from apps.files.core.evidence import verify
 from apps.files.core.header import Header, Headers
+from apps.files.core.limits import UNIT_BYTES, WATCH_S
 from apps.files.core.memory_disk import make_share
 from apps.files.core.session import MessageStream, Session
 from overlay.app import App, AppContext
@@ -341,11 +343,47 @@ def test_a_full_disk_stops_and_a_person_resumes() -> None:
     begun(swarm, [1])
     run_until(swarm, lambda: bool(swarm.events("full")), within_s=30)
     told = status(swarm, 1)
-    assert (told["state"], told["trouble"]) == ("full", "the disk is full")
+    assert told["state"] == "full"
+    assert re.match(r"the disk is full: \d+ MiB are still to come to /downloads, .* then resume it$", told["trouble"])
+    assert swarm.ask(1, "pause", share=FILM.info.id.hex())["trouble"] == told["trouble"], "who pauses it sees why, too"
+    assert status(swarm, 1)["state"] == "full"
     swarm.disks[1].room = None
     swarm.ask(1, "resume", share=FILM.info.id.hex())
     swarm.until_all([1], FILM.info.id, within_s=60)
     assert swarm.disks[1].written == FILM.info.length
+
+
+def test_what_is_deleted_while_it_is_shared_is_withdrawn_and_who_wants_it_is_told() -> None:
+    swarm = FilesSwarm(3, LIBRARY, seed=14)
+    begun(swarm, [1])
+    swarm.until_all([1], FILM.info.id, within_s=60)
+    swarm.disks[0].held[FILM.info.id] = {0, 1, 2}  # files of it were deleted; nobody reads them
+    del swarm.disks[1].held[FILM.info.id]  # and there all of it
+    swarm.run_for(WATCH_S + 1)
+    told = status(swarm, 0)
+    assert (told["state"], told["done"], told["wanted"]) == ("complete", 3 * UNIT_BYTES, FILM.info.length)
+    assert (status(swarm, 1)["state"], status(swarm, 1)["trouble"]) == ("failed", "all of it is gone")
+    assert {(node, fields["share"]) for node, fields in swarm.events("changed")} == {(0, FILM.info.id)}
+    assert not any(FILM.info.id.hex() in str(own) for own in swarm.command(1, "own"))
+    swarm.ask(2, "get", link=swarm.ask(1, "list")[0]["link"], folder="/downloads")
+    swarm.run_for(30)
+    told = status(swarm, 2)
+    assert told["done"] == 3 * UNIT_BYTES
+    assert [one["reason"] for one in told["silent"] if one["peer"] == format_id(swarm.id(1))] == [
+        "it does not share this, or no longer: who has it may have deleted or changed it"
+    ]
+
+
+def test_who_had_what_is_missing_and_has_it_no_longer_is_counted() -> None:
+    swarm = FilesSwarm(2, LIBRARY, seed=15)
+    swarm.run_for(5)
+    swarm.ask(0, "limit", up=500_000)
+    begun(swarm, [1])
+    run_until(swarm, lambda: swarm.disks[1].written > MIB, within_s=60)
+    swarm.disks[0].held[FILM.info.id] = {39}
+    swarm.run_for(30)
+    told = status(swarm, 1)
+    assert (told["lost_there"], told["useful"], told["peers"]) == (1, 0, 1)
 
 
 def test_a_limit_holds() -> None:

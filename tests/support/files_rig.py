@@ -138,7 +138,7 @@ class Node:
         headers = Headers(self.keys, REALM, fake_verify)
         self.around = Around(loop, Rng(seed), self.disk, headers, MemoryStorage() if storage is None else storage)
         self.told: list[wire.Peers] = []
-        self.share = Share(made.info.id, self.around, lambda _, peers: self.told.append(peers), lambda _: None)
+        self.share = Share(made.info.id, self.around, lambda _, peers: self.told.append(peers), lambda *_: None)
         self.blamed: list[tuple[bytes, str]] = []
         downloads = Bucket(None, BURST_BYTES, 0)
         self.life = Life(self.share, downloads, "" if seeds else "/downloads", (), lambda _: None, lambda _: None)

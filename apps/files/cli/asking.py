@@ -9,9 +9,12 @@ import click
 
 from p2pnode.api import Session
 from p2pnode.ui.fail import Fail
+from p2pnode.ui.render import one_line, say
 
 #: Digits of an id that are shown: 32 bits tell the shares of one node apart. --json has all.
 ID_SHOWN = 8
+#: Notes that are printed; `files status` has all.
+NOTES = 5
 _PATH = "/v1/apps/files/"
 #: Only hashing takes longer, and whoever waits for that says so.
 ANSWER_S = 120.0
@@ -66,6 +69,15 @@ def parsed(link: str) -> str:
         return parse_link(link).id.hex()
     except LocalError as error:
         raise Fail(str(error), code="usage") from None
+
+
+def say_notes(session: Session, share: dict[str, Any]) -> None:
+    """What a person should know of a share, the first NOTES of it."""
+    notes = share.get("notes", [])
+    for note in notes[:NOTES]:
+        say(f"note     {one_line(note)}")
+    if len(notes) > NOTES:
+        say(f"… and {len(notes) - NOTES} more: {session.command('files status ' + short(share['id']))}")
 
 
 def percent(share: dict[str, Any]) -> str:

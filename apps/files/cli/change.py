@@ -35,7 +35,8 @@ def _tell(what: str, one: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json({"v": 1} | one)
     else:
-        print(f"{what}  {one_line(name_of(one))}  {percent(one)}", flush=True)
+        far = "" if one["done"] is None else f"  {percent(one)}"  # as long as nobody has looked, nobody knows
+        print(f"{what}  {one_line(name_of(one))}{far}", flush=True)
 
 
 @click.command(epilog=examples("p2pnode files remove 1f0a", "p2pnode files remove 1f0a --erase"))

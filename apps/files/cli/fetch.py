@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from apps.files.cli.asking import ask, name_of, percent, short
+from apps.files.cli.asking import NOTES, ask, name_of, percent, short
 from apps.files.cli.progress import Progress
 from apps.files.cli.shown import state_of
 from p2pnode.api import Session
@@ -22,8 +22,6 @@ WRONG_S = 10.0
 #: Between two looks: at first often, for what is small.
 _LOOK_S, _MOST_LOOK_S = 0.02, 0.5
 _LOOKING = "looking for somebody who has it"
-#: What is wrong with so many files is said; `files status` has all.
-_NOTES = 5
 #: The disk makes safe what is there.
 _REST_S = 30.0
 
@@ -67,7 +65,7 @@ class Fetch:
             look_s = min(look_s * 1.5, _MOST_LOOK_S)
             self.share = ask(self.session, "status", {"share": self.share["id"]})
         if state_of(self.share) == "changed":
-            notes = "\n".join(map(one_line, self.share["notes"][:_NOTES]))
+            notes = "\n".join(map(one_line, self.share["notes"][:NOTES]))
             raise Fail(f"{one_line(name_of(self.share))} has changed since it was shared from here",
                        facts={"path": self.share["path"]} | ({"what": notes} if notes else {}))  # fmt: skip
         return self.share
@@ -89,14 +87,19 @@ class Fetch:
                        facts={"sent what is wrong": counted(share["dropped"], "peer")})  # fmt: skip
         if quiet_s >= NOBODY_S:
             some = "what is missing" if share["done"] else "it"
-            raise Fail(f"nobody who has {some} could be reached", code="timed_out", facts=self._who())
+            what = f"nobody who has {some} could be reached"
+            if share["lost_there"] == share["peers"] > 0:
+                what = f"{some} is gone: who had it has deleted or changed it"
+            raise Fail(what, code="timed_out", facts=self._who())
 
     def _who(self) -> dict[str, str]:
         """Who was asked, and what became of that."""
         known, silent = self.share["known"], self.share["silent"]
         if not known:
             return {"asked": "the network (DHT): it knows nobody who has it", "and the link": "names no peer"}
-        told = [f"{counted(self.share['peers'], 'peer')} answered, and lacks it too"] if self.share["peers"] else []
+        lost, lacking = self.share["lost_there"], self.share["peers"] - self.share["lost_there"]
+        told = [f"{counted(lost, 'peer')} had it and can give it no longer: changed or deleted there"] if lost else []
+        told += [f"{counted(lacking, 'peer')} answered, and {_lack(lacking)} it too"] if lacking else []
         told += [f"{peer['peer'][:9]}  {one_line(peer['reason'])}" for peer in silent]
         return {"asked": f"{counted(known, 'peer')} of the link and of the network" + "".join(f"\n{t}" for t in told)}
 
@@ -139,3 +142,7 @@ class Fetch:
         if failure.code != "not_found" and became != "forgotten":
             facts["or forget it"] = self.session.command(f"files remove {id} --erase")
         return Fail(failure.what, code=failure.code, facts=facts)
+
+
+def _lack(number: int) -> str:
+    return "lacks" if number == 1 else "lack"

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from apps.files.cli.asking import ask, name_of, parsed, short
+from apps.files.cli.asking import ask, name_of, parsed, say_notes, short
 from apps.files.cli.fetch import Fetch
 from apps.files.cli.progress import shown
 from p2pnode.api import Session
@@ -69,6 +69,7 @@ def get(
             }
         )  # fmt: skip
         return
+    say_notes(session, share)
     print(f"fetched  {one_line(name_of(share))}  {size_text(share['wanted'])}   {one_line(share['path'])}", flush=True)
     if was_there or not share["downloaded"]:
         say("it was there already")

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import click
 
-from apps.files.cli.asking import HASHING_S, ask
+from apps.files.cli.asking import HASHING_S, ask, say_notes
 from apps.files.cli.progress import Progress, shown
 from p2pnode.api import Session
 from p2pnode.ui.fail import Fail, fail
@@ -20,8 +20,6 @@ from p2pnode.ui.sizes import size_text
 
 #: Between two looks at how far the node is.
 _LOOK_S = 0.2
-#: Notes that are printed; `files status` has all.
-_NOTES = 5
 
 
 @click.command(
@@ -46,6 +44,8 @@ def share(session: Session, path: str, tags: tuple[str, ...], name: str | None, 
     where = os.path.abspath(path)
     if not os.path.lexists(where):
         fail("there is no such file or folder", code="usage", path=where)
+    if name is not None and not name.strip():
+        fail("a share cannot be called by an empty name", code="usage", without_name="it is called as it is here")
     args: dict[str, Any] = {"path": where}
     args |= {"name": name} if name is not None else {}
     args |= {"tags": list(tags)} if tags else {}
@@ -56,11 +56,7 @@ def share(session: Session, path: str, tags: tuple[str, ...], name: str | None, 
     if as_json:
         print_json({"v": 1} | answer)
         return
-    notes = answer["notes"]
-    for note in notes[:_NOTES]:
-        say(f"note     {one_line(note)}")
-    if len(notes) > _NOTES:
-        say(f"… and {len(notes) - _NOTES} more: {session.command('files status ' + answer['id'][:8])}")
+    say_notes(session, answer)
     print(f"shared   {one_line(answer['name'])}  {size_text(answer['size'])}   {answer['link']}", flush=True)
     say(f"{counted(answer['files'], 'file')}; anywhere on the network:")
     say(f"  p2pnode files get {shlex.quote(answer['link'])}")

@@ -97,5 +97,5 @@ def _here(one: dict[str, Any]) -> str | None:
 
 
 def _more(one: dict[str, Any]) -> list[tuple[str, str]]:
-    silent = [("no answer", f"{peer['peer'][:9]}  {peer['reason']}") for peer in one["silent"]]
+    silent = [("not from", f"{peer['peer'][:9]}  {peer['reason']}") for peer in one["silent"]]
     return [*silent, *(("note", note) for note in one["notes"]), ("link", one["link"])]

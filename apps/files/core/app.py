@@ -112,7 +112,7 @@ class Files(App):
     def add(self, share_id: bytes, saved: Saved) -> Running:
         if share_id not in self.shares and len(self.shares) >= MAX_SHARES:
             raise LimitError(f"{MAX_SHARES} shares are here already; remove one first")
-        share = Share(share_id, self.around, lambda *told: sources.on_peers(*told), lambda peer: sources.left(peer))
+        share = Share(share_id, self.around, lambda *told: sources.on_peers(*told), lambda *left: sources.left(*left))
         dial = None if self.gateway is None else partial(self.gateway.reach, share)
         sources = Sources(share, self.ctx.id, self._reach, self._look_up, dial, self.near.holders)
         sources.add_hints(saved.hints)
@@ -160,7 +160,8 @@ class Files(App):
     async def rest(self, running: Running) -> None:
         checking = running.share.state is State.CHECKING
         self.stop(running)
-        running.share.state = State.PAUSED
+        if running.share.state not in (State.FULL, State.FAILED):  # what is wrong stays to be seen
+            running.share.state = State.PAUSED
         if checking:
             await self.ctx.operate("stop", running.share.id.hex())
         await self._withdraw(running.share)
@@ -176,6 +177,9 @@ class Files(App):
             finally:
                 self.search.withdraw(running.share.id)
             group.cancel()
+        if not running.over:  # it failed: what is announced is not here
+            with contextlib.suppress(LocalError):  # the record is over within hours
+                await self._withdraw(running.share)
 
     def stop(self, running: Running) -> None:
         running.over = True

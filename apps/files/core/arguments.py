@@ -8,10 +8,10 @@ from overlay.errors import LocalError
 
 
 def text_of(args: dict[str, Any], name: str) -> str:
-    """LocalError if it is missing."""
+    """LocalError if it is missing, or empty."""
     value = args.get(name)
     if not isinstance(value, str) or not value:
-        raise LocalError(f"{name!r} is missing")
+        raise LocalError(f"{name!r} is {'empty' if value == '' else 'missing'}")
     return value
 
 

@@ -35,7 +35,7 @@ class Around:
     def __attrs_post_init__(self) -> None:
         hashing = _turns(self.loop, MAX_HASHING)
         looking = _turns(self.loop, MAX_LOOKING)
-        self.turns = {"scan": hashing, "scan_hybrid": hashing, "open": hashing, "info": looking}
+        self.turns = {"scan": hashing, "scan_hybrid": hashing, "open": hashing, "info": looking, "look": looking}
 
     @property
     def loop(self) -> Loop:
@@ -102,6 +102,12 @@ def link_of(
     return make_link(share_id, v1_id=v1_id, name=name, peers=reachable if public else (), hints=hints)
 
 
+def _lost_some(channel: Channel) -> bool:
+    """It had, by what it said, what is missing here, and has it no longer."""
+    share = channel.share
+    return channel.refused & ~channel.held & share.wanted & ~share.have != 0
+
+
 def _is_useful(channel: Channel) -> bool:
     """It has something of what is missing here; of a share that is not known yet, what is in it."""
     return channel.said_interested or (channel.share.info is None and channel.info_bytes > 0)
@@ -121,6 +127,7 @@ def describe(ctx: AppContext, share: Share, link: str) -> dict[str, Any]:
         "wanted": share.wanted_bytes if share.path else None,
         "done": share.done_bytes if share.path else None,
         "peers": len(share.channels), "useful": sum(map(_is_useful, channels)),
+        "lost_there": sum(map(_lost_some, channels)),
         "givers": len(share.givers), "dropped": len(share.banned),
         "seeds": sum(layout is not None and channel.held == share.all for channel in channels),
         "down_per_s": sum(channel.pipeline.rate.at(now_ns) for channel in channels),

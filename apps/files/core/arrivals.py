@@ -14,7 +14,7 @@ import attrs
 from apps.files.core import disk
 from apps.files.core.hashes import HashQuestions
 from apps.files.core.judging import Judge
-from apps.files.core.limits import BATCH_BYTES, BATCH_UNITS, GATHER_MS, MAX_GIVERS
+from apps.files.core.limits import BATCH_BYTES, BATCH_UNITS, GATHER_MS, MAX_GIVERS, MIB
 from overlay.errors import LocalError
 from overlay.runtime.loop import Future
 from overlay.runtime.ports import MS
@@ -105,6 +105,13 @@ class Arrivals:
             self.unwritten -= size
             self._written(batch, codes)
 
+    def _no_room(self) -> str:
+        share = self.share
+        return (
+            f"the disk is full: {(share.wanted_bytes - share.done_bytes) // MIB + 1} MiB are still to come to"
+            f" {share.path.rpartition('/')[0]}, and what is free there is left to others; make room, then resume it"
+        )
+
     async def _more(self) -> None:
         if self._news is None or self._news.done:
             self._news = self.share.around.loop.future()
@@ -134,5 +141,5 @@ class Arrivals:
                 self.judge.corrupt(arrived)
         self.share.got(good)
         if disk.FULL in codes:
-            raise Full("the disk is full")
+            raise Full(self._no_room())
         self.on_batch()

@@ -47,6 +47,8 @@ class Channel:
     #: What it told before the layout was known here: (first unit, all or bits).
     early: list[tuple[int, bool | bytes]] = attrs.Factory(list)
     idle_haves: int = 0
+    #: What it had, and would not give though it answers: it may be on its way to others first, or gone there.
+    refused: int = 0
     #: Chokes and their ends that it may say.
     chokes: Bucket = attrs.field(init=False)
     #: It answers no requests.

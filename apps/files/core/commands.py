@@ -78,9 +78,9 @@ class Commands:
     _scans: dict[str, CancelScope] = attrs.field(factory=dict, init=False)
 
     async def share(self, args: dict[str, Any]) -> Any:
-        path, name = text_of(args, "path"), args.get("name")
+        path, name = text_of(args, "path"), text_of(args, "name") if args.get("name") is not None else None
         tags = None if args.get("tags") is None else check_tags(args["tags"])
-        info, notes = await self.scan(path, name and str(name), tags=tags, hybrid=bool(args.get("hybrid")))
+        info, notes = await self.scan(path, name, tags=tags, hybrid=bool(args.get("hybrid")))
         return {
             "id": info.id.hex(), "link": self.files.link(info.id, info), "name": info.name.decode(errors="replace"),
             "size": info.length, "files": len(info.files), "notes": notes,
@@ -166,6 +166,7 @@ class Commands:
 
     async def status(self, args: dict[str, Any]) -> Any:
         running = self.find(args)
+        await running.life.look()
         return self.files.describe(running) | {"notes": await self._notes(running.share.id)}
 
     async def progress(self, args: dict[str, Any]) -> Any:

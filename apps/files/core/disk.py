@@ -24,6 +24,9 @@ Units are those of apps.files.core.layout.
     write(share, ((file, offset, height, node, data), ...)) -> (code, ...)
         For each unit: hash it (`is_good`), and write it if it has that node; one hop to a thread for both. GOOD,
         CORRUPT or FULL. At most BATCH_BYTES and BATCH_UNITS. `data` may be a memoryview.
+    look(share) -> held
+        As of `open`, of what is all here: files that have changed or are gone since they were hashed count no longer.
+        Nothing is read. LocalError if all of it is gone.
     keep_layer(share, file, layer) -> None;  layer(share, file) -> bytes
         The nodes of a file at the height of units (merkle.unit_height), so that others can be given proofs later;
         b"" if they are not there. `scan` keeps those of what it hashed. The core has checked them up to the root.
@@ -51,7 +54,7 @@ from apps.files.core.merkle import hash_unit
 
 OPERATIONS: Final = (
     "scan", "open", "info", "read", "write", "keep_layer", "layer", "finish", "forget", "progress", "stop", "notes",
-    "take_torrent", "scan_hybrid", "export",
+    "take_torrent", "scan_hybrid", "export", "look",
 )  # fmt: skip
 
 #: Codes of `write`.

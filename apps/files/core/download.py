@@ -125,6 +125,7 @@ class Download:
                 else:
                     self.picker.refused(channel, unit)
                     channel.held &= ~(1 << unit)
+                    channel.refused |= 1 << unit
         self._fill_all()
 
     # --- asking ----------------------------------------------------------------------------

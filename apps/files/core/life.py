@@ -11,10 +11,13 @@ from apps.files.core.arrivals import Full
 from apps.files.core.download import Download
 from apps.files.core.info import Info
 from apps.files.core.info_quest import InfoQuest
+from apps.files.core.limits import WATCH_PAUSES, WATCH_S
 from apps.files.core.rates import Bucket
 from apps.files.core.selection import select
 from apps.files.core.share import Share, State
 from overlay.errors import LocalError
+from overlay.runtime.loop import Future
+from overlay.runtime.ports import SECOND
 
 
 @attrs.define(slots=True, eq=False)
@@ -29,6 +32,11 @@ class Life:
     on_ready: Callable[[Share], object]
     #: All that is wanted is here.
     on_complete: Callable[[Share], object]
+    #: Set when nothing of it is left.
+    _over: Future[None] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._over = self.share.around.loop.future()
 
     async def run(self) -> None:
         """Until it is cancelled or fails; `Share.state` tells."""
@@ -43,7 +51,7 @@ class Life:
                 if share.state is State.DOWNLOADING:
                     await self._download()
                 self.on_complete(share)
-                await share.around.loop.future()
+                await self._watch()
         except* Full as failures:
             self._stop(State.FULL, failures.exceptions[0])
         except* LocalError as failures:
@@ -67,6 +75,35 @@ class Life:
         info = await share.around.compute("read_info", raw, share.id) if raw else None
         if isinstance(info, Info) and share.info is None:
             share.know(info)
+
+    async def _watch(self) -> None:
+        """Until the files of the share are gone."""
+        loop = self.share.around.loop
+        pause_ns = WATCH_S * SECOND
+        while self.share.running:
+            self._over = loop.future()
+            with loop.move_on_after(pause_ns):
+                await self._over
+            began_ns = loop.now.mono_ns
+            await self.look()
+            pause_ns = max(WATCH_S * SECOND, WATCH_PAUSES * (loop.now.mono_ns - began_ns))
+
+    async def look(self) -> None:
+        """Whether what is here is still there: whoever deletes or changes a file does not tell."""
+        share = self.share
+        if share.state is not State.COMPLETE or share.layout is None:
+            return
+        try:
+            held = await share.around.operate("look", share.id)
+        except LocalError as error:
+            if share.state is State.COMPLETE:
+                self._stop(State.FAILED, error)
+                self._over.set()
+            return
+        lost = share.have & ~bits.decode_bitfield(held, share.layout.units)
+        if lost and share.state is State.COMPLETE:
+            share.lose(lost)
+            share.around.emit("changed", share=share.id)
 
     async def _find(self) -> None:
         share = self.share

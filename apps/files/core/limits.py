@@ -239,6 +239,10 @@ MAX_SHARES = 10_000
 #: Scans and checks of what is there, at once; others wait. Two of the four threads of a node are left for reading and
 #: writing, however much there is to hash.
 MAX_HASHING = 2
+#: Whether the files of a share are still there is looked at so often, and for 1/50 of the time at most: a file costs
+#: 10 us. With MAX_SHARES that is a look every 6 ms.
+WATCH_S = 60
+WATCH_PAUSES = 50
 #: Shares whose info dictionaries are read at once: at a start it is all of them, and a node refuses more than 1,024
 #: operations at a time.
 MAX_LOOKING = 16

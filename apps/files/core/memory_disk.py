@@ -143,6 +143,11 @@ class MemoryDisk:
                 codes.append(disk.GOOD)
         return tuple(codes)
 
+    def look(self, share: bytes) -> bytes:
+        if share not in self.held:
+            raise LocalError("all of it is gone")
+        return bits.to_bitfield(sum(1 << unit for unit in self.held[share]), self.library[share].layout.units)
+
     def keep_layer(self, share: bytes, file: int, layer: bytes) -> None:
         self.layers[share, file] = layer
 

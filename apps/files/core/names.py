@@ -52,6 +52,12 @@ def shown(raw: bytes) -> str:
     return _BAD[Target.POSIX].sub("_", raw.replace(b"/", b"_").decode(errors="surrogateescape"))
 
 
+def readable(raw: bytes) -> str:
+    """A name as it came, with escapes for what nobody could see: `a\\nb`, `\\xff`, `\\u202e`."""
+    text = raw.decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def safe_name(raw: bytes, *, target: Target = Target.ANYWHERE) -> str:
     """What a name becomes if nothing beside it has the same; `safe_paths` sees to the rest. Not longer than 255 bytes
     of UTF-8, never empty; a name that came out of this stays what it is."""

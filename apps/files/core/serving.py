@@ -85,9 +85,7 @@ class Serving:
         return [pieces.get(unit) for unit in units]
 
     def _withdraw(self, place: Unit, unit: int) -> None:
-        if self.share.have & self.share.wanted & 1 << unit:
-            self.share.done_bytes -= place.length
-        self.share.have &= ~(1 << unit)
+        self.share.lose(1 << unit)
         if self.share.download is not None:
             self.share.download.picker.lost(unit)
         self.share.around.emit("withdrawn", share=self.share.id, file=place.file, unit=place.index)

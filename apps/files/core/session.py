@@ -265,7 +265,7 @@ class Session:
             self._drop(own)  # both asked at once: that of who dialled the stream counts
             own = None
         if share is None or own is not None or len(self._channels) >= MAX_CHANNELS or not share.takes(self.peer):
-            reason = "not here" if share is None else "open already" if own is not None else "no room"
+            reason = wire.NOT_HERE if share is None else "open already" if own is not None else "no room"
             return self.say(Refused(message.channel, reason))
         channel = Channel(message.channel, self, share, self.loop.now.mono_ns)
         self._enter(channel)

@@ -90,7 +90,8 @@ class Share:
     #: (channel, peers told): where others are said to be.
     on_peers: Callable[[Channel, Peers], object]
     #: A peer is gone, or would not deal with this share.
-    on_left: Callable[[bytes], object]
+    #: With why, if it would not.
+    on_left: Callable[[bytes, str], object]
     state: State = State.FINDING
     trouble: str = ""
     info: Info | None = None
@@ -217,10 +218,10 @@ class Share:
             self.download.left(channel)
         if self.quest is not None:
             self.quest.on_news()
-        self.on_left(channel.peer)
+        self.on_left(channel.peer, "")
 
     def on_refused(self, peer: bytes, reason: str) -> None:
-        self.on_left(peer)
+        self.on_left(peer, reason)
 
     def drop(self, channel: Channel, reason: str) -> None:
         """Deal no more with this peer for this share."""
@@ -331,6 +332,13 @@ class Share:
         self.uploaded += n
         self.slots.on_sent(channel)
         channel.up.add(self.now_ns, n)
+
+    def lose(self, units: int) -> None:
+        """The disk has them no more. Nobody can be told that; who asks for one hears REJECT."""
+        units &= self.have
+        if self.layout is not None:
+            self.done_bytes -= self.layout.bytes_of(units & self.wanted)
+        self.have &= ~units
 
     # --- telling ----------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from apps.files.core.limits import (
 )
 from apps.files.core.links import Hint
 from apps.files.core.share import Share, State
-from apps.files.core.wire import Peers
+from apps.files.core.wire import NOT_HERE, Peers
 from overlay.errors import OverlayError
 from overlay.identity.node_id import format_id
 from overlay.runtime.address import Address
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from apps.files.core.session import Session
 
 _CONTEXT = b"p2pnode/files/1"
+_NOT_SHARED = "it does not share this, or no longer: who has it may have deleted or changed it"
 
 
 def provider_key(share_id: bytes) -> bytes:
@@ -55,7 +56,7 @@ class _Candidate:
     foreign: bool = False
     tries: int = 0
     next_ns: int = 0
-    #: Why it could not be reached the last time.
+    #: Why it could not be reached the last time, or would not exchange the share.
     trouble: str = ""
     #: A stream is being opened.
     dialling: bool = False
@@ -85,12 +86,12 @@ class Sources:
         return len(self._candidates)
 
     def silent(self) -> list[tuple[str, str]]:
-        """Who could not be reached (an id, or an address of BitTorrent), and why: those that were tried least often, at
-        most SILENT_TOLD."""
+        """Who could not be reached (an id, or an address of BitTorrent), or would not exchange it, and why: those that
+        were tried least often, at most SILENT_TOLD."""
         failed = [
             (one.tries, str(one.addresses[0]) if one.foreign else format_id(peer), one.trouble)
             for peer, one in self._candidates.items()
-            if one.trouble
+            if one.trouble and peer not in self.share.channels
         ]
         return [(name, trouble) for _, name, trouble in sorted(failed)[:SILENT_TOLD]]
 
@@ -131,10 +132,12 @@ class Sources:
         if candidate is not None and self.share.state is State.COMPLETE:
             self._try_one(peer, candidate, self.share.now_ns)
 
-    def left(self, peer: bytes) -> None:
+    def left(self, peer: bytes, refusal: str) -> None:
         """It went, or refused: not at once again."""
         candidate = self._candidates.get(peer)
         if candidate is not None:
+            answer = _NOT_SHARED if refusal == NOT_HERE else f"it answers: {refusal}"
+            candidate.trouble = answer if refusal else ""
             self._later(candidate)
 
     def on_peers(self, channel: Channel, message: Peers) -> None:
@@ -209,7 +212,7 @@ class Sources:
                 session = await self.dial(candidate.addresses[0])
             else:
                 session = await self.reach(peer, candidate.addresses)
-            candidate.tries, candidate.trouble = 0, ""
+            candidate.tries = 0
             self._later(candidate)
             if self.share.takes(peer):
                 session.open_share(self.share)

@@ -43,6 +43,10 @@ class Opened:
     held: Held
 
 
+#: Why a share is not opened: nobody shares it there, or not any more.
+NOT_HERE = "not here"
+
+
 @attrs.frozen(slots=True)
 class Refused:
     """In place of Opened."""

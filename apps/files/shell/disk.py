@@ -27,6 +27,7 @@ from apps.files.shell.entry import Entry, Notes
 from apps.files.shell.gate import Gate
 from apps.files.shell.hashing import Progress
 from apps.files.shell.limits import MARGIN_BYTES
+from apps.files.shell.look import look
 from apps.files.shell.record import Kind
 from apps.files.shell.scan import scan
 from apps.files.shell.shelf import Shelf
@@ -81,6 +82,7 @@ class Disk:
                     self._close(share)
                     self._shelf.put_info(share, scanned.info.raw)
                     self._shelf.take_nodes(share, nodes)
+                    self._shelf.put_notes(share, notes.all())
                     entry = opening.of_scan(self._parts(share, scanned.info), scanned)
                     entry.notes = notes
                     self._entries[share] = entry
@@ -121,6 +123,11 @@ class Disk:
     def write(self, share: bytes, batch: tuple[disk.Unit, ...]) -> tuple[int, ...]:
         with self._open(share) as entry:
             return units.write(entry, batch, self.margin)
+
+    def look(self, share: bytes) -> bytes:
+        with self._open(share) as entry:
+            look(entry)
+            return bits.to_bitfield(entry.held, entry.layout.units)
 
     def keep_layer(self, share: bytes, file: int, layer: bytes) -> None:
         with self._open(share) as entry:

@@ -92,6 +92,9 @@ class Entry:
         some = (1 << len(units)) - 1
         return (self.held if of is None else of) >> units.start & some == some
 
+    def holds_any(self, units: range) -> bool:
+        return self.held >> units.start & (1 << len(units)) - 1 != 0
+
     def lose(self, file: int) -> None:
         """No unit of it counts as held any more."""
         self.lose_units(self.layout.units_of(file))
@@ -99,6 +102,12 @@ class Entry:
     def lose_units(self, units: range) -> None:
         with self.lock:
             self.held &= ~((1 << len(units)) - 1 << units.start)
+
+    def withdraw(self, file: int, reason: str) -> None:
+        """It is given to nobody any more, and its owner is told."""
+        self.lose(file)
+        self.notes.add(f"{'/'.join(self.path_of(file))}: {reason}")
+        self.descriptors.drop(self.share, file=file)
 
     @contextmanager
     def at_base(self) -> Iterator[int]:

@@ -26,6 +26,8 @@ MAX_SINGLE_SYNCS = 32
 MAX_NEW_NAMES = 1_000
 #: Things told of one share: what was left out, what is withdrawn.
 MAX_NOTES = 100
+#: A note has a path of at most 4,096 bytes in it, and is kept with the share.
+MAX_NOTES_BYTES = MAX_NOTES * 8 * KIB
 #: Of a record, beside its bits and stamps.
 MAX_RECORD_EXTRA = 64 * KIB
 #: Local service discovery looks at interfaces and shares this often; what has an earlier turn waits for it.

@@ -16,8 +16,10 @@ from apps.files.shell.descriptors import Descriptors
 from apps.files.shell.entry import Entry
 from apps.files.shell.gate import Gate
 from apps.files.shell.hashing import Progress
+from apps.files.shell.look import gone
 from apps.files.shell.part import SUFFIX, Part, lock_part, make_files, new_part, target_of
 from apps.files.shell.record import Kind, Record
+from apps.files.shell.renamed import note_names, note_taken
 from apps.files.shell.safe import check_room, new_names, rename_beside
 from apps.files.shell.scan import Scanned
 from apps.files.shell.shelf import Shelf
@@ -53,6 +55,13 @@ class Parts:
 def name_of(info: Info, *, posix: bool) -> str:
     """What the share is called on disk."""
     return safe_name(info.name or info.id.hex()[:16].encode(), target=_target(posix))
+
+
+def _note_names(entry: Entry) -> None:
+    name = name_of(entry.info, posix=entry.posix)
+    note_names(entry, name)
+    if entry.kind is Kind.DONE:
+        note_taken(entry, name)
 
 
 def _target(posix: bool) -> Target:
@@ -96,10 +105,15 @@ def for_seeding(parts: Parts, progress: Progress) -> Entry:
     if entry is None:
         raise LocalError(f"where the share {parts.share.hex()[:16]}... lies is not known any more; share it again")
     if not os.path.lexists(entry.path):
-        raise LocalError(f"{entry.path} is gone; share it again where it is now, or remove the share")
+        raise LocalError(gone(entry))
     record = parts.record()
     with entry.at_base() as base:
         verify(entry, base, range(len(parts.info.files)), record, progress)
+    if entry.kind is Kind.SCANNED:
+        for note in parts.shelf.notes(parts.share):
+            entry.notes.add(note)
+    else:
+        _note_names(entry)
     for file, described in enumerate(parts.info.files):
         if entry.stamps[file] is None:
             entry.notes.add(f"{'/'.join(entry.path_of(file))}: it is gone; it is no longer offered")
@@ -161,6 +175,7 @@ def for_download(parts: Parts, folder: str, wanted: tuple[int, ...] | None, marg
                 if not units & ~entry.held and all(entry.stamps[file] is not None for file in files):
                     entry.wanted |= units
                     entry.save(entry.held)
+                    _note_names(entry)
                     os.close(base)
                     return entry
                 record = _part_again(entry, base)
@@ -171,6 +186,7 @@ def for_download(parts: Parts, folder: str, wanted: tuple[int, ...] | None, marg
         check_room(base, parts.layout.bytes_of(units & ~entry.held), margin, folder)
         make_files(entry, base, files, folders=wanted is None)
         entry.save(entry.held)
+        _note_names(entry)
         return entry
     except BaseException:
         if entry is not None:
@@ -216,11 +232,9 @@ def _part(parts: Parts, record: Record | None, base: int, folder: str, progress:
 
 def _done(parts: Parts, record: Record, base: int, units: int, progress: Progress) -> Entry:
     """What was downloaded before is left alone, whatever became of it: it is its owner's now."""
-    found = look(record.top, base)
-    path = os.path.join(record.base, record.top)
-    if found is None:
-        raise LocalError(f"{path} was downloaded and is gone; remove the share, then get it again if you want it")
     entry = parts.entry(record, *_paths(parts, record, base))
+    if look(record.top, base) is None:
+        raise LocalError(gone(entry))
     verify(entry, base, range(len(parts.info.files)), record, progress)
     if lost := record.held & ~entry.held:
         first = parts.layout.unit((lost & -lost).bit_length() - 1).file

@@ -18,6 +18,7 @@ from apps.files.shell.beneath import InTheWay, Walk, look, open_file, open_folde
 from apps.files.shell.entry import Entry
 from apps.files.shell.limits import MAX_SINGLE_SYNCS
 from apps.files.shell.record import Kind, stamp_of
+from apps.files.shell.renamed import note_taken
 from apps.files.shell.safe import new_names, rename_beside, sync_file_system
 from apps.files.shell.units import proves
 from overlay.errors import LocalError
@@ -131,6 +132,7 @@ def finish(entry: Entry, name: str) -> None:
     os.fsync(base)
     entry.let_go()
     entry.kind, entry.top = Kind.DONE, top
+    note_taken(entry, name)
     entry.save(entry.held)
 
 

@@ -39,6 +39,8 @@ def scan(
     devices, sockets) is skipped and told."""
     if not os.path.lexists(path):
         raise LocalError(f"{path}: there is no such file or folder")
+    if os.path.islink(path.rstrip("/")):
+        on_skipped(f"{path} is a symbolic link; what is shared is {os.path.realpath(path)}")
     base_path, top = os.path.split(os.path.realpath(path))
     if not top:
         raise LocalError(f"{path}: the root of all files cannot be shared")

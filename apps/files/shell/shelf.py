@@ -10,15 +10,18 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 
 import attrs
 
 from apps.files.core.limits import MAX_INFO_BYTES
+from apps.files.shell.limits import MAX_NOTES, MAX_NOTES_BYTES
 from apps.files.shell.record import MAX_RECORD, Record, decode_record, encode_record
 from apps.files.shell.safe import write_whole
 from overlay.errors import BadMessage
+from overlay.wire import cbor
 
-_INFO, _RECORD, _NODES = "info", "record", "nodes"
+_INFO, _RECORD, _NODES, _NOTES = "info", "record", "nodes", "notes"
 #: The hash file of a scan under way, before its share has an id.
 _SCAN = "scan-"
 
@@ -52,6 +55,19 @@ class Shelf:
 
     def put_record(self, share: bytes, record: Record, units: int) -> None:
         self._put(share, _RECORD, encode_record(record, units))
+
+    def put_notes(self, share: bytes, notes: Sequence[str]) -> None:
+        """What was left out of it."""
+        self._put(share, _NOTES, cbor.encode([note.encode(errors="surrogateescape") for note in notes]))
+
+    def notes(self, share: bytes) -> list[str]:
+        """[] if there are none that can be read."""
+        try:
+            found = cbor.decode(_read(self._path(share, _NOTES), MAX_NOTES_BYTES), max_items=2 * MAX_NOTES)
+        except BadMessage:
+            return []
+        notes = found if isinstance(found, list) else []
+        return [note.decode(errors="surrogateescape") for note in notes if isinstance(note, bytes)]
 
     def open_nodes(self, share: bytes) -> int:
         return os.open(self._path(share, _NODES), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

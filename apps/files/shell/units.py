@@ -35,10 +35,10 @@ def _read(entry: Entry, file: int, offset: int, length: int, height: int, node: 
             data = read_all(descriptor, offset, length)
             found = stamp_of(os.fstat(descriptor))
     except (OSError, LocalError) as error:
-        _withdraw(entry, file, f"it cannot be read: {getattr(error, 'strerror', None) or error}")
+        entry.withdraw(file, f"it cannot be read: {getattr(error, 'strerror', None) or error}")
         return None
     if entry.kind is not Kind.PART and found != entry.stamps[file]:
-        _withdraw(entry, file, "it has changed since it was hashed; share it again")
+        entry.withdraw(file, "it has changed since it was hashed; share it again")
         return None
     if node and not disk.is_good(height, node, data):
         entry.lose_units(units)
@@ -48,12 +48,6 @@ def _read(entry: Entry, file: int, offset: int, length: int, height: int, node: 
         )
         return None
     return data
-
-
-def _withdraw(entry: Entry, file: int, reason: str) -> None:
-    entry.lose(file)
-    entry.notes.add(f"{'/'.join(entry.path_of(file))}: {reason}")
-    entry.descriptors.drop(entry.share, file=file)
 
 
 # --- writing -------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def verify(entry: Entry, base: int, files: Iterable[int], record: Record | None,
     entry.stamps = [None] * len(entry.info.files)
     with Walk(base) as walk:
         for file in files:
-            found = _look(walk, entry, file)
+            found = stamp_now(walk, entry, file)
             entry.stamps[file] = found
             if found is None or not entry.info.files[file].length:
                 continue
@@ -41,7 +41,8 @@ def verify(entry: Entry, base: int, files: Iterable[int], record: Record | None,
     entry.held = held | bits.of_ranges(_good_units(entry, base, doubtful, progress), units)
 
 
-def _look(walk: Walk, entry: Entry, file: int) -> Stamp | None:
+def stamp_now(walk: Walk, entry: Entry, file: int) -> Stamp | None:
+    """None if there is no regular file at its place."""
     path = entry.path_of(file)
     try:
         found = look(path[-1], walk.folder(path[:-1]))
