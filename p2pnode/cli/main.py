@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from p2pnode.cli.lazy import PLUGINS, Lazy, LazyGroup
+from p2pnode.cli.output import give_up, open_closed, settle
 from p2pnode.cli.session import Session, examples, on_home
 from p2pnode.ui.fail import Exit, Fail, show
 
@@ -77,23 +78,36 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run_line(args: list[str]) -> int:
     """Run one command line and return its exit code; everything that it says is already printed."""
+    open_closed()
     options = args[: args.index("--")] if "--" in args else args
-    as_json = "--json" in options
     try:
-        code = cli.main(args, prog_name="p2pnode", standalone_mode=False)
-        sys.stdout.flush()
-        return code if isinstance(code, int) else Exit.OK
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return Exit.OK
-    except BrokenPipeError:
-        # The reader has enough (`| head`); nothing may be flushed to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.FAILED
-    except (Exception, KeyboardInterrupt) as error:
-        verbose = any(option == "--verbose" or option.startswith("-v") for option in options)
-        failure = _with_next_command(failure_of(error, verbose=verbose))
-        return show(_on_home(failure, options), as_json_object=as_json)
+        try:
+            code = cli.main(args, prog_name="p2pnode", standalone_mode=False)
+            sys.stdout.flush()
+            return code if isinstance(code, int) else Exit.OK
+        except click.exceptions.NoArgsIsHelpError as error:
+            print(error.format_message(), flush=True)
+            return Exit.OK
+        except BrokenPipeError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            listens = settle(sys.stdout)
+            return show(_failure(error, options), as_json_object=listens and "--json" in options)
+    except BrokenPipeError:  # the reader has enough (`| head`)
+        give_up(sys.stdout)
+    except OSError as error:  # not even what went wrong can be written there
+        give_up(sys.stdout)
+        try:
+            return show(_failure(error, options), as_json_object=False)
+        except OSError:
+            give_up(sys.stderr)
+    return Exit.FAILED
+
+
+def _failure(error: BaseException, options: list[str]) -> Fail:
+    """What to tell whoever typed these."""
+    verbose = any(option == "--verbose" or option.startswith("-v") for option in options)
+    return _on_home(_with_next_command(failure_of(error, verbose=verbose)), options)
 
 
 def failure_of(error: BaseException, *, verbose: bool = False) -> Fail:
@@ -175,6 +189,9 @@ def _of_home(error: BaseException) -> Fail | None:
         case PermissionError() | IsADirectoryError() | NotADirectoryError():  # of the machine, not of this program
             named = {"file": error.filename} if isinstance(error.filename, str) else {}
             return Fail("a file cannot be used", facts={**named, "reason": error.strerror or str(error)})
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG | errno.EROFS | errno.EIO):
+            named = {"file": error.filename} if isinstance(error.filename, str) else {"where": "stdout, or a file"}
+            return Fail("not all can be written", facts={**named, "reason": error.strerror or str(error)})
     return None
 
 

@@ -20,6 +20,43 @@ from tests.support.fake_node import ID, OTHERS, FakeNode
 KEY = "ab" * 32
 
 
+def program(line: str, out: str) -> subprocess.CompletedProcess[str]:
+    """A command line, with its stdout redirected as a shell does it."""
+    argv = ["sh", "-c", f'exec "$0" -m p2pnode.cli.main {line} {out}', sys.executable]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("line", ["--version", "--help", "config paths", "status --json", "files"])
+def test_a_disk_that_is_full_is_no_bug(
+    line: str, unbuffered: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    done = program(f"--home {home} {line}", ">/dev/full")
+    assert done.stderr.startswith("error: not all can be written\n")
+    assert done.stderr.endswith("  reason  No space left on device\n")
+    assert done.returncode == 1
+
+
+def test_a_list_that_cannot_be_written(node: FakeNode, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.answers["files", "list"] = []
+    full = open("/dev/full", "w", encoding="utf-8")  # noqa: SIM115 - what is left in it cannot be written at its end
+    monkeypatch.setattr(sys, "stdout", full)
+    ran = run("files", "list")
+    full.close()
+    assert (ran.code, ran.err.startswith("error: not all can be written")) == (1, True)
+
+
+@pytest.mark.parametrize(("line", "code"), [("--version", 0), ("status", 3), ("status --json", 3)])
+def test_where_nobody_listens_the_exit_code_is_left(line: str, code: int, home: Path) -> None:
+    done = program(f"--home {home} {line}", ">&- 2>&-")
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_not_even_the_error_can_be_written(home: Path) -> None:
+    assert program(f"--home {home} --version", ">/dev/full 2>&1").returncode == 1
+
+
 @pytest.mark.parametrize("line", [("status",), ("peers",), ("dht", "table"), ("stop",), ("ticket",)])
 def test_no_node(run: Run, home: Path, line: tuple[str, ...]) -> None:
     ran = run(*line)
