@@ -51,7 +51,7 @@ web: $(VENV)/test.stamp
 	@$(BIN)/python -m pytest -m web tests/web $(ARGS)
 
 soak: $(VENV)/soak.stamp
-	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m soak -o faulthandler_timeout=1800 $(ARGS)
+	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m 'soak and not nightly' -o faulthandler_timeout=1800 $(ARGS)
 
 bench: $(VENV)/test.stamp
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

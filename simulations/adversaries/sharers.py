@@ -61,7 +61,7 @@ class CorruptUnits:
 
         def layer(share_id: bytes, file: int) -> bytes:
             tree = world.library[share_id].trees[file]
-            return operations["layer"](share_id, file) if tree is None else tree.levels[0]
+            return operations["layer"](share_id, file) if tree is None else tree.layer(tree.base)
 
         return {**operations, "open": opened, "read": read, "layer": layer}
 

@@ -20,6 +20,7 @@ import psutil
 from p2pnode.api import connect
 from tests.benchmarks import file_tools as tools
 from tests.benchmarks.harness import Row, Run, at_least, at_most, cpu_s, main, median, ratio, rounded
+from tests.support.memory import reset_peak, resident_kib
 from tests.support.nodes import NodeProcess, Nodes
 
 MODULE = "tests.benchmarks.files"
@@ -37,16 +38,6 @@ def _folder() -> Iterator[Path]:
 
 def _ask(node: NodeProcess, command: str, **args: Any) -> Any:
     return node.call("POST", f"/v1/apps/files/{command}", args, timeout_s=FETCH_S)["answer"]
-
-
-def _reset_peak(pid: int) -> None:
-    """proc(5): VmHWM begins anew at what is resident now."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-def _memory_kib(pid: int, name: str) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def _share(node: NodeProcess, path: Path) -> tuple[str, float]:
@@ -87,13 +78,13 @@ def _ours(source: Path, into: Path, *, seeds: int = 1, leechers: int = 1) -> Run
         for folder in folders:
             folder.mkdir()
         processes = [psutil.Process(node.pid) for node in nodes]
-        idle = [_memory_kib(node.pid, "VmRSS") for node in nodes]
+        idle = [resident_kib(node.pid, "VmRSS") for node in nodes]
         for node in nodes:
-            _reset_peak(node.pid)
+            reset_peak(node.pid)
         before = [cpu_s(process) for process in processes]
         took = _get(getters, shared[0][0], folders)
         cpu = [cpu_s(process) - start for process, start in zip(processes, before, strict=True)]
-        peak = [(_memory_kib(node.pid, "VmHWM") - start) / 1024 for node, start in zip(nodes, idle, strict=True)]
+        peak = [(resident_kib(node.pid, "VmHWM") - start) / 1024 for node, start in zip(nodes, idle, strict=True)]
         statuses = [_ask(node, "list")[0] for node in nodes]
     tools.check_same(source, *(folder / source.name for folder in folders))
     gib = size * leechers / 2**30

@@ -26,8 +26,8 @@ def share(**more: Any) -> dict[str, Any]:
         "id": ID, "state": "complete", "trouble": "", "path": "/home/ada/photo.jpg", "name": "photo.jpg", "link": LINK,
         "size": 2_140_000, "files": 1, "wanted": 2_140_000, "done": 2_140_000, "peers": 0, "useful": 0, "givers": 0,
         "lost_there": 0, "dropped": 0, "seeds": 0, "down_per_s": 0, "up_per_s": 0, "downloaded": 0, "uploaded": 0,
-        "wasted": 0, "folder": "/home/ada", "only": [], "known": 0, "silent": [], "notes": [], "began": True,
-        "again": False,
+        "wasted": 0, "zeros": 0, "folder": "/home/ada", "only": [], "known": 0, "silent": [], "notes": [],
+        "began": True, "again": False,
     } | more  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from apps.files.core import bits, disk
-from apps.files.core.limits import UNIT_BYTES
+from apps.files.core.limits import MIB, UNIT_BYTES
 from apps.files.shell.descriptors import Descriptors
 from apps.files.shell.disk import Disk
 from overlay.errors import LocalError
@@ -106,6 +106,36 @@ def test_holes_stay_holes(tmp_path: Path) -> None:
     to.finish(shared.share)
     assert (target / "sparse").read_bytes() == (tmp_path / "sparse").read_bytes()
     assert (target / "sparse").stat().st_blocks * 512 <= 3 * UNIT_BYTES
+
+
+def test_holes_are_hashed_as_the_zeros_they_are(tmp_path: Path) -> None:
+    length = 20 * MIB + 4_097
+    with (tmp_path / "holes").open("wb") as file:
+        file.truncate(length)
+        os.pwrite(file.fileno(), b"x", 9 * MIB)
+    (tmp_path / "zeros").write_bytes(bytes(9 * MIB) + b"x" + bytes(length - 9 * MIB - 1))
+    made = [share(tmp_path / f"seed {name}", tmp_path / name, name="same", piece=None) for name in ("holes", "zeros")]
+    assert made[0].share == made[1].share
+
+
+def test_units_of_zeros_are_made_not_written(tmp_path: Path) -> None:
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(64 * UNIT_BYTES + 1)
+    shared = share(tmp_path / "seed", tmp_path / "sparse", piece=None)
+    to, target = new_disk(tmp_path), tmp_path / "target"
+    shared.held(to, target)
+    with (target / "sparse.part").open("r+b") as file:  # what is wrong in the place of zeros is replaced
+        os.pwrite(file.fileno(), b"wrong", 3 * UNIT_BYTES)
+    for first, count in ((0, 65), (60, 5), (0, 0), (64, 1)):
+        with pytest.raises(LocalError):
+            to.blank(shared.share, first, count)
+    assert [to.blank(shared.share, 0, 4), to.blank(shared.share, 4, 60)] == [disk.GOOD] * 2
+    shared.fetch(to, [64])
+    to.finish(shared.share)
+    assert (target / "sparse").read_bytes() == (tmp_path / "sparse").read_bytes()
+    assert (target / "sparse").stat().st_blocks * 512 <= 2 * UNIT_BYTES
+    with pytest.raises(LocalError, match="not being downloaded"):
+        to.blank(shared.share, 0, 1)
 
 
 # --- sharing -------------------------------------------------------------------------------

@@ -6,10 +6,12 @@ import random
 from pathlib import Path
 
 from apps.files.core.app import Files
+from apps.files.core.limits import MIB, UNIT_BYTES
 from apps.files.shell.disk import Disk
 from overlay.app import App
 from tests.support.disk_rig import make_tree, tree_at
 from tests.support.files_swarm import FilesSwarm
+from tests.support.sparse import make_sparse, same
 
 
 class OnDisk(FilesSwarm):
@@ -33,3 +35,19 @@ def test_two_nodes_fetch_a_folder_from_a_third(tmp_path: Path) -> None:
         status = swarm.ask(node, "status", share=shared["id"])
         assert (status["state"], status["path"]) == ("complete", str(tmp_path / f"target {node}" / "shared"))
         assert tree_at(tmp_path / f"target {node}" / "shared") == tree_at(tree)
+
+
+def test_zeros_are_not_sent(tmp_path: Path) -> None:
+    source, target = tmp_path / "shared", tmp_path / "target"
+    source.mkdir()
+    data = make_sparse(source / "disk.img", 100 * MIB, islands=3, seed=1)
+    swarm = OnDisk(2, tmp_path)
+    shared = swarm.ask(0, "share", path=str(source / "disk.img"))
+    swarm.ask(1, "get", link=shared["link"], folder=str(target))
+    swarm.run_for(30)
+    status = swarm.ask(1, "status", share=shared["id"])
+    assert (status["state"], status["done"]) == ("complete", 100 * MIB)
+    assert status["zeros"] + status["downloaded"] == 100 * MIB
+    # Of islands whole units come, and what was asked for before it was known what it is.
+    assert status["downloaded"] <= data + 10 * UNIT_BYTES + 8 * MIB
+    assert same(source / "disk.img", target / "disk.img")

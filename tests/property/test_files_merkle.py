@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import random
 from functools import cache
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from apps.files.core import merkle
@@ -54,6 +56,27 @@ def test_every_node_is_that_of_the_reference(length: int, base: int) -> None:
     for height in range(base, tree.height + 1):
         assert tuple(tree.node(height, i) for i in range(len(levels[height]))) == levels[height]
     assert merkle.hash_units(content(length), base) == layer(length, base)
+
+
+@given(sizes, st.integers(0, 5))
+def test_zeros_are_known_without_being_looked_at(length: int, height: int) -> None:
+    assert merkle.zero_units(length, height) == merkle.hash_units(bytes(length), height)
+    assert merkle.ZERO[height] == merkle.hash_unit(bytes(LEAF_BYTES << height), height)
+
+
+@given(st.integers(1, 20_000), st.integers(0, 4), st.lists(st.integers(0, 9_000), max_size=4), st.integers(0, 2**32))
+@settings(max_examples=30)
+def test_a_root_is_the_same_of_a_layer_that_comes_bit_by_bit(
+    count: int, height: int, cuts: list[int], seed: int
+) -> None:
+    nodes, length = random.Random(seed).randbytes(32 * count), count * (LEAF_BYTES << height)
+    root, ends = merkle.Root(length, height), sorted(32 * min(cut, count) for cut in cuts)
+    for start, end in itertools.pairwise([0, *ends, len(nodes)]):
+        root.add(nodes[start:end])
+    assert root.root() == merkle.root_of_layer(nodes, length, height)
+    root.add(bytes(32))
+    with pytest.raises(BadMessage):
+        root.root()
 
 
 @given(sizes, st.integers(0, 4), st.integers(0, 2**32), st.data())

@@ -140,6 +140,25 @@ class PickerMachine(RuleBasedStateMachine):
                 self.has[source].discard(unit)
                 self.barred[source].add(unit)
 
+    @rule(data=st.data())
+    def claimed(self, data: st.DataObject) -> None:
+        units = self.units(data)
+        expected = units & self.missing
+        assert self.picker.claim(set_of(units)) == set_of(expected)
+        self.arrived |= dict.fromkeys(expected, "nobody")
+
+    @precondition(lambda self: "nobody" in self.arrived.values())
+    @rule(good=st.booleans())
+    def claims_end(self, good: bool) -> None:
+        units = {unit for unit, source in self.arrived.items() if source == "nobody"}
+        for unit in units:
+            del self.arrived[unit]
+        if good:
+            self.picker.kept(set_of(units))
+            self.held |= units
+        else:
+            self.picker.given_up(set_of(units))
+
     @precondition(lambda self: self.has)
     @rule(data=st.data(), how=st.sampled_from(["release", "refused", "put back"]))
     def not_coming(self, data: st.DataObject, how: str) -> None:

@@ -71,10 +71,11 @@ def get(
         return
     say_notes(session, share)
     print(f"fetched  {one_line(name_of(share))}  {size_text(share['wanted'])}   {one_line(share['path'])}", flush=True)
-    if was_there or not share["downloaded"]:
+    if was_there or not (share["downloaded"] or share["zeros"]):
         say("it was there already")
         return
     wasted = f", {size_text(share['wasted'])} came in vain" if share["wasted"] else ""
+    wasted += f", {size_text(share['zeros'])} are holes" if share["zeros"] else ""
     rate = rate_text(round(share["downloaded"] / max(seconds, 0.001)))
     say(f"in {duration(seconds)}, {rate} from {counted(share['givers'], 'peer')}{wasted}")
 

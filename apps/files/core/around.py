@@ -132,7 +132,7 @@ def describe(ctx: AppContext, share: Share, link: str) -> dict[str, Any]:
         "seeds": sum(layout is not None and channel.held == share.all for channel in channels),
         "down_per_s": sum(channel.pipeline.rate.at(now_ns) for channel in channels),
         "up_per_s": sum(channel.up.at(now_ns) for channel in channels),
-        "downloaded": share.downloaded, "uploaded": share.uploaded, "wasted": share.wasted,
+        "downloaded": share.downloaded, "uploaded": share.uploaded, "wasted": share.wasted, "zeros": share.zeros,
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import attrs
 from apps.files.core import disk
 from apps.files.core.hashes import HashQuestions
 from apps.files.core.judging import Judge
+from apps.files.core.layers import Ask
 from apps.files.core.limits import BATCH_BYTES, BATCH_UNITS, GATHER_MS, MAX_GIVERS, MIB
 from overlay.errors import LocalError
 from overlay.runtime.loop import Future
@@ -48,6 +49,8 @@ class Arrivals:
     on_batch: Callable[[], object]
     #: Whether more units are on their way.
     awaits: Callable[[], bool]
+    #: The hashes of a range are known.
+    on_hashes: Callable[[Ask], object]
     hashes: HashQuestions = attrs.field(init=False)
     judge: Judge = attrs.field(init=False)
     #: Bytes of what came and is not written; of that what waits for a writer.
@@ -77,10 +80,11 @@ class Arrivals:
             if self._news is not None:
                 self._news.set()
 
-    def _hashes_came(self) -> None:
+    def _hashes_came(self, ask: Ask) -> None:
         waiting, self._waiting = self._waiting, []
         for arrived in waiting:
             self._enqueue(arrived)
+        self.on_hashes(ask)
 
     async def write(self) -> None:
         """Until it is cancelled; several may run. LocalError, `Full` if the disk is."""
@@ -105,9 +109,9 @@ class Arrivals:
             self.unwritten -= size
             self._written(batch, codes)
 
-    def _no_room(self) -> str:
+    def no_room(self) -> Full:
         share = self.share
-        return (
+        return Full(
             f"the disk is full: {(share.wanted_bytes - share.done_bytes) // MIB + 1} MiB are still to come to"
             f" {share.path.rpartition('/')[0]}, and what is free there is left to others; make room, then resume it"
         )
@@ -141,5 +145,5 @@ class Arrivals:
                 self.judge.corrupt(arrived)
         self.share.got(good)
         if disk.FULL in codes:
-            raise Full(self._no_room())
+            raise self.no_room()
         self.on_batch()

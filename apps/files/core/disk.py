@@ -24,6 +24,9 @@ Units are those of apps.files.core.layout.
     write(share, ((file, offset, height, node, data), ...)) -> (code, ...)
         For each unit: hash it (`is_good`), and write it if it has that node; one hop to a thread for both. GOOD,
         CORRUPT or FULL. At most BATCH_BYTES and BATCH_UNITS. `data` may be a memoryview.
+    blank(share, first, count) -> code
+        These units of the share, all of one file and full, are zeros by their hashes, which the core has proved: holes
+        where there can be some. GOOD or FULL.
     look(share) -> held
         As of `open`, of what is all here: files that have changed or are gone since they were hashed count no longer.
         Nothing is read. LocalError if all of it is gone.
@@ -54,7 +57,7 @@ from apps.files.core.merkle import hash_unit
 
 OPERATIONS: Final = (
     "scan", "open", "info", "read", "write", "keep_layer", "layer", "finish", "forget", "progress", "stop", "notes",
-    "take_torrent", "scan_hybrid", "export", "look",
+    "take_torrent", "scan_hybrid", "export", "look", "blank",
 )  # fmt: skip
 
 #: Codes of `write`.

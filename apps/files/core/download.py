@@ -28,6 +28,7 @@ from apps.files.core.limits import (
 )
 from apps.files.core.picker import Picker
 from apps.files.core.wire import Cancel, Choke, Hashes, Interest, Message, Piece, Reject, Request
+from apps.files.core.zeros import Zeros
 from overlay.errors import BadMessage, LocalError
 from overlay.runtime.loop import Future
 from overlay.runtime.ports import SECOND
@@ -50,6 +51,7 @@ class Download:
     downloads: Bucket
     picker: Picker[Channel] = attrs.field(init=False)
     arrivals: Arrivals = attrs.field(init=False)
+    zeros: Zeros = attrs.field(init=False)
     #: Units that are asked of somebody or came and are not written; and of how many they are asked.
     _under_way: int = attrs.field(default=0, init=False)
     _askers: dict[int, int] = attrs.field(factory=dict, init=False)
@@ -61,7 +63,10 @@ class Download:
     def __attrs_post_init__(self) -> None:
         share = self.share
         self.picker = Picker(self.layout.units, share.around.rng, held=share.have, wanted=share.wanted)
-        self.arrivals = Arrivals(share, self.layout, self._on_result, self._on_batch, lambda: bool(self._askers))
+        self.zeros = Zeros(share, self.layout, self.picker, self._on_claimed, self._on_zeros)
+        self.arrivals = Arrivals(
+            share, self.layout, self._on_result, self._on_batch, lambda: bool(self._askers), self.zeros.known
+        )
         self._done = share.around.loop.future()
         for channel in share.channels.values():
             self.joined(channel)
@@ -75,6 +80,7 @@ class Download:
             async with loop.group(name="download") as group:
                 for _ in range(WRITERS):
                     group.spawn(self.arrivals.write(), name="download: writer")
+                group.spawn(self.zeros.run(), name="download: zeros")
                 group.spawn(self._watch(), name="download: watch")
                 self._fill_all()
                 if not self.picker.finished:
@@ -307,6 +313,21 @@ class Download:
             self.picker.wrong(arrived.channel, arrived.unit)
         else:
             self.picker.lost(arrived.unit)
+
+    def _on_claimed(self, units: int) -> None:
+        self._under_way |= units
+
+    def _on_zeros(self, units: int, good: bool) -> None:
+        self._under_way &= ~units
+        if not good:
+            self.picker.given_up(units)
+            raise self.arrivals.no_room()
+        self.picker.kept(units)
+        size = units.bit_count() * self.layout.unit_bytes
+        self.share.done_bytes += size
+        self.share.zeros += size
+        self.share.got(units)
+        self._on_batch()
 
     def _on_batch(self) -> None:
         if self.picker.finished:

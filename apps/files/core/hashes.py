@@ -32,8 +32,8 @@ class _Question:
 @attrs.define(slots=True, eq=False)
 class HashQuestions:
     share: Share
-    #: More hashes are known.
-    on_news: Callable[[], object]
+    #: The hashes of this range are known.
+    on_news: Callable[[Ask], object]
     _open: dict[Ask, _Question] = attrs.field(factory=dict, init=False)
 
     def ask_for(self, channel: Channel, units: list[int]) -> None:
@@ -99,7 +99,7 @@ class HashQuestions:
             self._open[following] = _Question()
             if self.share.channels.get(channel.peer) is channel:
                 self._put(following, self._open[following], channel)
-        self.on_news()
+        self.on_news(ask)
         return None
 
     def _failed(self, ask: Ask, question: _Question) -> None:

@@ -48,7 +48,7 @@ class Layers:
     info: Info
     unit_bytes: int
     #: By file: the nodes known so far, zeros elsewhere, and the ranges of them, each with the uncles above it.
-    _partial: dict[int, bytearray] = attrs.field(factory=dict, init=False)
+    _partial: dict[int, bytearray | bytes] = attrs.field(factory=dict, init=False)
     _ranges: dict[int, dict[int, bytes]] = attrs.field(factory=dict, init=False)
     #: Whole layers, the one used last at the end. What is not needed for verifying may be dropped.
     _trees: dict[int, Tree] = attrs.field(factory=dict, init=False)
@@ -80,6 +80,14 @@ class Layers:
         at = HASH_BYTES * index
         return bytes(self._partial[file][at : at + HASH_BYTES])
 
+    def proved_nodes(self, ask: Ask) -> bytes:
+        """Those of a range, one after another; b"" until they are known."""
+        at, end = HASH_BYTES * ask.index, HASH_BYTES * (ask.index + ask.count)
+        if (tree := self._trees.get(ask.file)) is not None:
+            return bytes(tree.levels[ask.base - tree.base][at:end])
+        known = ask.index // ask.count in self._ranges.get(ask.file, ())
+        return bytes(self._partial[ask.file][at:end]) if known else b""
+
     def ask_for(self, file: int, index: int) -> Ask | None:
         """What to ask so that the hash of this unit is known; None if it is."""
         if self.node(file, index) is not None:
@@ -107,11 +115,18 @@ class Layers:
         total = merkle.nodes_at(length, ask.base)
         if ask.file in self._trees:
             return None
-        layer = self._partial.setdefault(ask.file, bytearray(HASH_BYTES * total))
+        layer = self._partial.get(ask.file)
+        if not isinstance(layer, bytearray):
+            if layer is not None:  # all of it was known before
+                return None
+            layer = self._partial[ask.file] = bytearray(HASH_BYTES * total)
         layer[HASH_BYTES * ask.index : HASH_BYTES * ask.index + len(nodes)] = nodes
         known = self._ranges.setdefault(ask.file, {})
         known[ask.index // ask.count] = uncles
-        return bytes(layer) if len(known) == -(-total // ask.count) else None
+        if len(known) < -(-total // ask.count):
+            return None
+        whole = self._partial[ask.file] = bytes(layer)  # one of 100 GiB has 13 MB: not to be there twice
+        return whole
 
     def next_ask(self, file: int) -> Ask | None:
         """The first range of a file that is not known: who has begun gets them all, to give proofs to others."""

@@ -93,7 +93,7 @@ class MemoryDisk:
                 self.held[share] = set(range(made.layout.units))
                 for index, tree in enumerate(made.trees):
                     if tree is not None:
-                        self.layers[share, index] = tree.levels[0]
+                        self.layers[share, index] = tree.layer(tree.base)
                 return made.info.raw, share
         raise LocalError(f"{path}: there is no such file or folder")
 
@@ -142,6 +142,13 @@ class MemoryDisk:
                 self.held[share].add(self._unit(share, file, offset))
                 codes.append(disk.GOOD)
         return tuple(codes)
+
+    def blank(self, share: bytes, first: int, count: int) -> int:
+        for unit in range(first, first + count):
+            place = self.library[share].layout.unit(unit)
+            self.wrong += any(self.library[share].read(place.file, place.offset, place.length))
+            self.held[share].add(unit)
+        return disk.GOOD
 
     def look(self, share: bytes) -> bytes:
         if share not in self.held:

@@ -18,19 +18,22 @@ from overlay.errors import BadMessage
 HASH_BYTES = 32
 #: A file of 2**63 bytes has a tree of height 49.
 _MAX_HEIGHT = 64
+#: Levels that are folded together where a layer comes bit by bit: 4,096 nodes.
+_PART = 12
 
 _sha256 = hashlib.sha256
 
 
-def _pads() -> tuple[bytes, ...]:
-    pads = [bytes(HASH_BYTES)]
-    while len(pads) <= _MAX_HEIGHT:
-        pads.append(_sha256(pads[-1] * 2).digest())
-    return tuple(pads)
+def _doubled(leaf: bytes) -> tuple[bytes, ...]:
+    nodes = [leaf]
+    while len(nodes) <= _MAX_HEIGHT:
+        nodes.append(_sha256(nodes[-1] * 2).digest())
+    return tuple(nodes)
 
 
-#: PAD[h]: the node of height h under which there is no data.
-PAD = _pads()
+#: PAD[h]: the node of height h under which there is no data. ZERO[h]: under which all leaves are full, of zeros.
+PAD = _doubled(bytes(HASH_BYTES))
+ZERO = _doubled(_sha256(bytes(LEAF_BYTES)).digest())
 
 
 def tree_height(length: int) -> int:
@@ -65,6 +68,12 @@ def hash_units(data: bytes | memoryview, height: int) -> bytes:
     return b"".join(hash_unit(view[i : i + size], height) for i in range(0, len(data), size))
 
 
+def zero_units(length: int, height: int) -> bytes:
+    """What `hash_units` says of so many zeros, without looking at them."""
+    full, rest = divmod(length, LEAF_BYTES << height)
+    return ZERO[height] * full + (hash_unit(bytes(rest), height) if rest else b"")
+
+
 def _fold(nodes: list[bytes], height: int, to: int) -> bytes:
     """The one node of height `to` above these of `height`."""
     while height < to:
@@ -84,15 +93,28 @@ def _cut(layer: bytes) -> list[bytes]:
     return [layer[i : i + HASH_BYTES] for i in range(0, len(layer), HASH_BYTES)]
 
 
-def _cut_whole(layer: bytes, length: int, height: int) -> list[bytes]:
+def _layer_above(layer: bytes | bytearray, height: int) -> bytearray:
+    """As `_level_above`, of nodes one after another: a file of 100 GiB has 409,600, and as objects they take thrice the
+    room."""
+    above = bytearray(-(-len(layer) // (2 * HASH_BYTES)) * HASH_BYTES)
+    for at in range(0, len(above), HASH_BYTES):
+        pair = layer[2 * at : 2 * (at + HASH_BYTES)]
+        above[at : at + HASH_BYTES] = _sha256(pair if len(pair) > HASH_BYTES else pair + PAD[height]).digest()
+    return above
+
+
+def _check_layer(layer: bytes, length: int, height: int) -> None:
     if length <= 0 or height > tree_height(length) or len(layer) != HASH_BYTES * nodes_at(length, height):
         raise BadMessage(f"{len(layer)} bytes are no layer of a file of {length} bytes")
-    return _cut(layer)
 
 
 def root_of_layer(layer: bytes, length: int, height: int) -> bytes:
     """The root above a whole layer of nodes that cover data; BadMessage if a file of this length has not so many."""
-    return _fold(_cut_whole(layer, length, height), height, tree_height(length))
+    _check_layer(layer, length, height)
+    above: bytes | bytearray = layer
+    for below in range(height, tree_height(length)):
+        above = _layer_above(above, below)
+    return bytes(above)
 
 
 def proves(root: bytes, length: int, height: int, index: int, node: bytes, uncles: Sequence[bytes]) -> bool:
@@ -132,6 +154,33 @@ def uncles_within(nodes: bytes, count: int, height: int, index: int) -> bytes:
     return b"".join(uncles)
 
 
+@attrs.define(slots=True, eq=False)
+class Root:
+    """`root_of_layer` of a layer that comes bit by bit, and is not kept: one of 100 GiB has 13 MB."""
+
+    length: int
+    height: int
+    _rest: bytearray = attrs.field(factory=bytearray, init=False)
+    #: The nodes of whole parts.
+    _above: bytearray = attrs.field(factory=bytearray, init=False)
+
+    def add(self, nodes: bytes) -> None:
+        self._rest += nodes
+        size = HASH_BYTES << _PART
+        while len(self._rest) > size:
+            self._above += _fold(_cut(bytes(self._rest[:size])), self.height, self.height + _PART)
+            del self._rest[:size]
+
+    def root(self) -> bytes:
+        """BadMessage if a file of this length has not so many."""
+        if not self._above:
+            return root_of_layer(bytes(self._rest), self.length, self.height)
+        if (len(self._above) << _PART) + len(self._rest) != HASH_BYTES * nodes_at(self.length, self.height):
+            raise BadMessage(f"these are not the nodes of a file of {self.length} bytes")
+        last = _fold(_cut(bytes(self._rest)), self.height, self.height + _PART)
+        return root_of_layer(bytes(self._above) + last, self.length, self.height + _PART)
+
+
 @attrs.frozen(slots=True)
 class Tree:
     """The nodes of a file from some height up to the root: 64 bytes for each unit of 256 KiB."""
@@ -140,11 +189,11 @@ class Tree:
     #: Of the lowest level.
     base: int
     #: Nodes that cover data, level by level, each 32 bytes; the last level is the root.
-    levels: tuple[bytes, ...] = attrs.field(repr=False)
+    levels: tuple[bytes | bytearray, ...] = attrs.field(repr=False)
 
     @property
     def root(self) -> bytes:
-        return self.levels[-1]
+        return bytes(self.levels[-1])
 
     @property
     def height(self) -> int:
@@ -153,11 +202,11 @@ class Tree:
     def node(self, height: int, index: int) -> bytes:
         """Also beyond the end of the data, where it is padding."""
         at = HASH_BYTES * index
-        return self.levels[height - self.base][at : at + HASH_BYTES] or PAD[height]
+        return bytes(self.levels[height - self.base][at : at + HASH_BYTES]) or PAD[height]
 
     def layer(self, height: int) -> bytes:
         """All nodes of a height that cover data: at that of a piece what `piece layers` of a .torrent holds."""
-        return self.levels[height - self.base]
+        return bytes(self.levels[height - self.base])
 
     def uncles(self, height: int, index: int) -> bytes:
         """What `proves` wants beside the node: the siblings from `height` up to below the root."""
@@ -166,11 +215,10 @@ class Tree:
 
 def make_tree(layer: bytes, length: int, base: int) -> Tree:
     """The tree above a whole layer of height `base`; BadMessage if a file of this length has no such layer."""
-    nodes = _cut_whole(layer, length, base)
-    levels = [layer]
+    _check_layer(layer, length, base)
+    levels: list[bytes | bytearray] = [layer]
     for height in range(base, tree_height(length)):
-        nodes = _level_above(nodes, height)
-        levels.append(b"".join(nodes))
+        levels.append(_layer_above(levels[-1], height))
     return Tree(length, base, tuple(levels))
 
 

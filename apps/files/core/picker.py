@@ -236,6 +236,23 @@ class Picker(Generic[S]):
             self._forget(source, unit)
         self._missing &= ~(1 << unit)
 
+    def claim(self, units: int) -> int:
+        """Of these, those that nobody was asked for: they come another way, and count as arrived from now on."""
+        claimed = units & self._missing
+        self._missing ^= claimed
+        self._arrived |= claimed
+        return claimed
+
+    def kept(self, units: int) -> None:
+        """What was claimed is held."""
+        self._arrived &= ~units
+        self.held |= units
+
+    def given_up(self, units: int) -> None:
+        """What was claimed is missing again."""
+        self._arrived &= ~units
+        self._missing |= units & self.wanted & ~self.held
+
     def wrong(self, source: S, unit: int) -> None:
         """What arrived from it is not the unit. It is missing, and never asked of this source again."""
         if self._arrived >> unit & 1:

@@ -120,6 +120,8 @@ class Share:
     done_bytes: int = 0
     uploaded: int = 0
     downloaded: int = 0
+    #: Bytes of units that are zeros, and did not have to come.
+    zeros: int = 0
     #: Bytes that came and were of no use: twice, corrupt, late.
     wasted: int = 0
     _tell_timer: Timer | None = attrs.field(default=None, init=False)

@@ -124,6 +124,10 @@ class Disk:
         with self._open(share) as entry:
             return units.write(entry, batch, self.margin)
 
+    def blank(self, share: bytes, first: int, count: int) -> int:
+        with self._open(share) as entry:
+            return units.blank(entry, first, count)
+
     def look(self, share: bytes) -> bytes:
         with self._open(share) as entry:
             look(entry)

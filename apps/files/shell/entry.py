@@ -137,10 +137,17 @@ class Entry:
 
     def nodes(self, file: int) -> bytes:
         """Those of all units of a file; zeros where one is not known."""
-        units = self.layout.units_of(file)
+        return self.some_nodes(self.layout.units_of(file))
+
+    def some_nodes(self, units: range) -> bytes:
         with self._nodes() as descriptor:
             data = read_all(descriptor, HASH_BYTES * units.start, HASH_BYTES * len(units))
         return data.ljust(HASH_BYTES * len(units), b"\0")
+
+    def knows_nodes(self, units: range) -> bool:
+        """Whether that of any of them, or of a later one, was ever written."""
+        with self._nodes() as descriptor:
+            return os.fstat(descriptor).st_size > HASH_BYTES * units.start
 
     def put_nodes(self, first: int, nodes: bytes) -> None:
         with self._nodes() as descriptor:

@@ -9,11 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import attrs
 
-from apps.files.core.merkle import hash_units
+from apps.files.core.limits import LEAF_BYTES
+from apps.files.core.merkle import hash_units, zero_units
 from apps.files.shell.beneath import InTheWay, Path, Walk, open_file
 from apps.files.shell.limits import HASHERS, JOB_BYTES, JOB_FILES
 from apps.files.shell.record import Stamp, stamp_of
-from apps.files.shell.safe import read_all
+from apps.files.shell.safe import is_hole, read_all
 from overlay.errors import LocalError
 
 
@@ -102,7 +103,8 @@ def _hash_piece(walk: Walk, piece: Piece) -> Hashed:
     try:
         descriptor = open_file(piece.path[-1], walk.folder(piece.path[:-1]))
         try:
-            data = read_all(descriptor, piece.offset, piece.length)
+            hole = piece.length > LEAF_BYTES and is_hole(descriptor, piece.offset, piece.length)
+            data = b"" if hole else read_all(descriptor, piece.offset, piece.length)
             stamp = stamp_of(os.fstat(descriptor))
         finally:
             os.close(descriptor)
@@ -110,8 +112,10 @@ def _hash_piece(walk: Walk, piece: Piece) -> Hashed:
         return Hashed(piece, None, None, str(error))
     except OSError as error:
         return Hashed(piece, None, None, error.strerror or str(error))
-    if len(data) < piece.length:
+    if stamp.size < piece.offset + piece.length or not (hole or len(data) == piece.length):
         return Hashed(piece, None, stamp, "it became shorter")
+    if hole:
+        return Hashed(piece, zero_units(piece.length, piece.height), stamp)
     return Hashed(piece, hash_units(data, piece.height), stamp)
 
 

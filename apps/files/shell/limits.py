@@ -13,6 +13,8 @@ HASHERS = 2
 #: Read and hashed in one go: a hop to a thread costs 90-150 us, hashing this 3 ms.
 JOB_BYTES = 4 * MIB
 JOB_FILES = 256
+#: Hashes of units that are read at once where all of a file are looked at.
+NODES_AT_ONCE = 4_096
 #: Left free on a disk by a download: a machine whose disk is full to the last byte does not work.
 MARGIN_BYTES = 64 * MIB
 #: Free space is looked at again after so many bytes.

@@ -115,7 +115,7 @@ def finish(entry: Entry, name: str) -> None:
         raise LocalError(f"{entry.path}: {(entry.wanted & ~entry.held).bit_count()} units are still missing")
     files = wanted_files(entry)
     for file in files:
-        if len(entry.layout.units_of(file)) > 1 and not proves(entry, file, entry.nodes(file)):
+        if len(entry.layout.units_of(file)) > 1 and not proves(entry, file):
             entry.lose(file)
             raise LocalError(f"{'/'.join(entry.path_of(file))} is not what the share says; resume to fetch it again")
     base = entry.base_descriptor

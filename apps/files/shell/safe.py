@@ -77,6 +77,26 @@ def read_all(descriptor: int, offset: int, length: int) -> bytes:
     return data
 
 
+def segments(descriptor: int, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """What was ever written between these offsets; a file system that knows no holes says that all was."""
+    while start < end:
+        try:
+            start = os.lseek(descriptor, start, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # else there is nothing more
+                yield start, end
+            return
+        if start < end:
+            stop = min(end, os.lseek(descriptor, start, os.SEEK_HOLE))
+            yield start, stop
+            start = stop
+
+
+def is_hole(descriptor: int, offset: int, length: int) -> bool:
+    """Nothing was ever written there."""
+    return next(segments(descriptor, offset, offset + length), None) is None
+
+
 def new_names(name: str, *, suffix: str = "") -> Iterator[str]:
     """`name`, then `name (1)` and so on, the number before the extension; with `suffix` none is too long."""
     stem, extension = os.path.splitext(name)

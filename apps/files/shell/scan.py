@@ -10,7 +10,7 @@ import attrs
 
 from apps.files.core.info import File, Info, make_info, piece_length_for
 from apps.files.core.limits import UNIT_BYTES
-from apps.files.core.merkle import root_of_layer, unit_height
+from apps.files.core.merkle import Root, root_of_layer, unit_height
 from apps.files.shell.hashing import Piece, Progress, hash_pieces, pieces_of
 from apps.files.shell.listing import Found, list_tree
 from apps.files.shell.record import Stamp
@@ -74,7 +74,7 @@ def _roots(
     base: int, top: str, files: list[Found], unit_bytes: int, nodes_path: str, progress: Progress
 ) -> list[bytes | None]:
     roots: list[bytes | None] = [None] * len(files)
-    layer = bytearray()
+    above: Root | None = None
     pieces = _pieces(top, files, unit_bytes)
     with (
         open(nodes_path, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as out,
@@ -89,10 +89,13 @@ def _roots(
                     f"{'/'.join(piece.path)} changed while it was hashed; share it when nothing writes to it any more"
                 )
             out.write(hashed.nodes)
-            layer += hashed.nodes
+            if piece.length == found.stamp.size:
+                roots[piece.file] = root_of_layer(hashed.nodes, piece.length, piece.height)
+                continue
+            above = above or Root(found.stamp.size, piece.height)
+            above.add(hashed.nodes)
             if piece.offset + piece.length == found.stamp.size:
-                roots[piece.file] = root_of_layer(bytes(layer), found.stamp.size, piece.height)
-                layer.clear()
+                roots[piece.file], above = above.root(), None
     return roots
 
 

@@ -9,11 +9,11 @@ import time
 from apps.files.core import disk
 from apps.files.core.disk import CORRUPT, FULL, GOOD, Range, Unit
 from apps.files.core.limits import UNIT_BYTES
-from apps.files.core.merkle import HASH_BYTES, root_of_layer
+from apps.files.core.merkle import HASH_BYTES, ZERO, Root
 from apps.files.shell.entry import Entry
-from apps.files.shell.limits import CHECKPOINT_BYTES, CHECKPOINT_S, ROOM_BYTES
+from apps.files.shell.limits import CHECKPOINT_BYTES, CHECKPOINT_S, NODES_AT_ONCE, ROOM_BYTES
 from apps.files.shell.record import Kind, stamp_of
-from apps.files.shell.safe import NO_ROOM, free_bytes, read_all, write_all
+from apps.files.shell.safe import NO_ROOM, free_bytes, is_hole, read_all, segments, write_all
 from overlay.errors import LocalError
 
 _ZEROS = bytes(UNIT_BYTES)
@@ -54,8 +54,7 @@ def _read(entry: Entry, file: int, offset: int, length: int, height: int, node: 
 
 
 def write(entry: Entry, units: tuple[Unit, ...], margin: int) -> tuple[int, ...]:
-    if entry.kind is not Kind.PART:
-        raise LocalError(f"{entry.path} is not being downloaded: nothing is written to it")
+    _check_open(entry)
     codes = tuple(_write(entry, unit, margin) for unit in units)
     due = entry.unsaved >= CHECKPOINT_BYTES or (entry.unsaved and time.monotonic() - entry.saved_at >= CHECKPOINT_S)
     if due and not entry.saving.locked():
@@ -78,7 +77,7 @@ def _write(entry: Entry, unit: Unit, margin: int) -> int:
         return FULL
     try:
         with entry.file(file) as descriptor:
-            if not (_is_zero(data) and _is_hole(descriptor, offset, len(data))):
+            if not (_is_zero(data) and is_hole(descriptor, offset, len(data))):
                 write_all(descriptor, data, offset)
         entry.put_nodes(numbers.start, node)
     except OSError as error:
@@ -89,6 +88,36 @@ def _write(entry: Entry, unit: Unit, margin: int) -> int:
         entry.dirty.add(file)
         entry.unsaved += len(data)
     return GOOD
+
+
+def blank(entry: Entry, first: int, count: int) -> int:
+    """Zeros are written only over what is there: a part of another download, or of a file system without holes."""
+    _check_open(entry)
+    place = entry.layout.unit(first)
+    numbers = range(first, first + count)
+    size = entry.layout.unit_bytes
+    if not count or entry.layout.units_at(place.file, place.offset, count * size) != numbers:
+        raise LocalError(f"{count} units from {first} on are not of one file")
+    if entry.layout.unit(numbers[-1]).length != size:
+        raise LocalError(f"unit {numbers[-1]} is not full")
+    try:
+        with entry.file(place.file) as descriptor:
+            for start, end in segments(descriptor, place.offset, place.offset + count * size):
+                for at in range(start, end, len(_ZEROS)):
+                    write_all(descriptor, _ZEROS[: end - at], at)
+        entry.put_nodes(first, ZERO[place.height] * count)
+    except OSError as error:
+        _no_room(entry, error)
+        return FULL
+    with entry.lock:
+        entry.held |= (1 << count) - 1 << first
+        entry.dirty.add(place.file)
+    return GOOD
+
+
+def _check_open(entry: Entry) -> None:
+    if entry.kind is not Kind.PART:
+        raise LocalError(f"{entry.path} is not being downloaded: nothing is written to it")
 
 
 def _has_room(entry: Entry, length: int, margin: int) -> bool:
@@ -117,14 +146,6 @@ def _is_zero(data: bytes | memoryview) -> bool:
     return not data[0] and not data[-1] and data == _ZEROS[: len(data)]
 
 
-def _is_hole(descriptor: int, offset: int, length: int) -> bool:
-    """Nothing was ever written there. A file system that knows no holes says that all is data."""
-    try:
-        return os.lseek(descriptor, offset, os.SEEK_DATA) >= offset + length
-    except OSError as error:
-        return error.errno == errno.ENXIO
-
-
 # --- hashes --------------------------------------------------------------------------------
 
 
@@ -140,13 +161,16 @@ def keep_layer(entry: Entry, file: int, layer: bytes) -> None:
 
 def layer(entry: Entry, file: int) -> bytes:
     """b"" unless it is whole and leads to the root."""
-    nodes = entry.nodes(file)
-    return nodes if proves(entry, file, nodes) else b""
+    return entry.nodes(file) if proves(entry, file) else b""
 
 
-def proves(entry: Entry, file: int, nodes: bytes) -> bool:
+def proves(entry: Entry, file: int) -> bool:
+    """Whether the hashes of its units that are here are all there, and lead to the root."""
     described = entry.info.files[file]
     if described.root is None:
         return False
-    height = entry.layout.unit(entry.layout.units_of(file).start).height
-    return root_of_layer(nodes, described.length, height) == described.root
+    units = entry.layout.units_of(file)
+    root = Root(described.length, entry.layout.unit(units.start).height)
+    for at in range(0, len(units), NODES_AT_ONCE):
+        root.add(entry.some_nodes(units[at : at + NODES_AT_ONCE]))
+    return root.root() == described.root

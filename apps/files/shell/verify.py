@@ -72,6 +72,8 @@ def _candidates(entry: Entry, files: list[int], known: dict[int, bytes]) -> Iter
         described, units = entry.info.files[file], entry.layout.units_of(file)
         height = entry.layout.unit(units.start).height
         assert described.root is not None
+        if len(units) > 1 and not entry.knows_nodes(units):
+            continue
         nodes = entry.nodes(file) if len(units) > 1 else described.root
         marks = [nodes[at : at + HASH_BYTES] != _NONE for at in range(0, len(nodes), HASH_BYTES)]
         if all(marks) and root_of_layer(nodes, described.length, height) != described.root:
