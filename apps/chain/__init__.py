@@ -1,1 +1,1 @@
-"""The chain: one history of times, names, credits and evidence that all nodes of a network agree on (docs/protocol/chain.md)."""
+"""The chain: one history of times, names, credits and evidence for a network (docs/protocol/chain.md)."""

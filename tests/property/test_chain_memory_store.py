@@ -104,4 +104,4 @@ def test_nothing_is_written_outside_a_transaction() -> None:
     with pytest.raises(LocalError, match="open already"):
         store.begin()
     with pytest.raises(LocalError, match="not the next"):
-        store.push_active(ActiveRow(1, b"", 0, 0, 0, 0, 0))
+        store.push_active(ActiveRow(1, b"", 0, 0, b"", 0, 0, 0, 0))

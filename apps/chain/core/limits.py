@@ -42,12 +42,38 @@ MAX_WINDOW = 5_760
 BYTES_PER_UNIT = 64
 #: What a name costs beside that, so that nobody takes all of them.
 CLAIM_FEE = CREDIT
-#: Blocks that a name lives without being renewed: 7 days at 15 s.
-NAME_LIFE = 40_320
-#: CBOR items of a transaction's body: 8, the operations, and at most 4 in each. The decoder counts the contents of
-#: every array.
-MAX_BODY_ITEMS = 8 + MAX_OPERATIONS + 4 * MAX_OPERATIONS
+#: CBOR items of a transaction's body: each has a byte. Too many operations are then an error of their own (X4).
+MAX_BODY_ITEMS = MAX_TX_BYTES
 
 # --- what is kept --------------------------------------------------------------------------
 #: Changes of branch that people may ask about.
 MAX_REORGS = 1_000
+#: CBOR items of what undoes a block: 2,000 transactions touch 17 accounts each at most, with 4 items for each.
+MAX_UNDO_ITEMS = 1_000_000
+
+# --- what waits ----------------------------------------------------------------------------
+#: Headers whose parent is not known: a peer that is ahead announces one; more of them are found by asking it.
+MAX_ORPHANS_PER_SOURCE = 64
+MAX_ORPHANS = 1_024
+#: With their bodies, of both together: 32 of the largest blocks.
+MAX_ORPHAN_BYTES = 16 * MIB
+#: Blocks from the future: those of the 30 s behind the 30 s that are allowed are few.
+MAX_HELD = 32
+#: A branch is kept if it has as much work as the best one had so many blocks ago, at the tip's difficulty.
+KEPT_BLOCKS = 144
+#: Headers of a branch that is not kept yet: 22 days at 15 s. With 450 bytes for each, 57 MiB while a peer is asked.
+MAX_BRANCH = 131_072
+
+# --- transactions that wait ----------------------------------------------------------------
+#: What a day's traffic of a LAN is far below; a block holds 2,000.
+MAX_POOL_TXS = 5_000
+MAX_POOL_BYTES = 8 * MIB
+#: Of one account, one after another.
+MAX_POOL_PER_ACCOUNT = 64
+#: Behind a nonce that is missing: so far ahead, and so many of all accounts.
+MAX_NONCE_AHEAD = 16
+MAX_POOL_GAPS = 1_000
+#: A transaction in place of another one pays a quarter and a unit more: each change costs everybody a broadcast.
+REPLACE_NUMERATOR, REPLACE_DENOMINATOR = 5, 4
+#: The fee that a full pool asks for falls by half in this time.
+FLOOR_HALF_LIFE_S = 600

@@ -9,7 +9,7 @@ import attrs
 from apps.chain.core.address import REAL
 from apps.chain.core.difficulty import next_difficulty
 from apps.chain.core.header import Header, encode_header, id_of
-from apps.chain.core.limits import CREDIT, MIN_MIN_DIFFICULTY
+from apps.chain.core.limits import CREDIT, MAX_NUMBER, MIN_MIN_DIFFICULTY
 from apps.chain.core.merkle import EMPTY
 from apps.chain.core.tx import CHAIN_ID_BYTES
 from apps.chain.core.work import Pow
@@ -40,6 +40,8 @@ class Params:
     #: Units for a block, halved every so many blocks: 21 million credits in all.
     subsidy: int = attrs.field(default=50 * CREDIT, kw_only=True)
     halving: int = attrs.field(default=210_000, kw_only=True)
+    #: Blocks that a name lives without being renewed: 7 days.
+    name_life: int = attrs.field(default=40_320, kw_only=True)
     genesis_time: int = attrs.field(default=GENESIS_TIME, kw_only=True)
     #: Human-readable part of addresses. The chain does not depend on it, nor on the next.
     hrp: str = attrs.field(default=REAL, kw_only=True)
@@ -54,11 +56,13 @@ class Params:
     def __attrs_post_init__(self) -> None:
         if self.least_difficulty < MIN_MIN_DIFFICULTY:
             raise LocalError(f"the least difficulty is {MIN_MIN_DIFFICULTY} or more, not {self.least_difficulty}")
-        if min(self.target_s, self.half_life, self.clamp, self.maturity, self.halving) < 1:
+        if min(self.target_s, self.half_life, self.clamp, self.maturity, self.halving, self.name_life) < 1:
             raise LocalError("times and numbers of blocks of a chain are 1 or more")
+        if not 0 <= 2 * self.subsidy * self.halving < MAX_NUMBER:
+            raise LocalError("all rewards together are 2**53 units or more: some account could have so many")
         facts = [
             self.network_id, int(self.pow), self.least_difficulty, self.target_s, self.half_life, self.clamp,
-            self.maturity, self.subsidy, self.halving,
+            self.maturity, self.subsidy, self.halving, self.name_life,
         ]  # fmt: skip
         # The first block has no parent; in its place stands what the chain is.
         parent = hashlib.sha256(_GENESIS + cbor.encode(facts)).digest()

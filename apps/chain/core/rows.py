@@ -58,6 +58,8 @@ class ActiveRow:
     height: int
     id: bytes
     time: int
+    difficulty: int
+    miner: bytes
     txs: int
     operations: int
     #: Bytes of the block.

@@ -51,7 +51,8 @@ class Rule(enum.StrEnum):
     S8 = "S8"
 
 
-#: What each demands, in a line. S4 and S7 hold by how operations are applied; nothing can break them.
+#: What each demands, in a line. S4, S7 and S8 hold by how operations are applied and by
+#: what is ever issued (params.py); nothing can break them.
 TEXTS: Final[dict[Rule, str]] = {
     Rule.H1: "a header is an array of ten items in its one encoding, each in its range, of at most 200 bytes",
     Rule.H2: "its version is 1",
