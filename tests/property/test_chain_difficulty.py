@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.chain.core.difficulty import next_difficulty
+from apps.chain.core import difficulty
 from apps.chain.core.limits import MAX_DIFFICULTY
 
 T, HALF_LIFE, CLAMP, LEAST = 15, 20, 12, 256
 
 
 def following(parent: int, solve_s: int) -> int:
-    return next_difficulty(parent, solve_s, target_s=T, half_life=HALF_LIFE, clamp=CLAMP, least=LEAST)
+    return difficulty.next_difficulty(parent, solve_s, target_s=T, half_life=HALF_LIFE, clamp=CLAMP, least=LEAST)
 
 
 @given(st.integers(2**20, 2**60), st.integers(1, 100_000))

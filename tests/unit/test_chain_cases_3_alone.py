@@ -8,6 +8,7 @@ import pytest
 
 from apps.chain.core.limits import MAX_NUMBER, MAX_TX_BYTES
 from apps.chain.core.operations import Evidence, Operation, Pay, SetName
+from apps.chain.core.outcome import Verdict
 from apps.chain.core.rules import Invalid, Rule
 from apps.chain.core.tx import SIGNED, decode_tx, least_fee
 from overlay.wire import cbor
@@ -60,6 +61,17 @@ def test_35_a_signature_over_another_domain(world: World, domain: bytes) -> None
 
 def test_36_a_signature_by_another_key(world: World) -> None:
     refuses(world, Rule.X7, signed_by("bert", body_of(PAY)))
+
+
+def test_a_known_id_does_not_vouch_for_another_signature(world: World) -> None:
+    body = body_of(PAY)
+    good, bad = (decode_tx(signed_by(who, body), PARAMS.chain_id) for who in ("anna", "bert"))
+    assert good.txid == bad.txid
+    outcome = world.offer(world.next(bad.raw), checked={good.leaf, good.txid}, known={good.raw: good})
+    assert (outcome.verdict, outcome.rule) == (Verdict.INVALID, Rule.X7)
+    # What was found good elsewhere is not checked again.
+    forged = world.next(bad.raw, extra=b"x")
+    assert world.offer(forged, checked={bad.leaf}).verdict is Verdict.TIP
 
 
 def test_37_the_same_signature_plus_the_order_of_the_group(world: World) -> None:

@@ -23,6 +23,9 @@ NONCE_BYTES = 8
 #: One hop and the check of 2,000 transactions take well below a second of the 15 between blocks.
 MAX_BLOCK_BYTES = 512 * KIB
 MAX_BLOCK_TXS = 2_000
+#: CBOR of a byte string says its length in so many bytes, at most; what a block has for transactions beside its header.
+HEAD_BYTES = 3
+ROOM_FOR_TXS = MAX_BLOCK_BYTES - MAX_HEADER_BYTES - 4 * HEAD_BYTES
 #: Seconds that the time of a header may be ahead of our clock: clocks of a LAN differ by less.
 MAX_AHEAD_S = 30
 

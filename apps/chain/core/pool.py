@@ -16,6 +16,8 @@ import attrs
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.limits import (
     FLOOR_HALF_LIFE_S,
+    HEAD_BYTES,
+    MAX_BLOCK_TXS,
     MAX_NONCE_AHEAD,
     MAX_POOL_BYTES,
     MAX_POOL_GAPS,
@@ -23,6 +25,7 @@ from apps.chain.core.limits import (
     MAX_POOL_TXS,
     REPLACE_DENOMINATOR,
     REPLACE_NUMERATOR,
+    ROOM_FOR_TXS,
 )
 from apps.chain.core.outcome import Outcome
 from apps.chain.core.params import Params
@@ -129,6 +132,33 @@ class Pool:
     def floor(self, now_ms: int) -> float:
         """Units for a byte that are asked for at least, beside what the rules ask for."""
         return self._floor * 0.5 ** ((now_ms - self._floor_ms) / (1000 * FLOOR_HALF_LIFE_S)) if self._floor else 0.0
+
+    def template(self) -> list[Tx]:
+        """What the next block should hold, in this order: of all lines the head that pays most, again and again."""
+        working = self._next_height()
+        working.load(self)
+        heads = [(-rate_of(line.txs[0]), line.txs[0].txid, 0) for line in self._lines.values()]
+        heapq.heapify(heads)
+        found: list[Tx] = []
+        room = ROOM_FOR_TXS
+        while heads and len(found) < MAX_BLOCK_TXS:
+            _, txid, at = heapq.heappop(heads)
+            tx = self._by_id[txid]
+            room -= len(tx.raw) + HEAD_BYTES
+            if room < 0:
+                room += len(tx.raw) + HEAD_BYTES
+                continue
+            try:
+                # Each line is possible by itself; two may want one name, or record the same evidence.
+                working.apply(tx, len(found))
+            except Invalid:
+                room += len(tx.raw) + HEAD_BYTES
+                continue
+            found.append(tx)
+            line = self._lines[tx.sender].txs
+            if at + 1 < len(line):
+                heapq.heappush(heads, (-rate_of(line[at + 1]), line[at + 1].txid, at + 1))
+        return found
 
     # --- one comes ---
 
