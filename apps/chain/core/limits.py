@@ -80,3 +80,16 @@ MAX_POOL_GAPS = 1_000
 REPLACE_NUMERATOR, REPLACE_DENOMINATOR = 5, 4
 #: The fee that a full pool asks for falls by half in this time.
 FLOOR_HALF_LIFE_S = 600
+
+# --- what is asked for and proved ----------------------------------------------------------
+#: 75 kB: a stream's first chunk, and a fifth of a second of checks with scrypt.
+HEADERS_PER_MESSAGE = 500
+#: Steps of a locator double, so that 64 of them reach farther back than any chain is long.
+MAX_LOCATOR = 64
+#: Of a transaction of a compact block: 8 bytes of a hash that is keyed by the block.
+SHORT_ID_BYTES = 8
+#: Of a compact block: header, short ids, and the heads of CBOR.
+MAX_COMPACT_BYTES = 1 + HEAD_BYTES + MAX_HEADER_BYTES + HEAD_BYTES + SHORT_ID_BYTES * MAX_BLOCK_TXS
+#: A proof with the headers of half a million blocks: 3 months at 15 s.
+MAX_PROOF_BYTES = 80 * MIB
+MAX_PROOF_ITEMS = 1_000_000

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 import attrs
 
@@ -13,13 +15,14 @@ from apps.chain.core.limits import CREDIT, MAX_NUMBER, MIN_MIN_DIFFICULTY
 from apps.chain.core.merkle import EMPTY
 from apps.chain.core.tx import CHAIN_ID_BYTES
 from apps.chain.core.work import Pow
-from overlay.errors import LocalError
+from overlay.errors import BadMessage, LocalError
 from overlay.wire import cbor
 
 #: 1 January 2026. The first two blocks are taken to have come in time, however late they come.
 GENESIS_TIME = 1_767_225_600
 #: About 2.5 s of one core.
 SCRYPT_DIFFICULTY = 6_000
+_FACTS = 10
 _GENESIS = b"p2pnode-chain/genesis/1\0"
 _CHAIN = b"p2pnode-chain/1\0"
 
@@ -60,18 +63,35 @@ class Params:
             raise LocalError("times and numbers of blocks of a chain are 1 or more")
         if not 0 <= 2 * self.subsidy * self.halving < MAX_NUMBER:
             raise LocalError("all rewards together are 2**53 units or more: some account could have so many")
-        facts = [
-            self.network_id, int(self.pow), self.least_difficulty, self.target_s, self.half_life, self.clamp,
-            self.maturity, self.subsidy, self.halving, self.name_life,
-        ]  # fmt: skip
         # The first block has no parent; in its place stands what the chain is.
-        parent = hashlib.sha256(_GENESIS + cbor.encode(facts)).digest()
+        parent = hashlib.sha256(_GENESIS + cbor.encode(self.facts())).digest()
         genesis = Header(0, parent, EMPTY, 0, self.genesis_time, self.least_difficulty, bytes(32))
         raw = encode_header(genesis)
         object.__setattr__(self, "genesis", genesis)
         object.__setattr__(self, "raw_genesis", raw)
         object.__setattr__(self, "genesis_id", id_of(raw))
         object.__setattr__(self, "chain_id", hashlib.sha256(_CHAIN + raw).digest()[:CHAIN_ID_BYTES])
+
+    def facts(self) -> list[int | bytes]:
+        """All that the first block commits to, but its time."""
+        return [
+            self.network_id, int(self.pow), self.least_difficulty, self.target_s, self.half_life, self.clamp,
+            self.maturity, self.subsidy, self.halving, self.name_life,
+        ]  # fmt: skip
+
+    @classmethod
+    def of_facts(cls, facts: Sequence[Any], *, genesis_time: int = GENESIS_TIME) -> Params:
+        """The chain of what `facts` gave; BadMessage or LocalError if there is none."""
+        if len(facts) != _FACTS or type(facts[0]) is not bytes or any(type(fact) is not int for fact in facts[1:]):
+            raise BadMessage(f"a chain has {_FACTS} facts: the id of its network, and numbers")
+        network_id, pow, *numbers = facts
+        if pow not in tuple(Pow) or not all(0 <= number < MAX_NUMBER for number in (*numbers, genesis_time)):
+            raise BadMessage("a fact of a chain is out of its range")
+        least, target_s, half_life, clamp, maturity, subsidy, halving, name_life = numbers
+        return cls(
+            network_id, pow=Pow(pow), least_difficulty=least, target_s=target_s, half_life=half_life, clamp=clamp,
+            maturity=maturity, subsidy=subsidy, halving=halving, name_life=name_life, genesis_time=genesis_time,
+        )  # fmt: skip
 
     def reward(self, height: int) -> int:
         """Units for the miner of this height, without fees. The first block was mined by nobody."""

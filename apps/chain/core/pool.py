@@ -32,7 +32,7 @@ from apps.chain.core.params import Params
 from apps.chain.core.rules import Invalid, Rule
 from apps.chain.core.store import View
 from apps.chain.core.tx import Tx, decode_tx
-from apps.chain.core.working import Working
+from apps.chain.core.working import Snapshot, Working
 from overlay.identity.keys import Verifier, verify
 
 
@@ -213,7 +213,8 @@ class Pool:
             return Admission(Entry.REFUSED, tx.txid, why=why)
         self._check(tx, signed)
         # Those behind it may not be possible any more.
-        working, kept = self._applied([*line.txs[:at], tx])
+        working = self._next_height()
+        kept = self._applied(working, [*line.txs[:at], tx])
         if len(kept) == at:
             working.apply(tx, 0)  # raises what is wrong with it
         behind = line.txs[at + 1 :]
@@ -277,23 +278,25 @@ class Pool:
 
     def _settle_all(self) -> None:
         lines = {sender: line.txs for sender, line in self._lines.items()}
-        accounts = self.view.accounts(lines.keys())
+        snapshot = Snapshot.of(self.view, self)
+        accounts = snapshot.accounts(lines.keys())
+        height = self.view.tip().height + 1
         for sender, txs in lines.items():
             self._forget_line(sender)
             nonce = accounts[sender].nonce if sender in accounts else 0
-            working, kept = self._applied([tx for tx in txs if tx.nonce >= nonce])
+            working = Working(snapshot, self.params, height, self.judge)
+            kept = self._applied(working, [tx for tx in txs if tx.nonce >= nonce])
             if kept:
                 self._lines[sender] = line = _Line([], working)
                 for tx in kept:
                     self._enter(line, tx)
 
-    def _applied(self, txs: list[Tx]) -> tuple[Working, list[Tx]]:
-        """The next height with as many of them as are possible, and those."""
-        working = self._next_height()
+    def _applied(self, working: Working, txs: list[Tx]) -> list[Tx]:
+        """Applies as many of them as are possible, which are returned."""
         working.load(txs)
         kept: list[Tx] = []
         self._append(working, kept, txs)
-        return working, kept
+        return kept
 
     def _append(self, working: Working, kept: list[Tx], txs: list[Tx]) -> list[Tx]:
         """Applies one after another until one is not possible; that and all behind it are returned."""
@@ -349,7 +352,8 @@ class Pool:
         line.txs.pop()
         self._forget(tx)
         if line.txs:
-            line.working, _ = self._applied(line.txs)
+            line.working = self._next_height()
+            self._applied(line.working, line.txs)
             heapq.heappush(self._ends, (rate_of(line.txs[-1]), line.txs[-1].txid))
         else:
             del self._lines[tx.sender]

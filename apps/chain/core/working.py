@@ -7,7 +7,8 @@ does is applied whole or not at all (S4): nothing is changed before the last che
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from typing import Protocol, TypeVar
 
 import attrs
 
@@ -17,19 +18,83 @@ from apps.chain.core.operations import Evidence, Pay, SetName
 from apps.chain.core.params import Params
 from apps.chain.core.rows import Account, EvidenceRow, NameRow
 from apps.chain.core.rules import Invalid, Rule
-from apps.chain.core.store import View
 from apps.chain.core.tx import Tx, least_fee
+
+_Row = TypeVar("_Row")
 
 
 def evidence_key(evidence: bytes) -> bytes:
     return hashlib.sha256(evidence).digest()
 
 
+class States(Protocol):
+    """The part of a `View` that transactions depend on."""
+
+    def accounts(self, keys: Collection[bytes]) -> dict[bytes, Account]: ...
+
+    def names(self, names: Collection[bytes]) -> dict[bytes, NameRow]: ...
+
+    def evidence(self, keys: Collection[bytes]) -> dict[bytes, EvidenceRow]: ...
+
+
+def needed_by(txs: Iterable[Tx]) -> tuple[set[bytes], set[bytes], set[bytes]]:
+    """Accounts, names and keys of evidence that these transactions depend on."""
+    accounts, names, evidence = set[bytes](), set[bytes](), set[bytes]()
+    for tx in txs:
+        accounts.add(tx.sender)
+        for operation in tx.operations:
+            kind = type(operation)
+            if kind is Pay:
+                accounts.add(operation.to)  # type: ignore[union-attr]
+            elif kind is SetName:
+                names.add(operation.name)  # type: ignore[union-attr]
+            elif kind is Evidence:
+                evidence.add(evidence_key(operation.evidence))  # type: ignore[union-attr]
+    return accounts, names, evidence
+
+
+@attrs.define(slots=True, eq=False)
+class Snapshot:
+    """What many lines of transactions depend on, read with three questions; what it has not read it asks for."""
+
+    states: States
+    _accounts: dict[bytes, Account | None]
+    _names: dict[bytes, NameRow | None]
+    _evidence: dict[bytes, EvidenceRow | None]
+
+    @classmethod
+    def of(cls, states: States, txs: Iterable[Tx]) -> Snapshot:
+        accounts, names, evidence = needed_by(txs)
+        return cls(
+            states,
+            dict.fromkeys(accounts) | states.accounts(accounts),
+            dict.fromkeys(names) | states.names(names),
+            dict.fromkeys(evidence) | states.evidence(evidence),
+        )
+
+    def accounts(self, keys: Collection[bytes]) -> dict[bytes, Account]:
+        return _from(self._accounts, keys, self.states.accounts)
+
+    def names(self, names: Collection[bytes]) -> dict[bytes, NameRow]:
+        return _from(self._names, names, self.states.names)
+
+    def evidence(self, keys: Collection[bytes]) -> dict[bytes, EvidenceRow]:
+        return _from(self._evidence, keys, self.states.evidence)
+
+
+def _from(
+    read: dict[bytes, _Row | None], keys: Collection[bytes], ask: Callable[[Collection[bytes]], dict[bytes, _Row]]
+) -> dict[bytes, _Row]:
+    if others := [key for key in keys if key not in read]:
+        read.update(dict.fromkeys(others) | ask(others))
+    return {key: row for key in keys if (row := read[key]) is not None}
+
+
 @attrs.define(slots=True, eq=False)
 class Working:
     """What a view says at `height` once the transactions applied so far are in a block."""
 
-    view: View
+    view: States
     params: Params
     height: int
     judge: Judge
@@ -46,17 +111,8 @@ class Working:
 
     def load(self, txs: Iterable[Tx], *, keys: Iterable[bytes] = ()) -> None:
         """Reads all that these transactions need, and the accounts of `keys`, with one question to each table."""
-        accounts, names, evidence = set(keys), set[bytes](), set[bytes]()
-        for tx in txs:
-            accounts.add(tx.sender)
-            for operation in tx.operations:
-                kind = type(operation)
-                if kind is Pay:
-                    accounts.add(operation.to)  # type: ignore[union-attr]
-                elif kind is SetName:
-                    names.add(operation.name)  # type: ignore[union-attr]
-                elif kind is Evidence:
-                    evidence.add(evidence_key(operation.evidence))  # type: ignore[union-attr]
+        accounts, names, evidence = needed_by(txs)
+        accounts.update(keys)
         if accounts := accounts - self._accounts.keys():
             found = self.view.accounts(accounts)
             for key in accounts:
