@@ -92,6 +92,7 @@ def test_a_transaction_with_a_byte_changed_is_another_or_none(found: list[Operat
 items = st.recursive(
     st.integers(-(2**64), 2**64 - 1) | st.binary(max_size=70) | st.none() | st.booleans() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=11),
+    max_leaves=12,
 )
 
 

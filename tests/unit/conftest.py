@@ -1,4 +1,4 @@
-"""What cases of the chain share."""
+"""What the hostile cases of the chain share (test_chain_cases_*.py)."""
 
 from __future__ import annotations
 

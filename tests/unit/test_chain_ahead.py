@@ -13,6 +13,7 @@ from apps.chain.core.ledger import Ledger, open_ledger
 from apps.chain.core.memory import MemoryStore
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.params import Params
+from apps.chain.core.rows import HeaderRow
 from apps.chain.core.rules import Rule
 from apps.chain.core.state import digest_of
 from overlay.errors import BadMessage, LocalError
@@ -72,6 +73,9 @@ def test_the_way_ahead_changes_with_the_best_header() -> None:
     ledger = ledger_with(trunk)
     ahead, now_ms = Ahead(ledger), side[-1].header.time * 1000 + 100_000
 
+    def header(block: Block) -> HeaderRow | None:
+        return ledger.store.header(block.id)
+
     def take(blocks: list[Block]) -> list[bytes]:
         ledger.accept_headers([block.raw_header for block in blocks], now_ms, Branch())
         return [row.id for row in ahead.wanted(100)]
@@ -80,6 +84,9 @@ def test_the_way_ahead_changes_with_the_best_header() -> None:
     assert take(side[5:7]) == [block.id for block in side[:7]]
     assert take(more[:2]) == [block.id for block in side[:7]]
     assert take(more[2:4]) == [block.id for block in more[:4]]
+    some = trunk[0], trunk[-1], more[3], side[0], side[6]
+    on_it = [ahead.leads_to(row) for block in some if (row := header(block))]
+    assert on_it == [True, True, True, False, False]
     ledger.accept_block(more[0], now_ms)
     ledger.accept_block(more[2], now_ms)
     assert take([]) == [more[1].id, more[3].id]

@@ -71,9 +71,15 @@ class Ahead:
         self._refresh()
         return len(self._ids)
 
+    def leads_to(self, row: HeaderRow) -> bool:
+        """Whether it is on the way to the best header: what a client that keeps no bodies goes by."""
+        self._refresh()
+        return self._id(row.height) == row.id
+
     def _id(self, height: int) -> bytes | None:
         if height > self._base:
-            return self._ids[height - self._base - 1]
+            at = height - self._base - 1
+            return self._ids[at] if at < len(self._ids) else None
         active = self.ledger.store.active(height)
         return active.id if active is not None else None
 
