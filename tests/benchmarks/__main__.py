@@ -31,6 +31,7 @@ BENCHES: dict[str, list[str]] = {
     "startup": [],
     "swarm": [],
     "closest": [],
+    "chain": [],
 }
 
 

@@ -14,10 +14,15 @@ from typing import Any
 import cbor2
 import pytest
 
+from apps.chain.core.compact import encode_compact
+from apps.chain.core.operations import Evidence, SetName
+from apps.chain.core.proof import make_proof
+from apps.chain.core.tx import decode_tx
 from apps.files.core.evidence import make_evidence
 from apps.files.core.questions import Find, Found, Holding, Holds
 from overlay.typed import encode_message
 from overlay.wire import cose
+from tests.support.chains import World, anchor, pay
 from tests.vectors import cases as c
 from tests.vectors.text import read_vector
 
@@ -147,3 +152,23 @@ def test_questions_of_search_fit(name: str) -> None:
 
     assert fits(rule, encode_message(message))
     assert not fits(rule, cbor2.dumps([name, 2, cbor2.loads(encode_message(message))[2]]))
+
+
+def test_objects_of_the_chain_fit_and_others_do_not() -> None:
+    world = World()
+    tx = world.make.tx("anna", pay("bert", 7, memo=b"x"), anchor("report"), nonce=0)
+    block = world.next(tx)
+    world.accepts(block)
+    row = world.store.tx(decode_tx(tx, world.params.chain_id).txid)
+    assert row is not None
+    proof = make_proof(world.store, world.params, row)
+    for rule, data in {
+        "chain-facts": cbor2.dumps(world.params.facts()), "chain-header": block.raw_header, "chain-tx": tx,
+        "chain-block": block.raw, "chain-compact": encode_compact(block), "chain-proof": proof,
+    }.items():  # fmt: skip
+        assert fits(rule, data), rule
+        assert not fits(rule, cbor2.dumps([*cbor2.loads(data), 0])), rule
+    more = (SetName(b"cam-1", b""), Evidence(b"e"))
+    assert fits("chain-tx", world.make.tx("anna", *more, nonce=0))
+    assert not fits("chain-tx", world.make.tx("anna", SetName(b"ab", b""), nonce=0))
+    assert not fits("chain-tx", world.make.tx("anna", nonce=0))

@@ -1,0 +1,272 @@
+"""A store in dictionaries, for swarms in the simulator and for tests; it obeys the contract of a disk (store.py)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import attrs
+
+from apps.chain.core.limits import MAX_REORGS
+from apps.chain.core.rows import (
+    Account,
+    ActiveRow,
+    AnchorRow,
+    EvidenceRow,
+    HeaderRow,
+    NameRow,
+    Reorg,
+    Status,
+    Touch,
+    TxRow,
+)
+from apps.chain.core.store import Table
+from overlay.errors import LocalError
+
+_MISSING: Final = object()
+
+Rows = dict[Any, Any]
+
+
+@attrs.define(slots=True, eq=False)
+class MemoryStore:
+    """Every change is noted with what was there before, so that it can be taken back."""
+
+    _headers: dict[bytes, HeaderRow] = attrs.Factory(dict)
+    #: Parent and height -> ids, as the keys of a dictionary.
+    _children: dict[bytes, dict[bytes, None]] = attrs.Factory(dict)
+    _heights: dict[int, dict[bytes, None]] = attrs.Factory(dict)
+    _blocks: dict[bytes, bytes] = attrs.Factory(dict)
+    _undos: dict[bytes, bytes] = attrs.Factory(dict)
+    _reorgs: dict[int, Reorg] = attrs.Factory(dict)
+    _active: dict[int, ActiveRow] = attrs.Factory(dict)
+    _accounts: dict[bytes, Account] = attrs.Factory(dict)
+    _names: dict[bytes, NameRow] = attrs.Factory(dict)
+    _anchors: dict[bytes, dict[tuple[int, int, int], AnchorRow]] = attrs.Factory(dict)
+    _evidence: dict[bytes, EvidenceRow] = attrs.Factory(dict)
+    _txs: dict[bytes, TxRow] = attrs.Factory(dict)
+    _touches: dict[bytes, dict[tuple[int, int], Touch]] = attrs.Factory(dict)
+    #: (table, key, what was there), oldest first; None outside a transaction.
+    _journal: list[tuple[Rows, Any, Any]] | None = None
+    #: Length of the journal at the savepoint.
+    _mark: int | None = None
+
+    # --- transactions ---
+
+    def begin(self) -> None:
+        if self._journal is not None:
+            raise LocalError("a transaction is open already")
+        self._journal = []
+
+    def commit(self) -> None:
+        self._changes()
+        self._journal = self._mark = None
+
+    def rollback(self) -> None:
+        self._back_to(0)
+        self._journal = self._mark = None
+
+    def savepoint(self) -> None:
+        if self._mark is not None:
+            raise LocalError("there is a savepoint already")
+        self._mark = len(self._changes())
+
+    def rollback_to(self) -> None:
+        if self._mark is None:
+            raise LocalError("there is no savepoint")
+        self._back_to(self._mark)
+
+    def release(self) -> None:
+        if self._mark is None:
+            raise LocalError("there is no savepoint")
+        self._mark = None
+
+    def _changes(self) -> list[tuple[Rows, Any, Any]]:
+        if self._journal is None:
+            raise LocalError("no transaction is open")
+        return self._journal
+
+    def _back_to(self, mark: int) -> None:
+        journal = self._changes()
+        while len(journal) > mark:
+            table, key, before = journal.pop()
+            if before is _MISSING:
+                del table[key]
+            else:
+                table[key] = before
+
+    def _put(self, table: Rows, key: Any, row: Any) -> None:
+        self._changes().append((table, key, table.get(key, _MISSING)))
+        table[key] = row
+
+    def _delete(self, table: Rows, key: Any) -> None:
+        if key in table:
+            self._changes().append((table, key, table.pop(key)))
+
+    # --- blocks ---
+
+    def header(self, block: bytes) -> HeaderRow | None:
+        return self._headers.get(block)
+
+    def children(self, block: bytes) -> Sequence[HeaderRow]:
+        return [self._headers[child] for child in self._children.get(block, ())]
+
+    def at_height(self, height: int) -> Sequence[HeaderRow]:
+        return [self._headers[block] for block in self._heights.get(height, ())]
+
+    def best_header(self) -> HeaderRow:
+        return max((row for row in self._headers.values() if row.status >= Status.HEADER), key=lambda row: row.work)
+
+    def ids(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:
+        return sorted(block for block in self._headers if block.startswith(prefix))[:limit]
+
+    def put_headers(self, rows: Iterable[HeaderRow]) -> None:
+        for row in rows:
+            if row.id not in self._headers:
+                self._put(self._children.setdefault(row.parent, {}), row.id, None)
+                self._put(self._heights.setdefault(row.height, {}), row.id, None)
+            self._put(self._headers, row.id, row)
+
+    def set_status(self, blocks: Iterable[bytes], status: Status, *, why: str = "") -> None:
+        for block in blocks:
+            self._put(self._headers, block, attrs.evolve(self._headers[block], status=status, why=why))
+
+    def block(self, block: bytes) -> bytes | None:
+        return self._blocks.get(block)
+
+    def put_block(self, block: bytes, raw: bytes) -> None:
+        self._put(self._blocks, block, raw)
+
+    def undo(self, block: bytes) -> bytes | None:
+        return self._undos.get(block)
+
+    def put_undo(self, block: bytes, undo: bytes) -> None:
+        self._put(self._undos, block, undo)
+
+    def delete_bodies(self, blocks: Iterable[bytes]) -> None:
+        for block in blocks:
+            self._delete(self._blocks, block)
+            self._delete(self._undos, block)
+
+    def last_seq(self) -> int:
+        return max((row.seq for row in self._headers.values()), default=0)
+
+    def add_reorg(self, reorg: Reorg) -> None:
+        number = max(self._reorgs, default=0) + 1
+        self._put(self._reorgs, number, reorg)
+        self._delete(self._reorgs, number - MAX_REORGS)
+
+    def reorgs(self, *, limit: int) -> Sequence[Reorg]:
+        return [self._reorgs[number] for number in sorted(self._reorgs, reverse=True)[:limit]]
+
+    # --- the chain that counts ---
+
+    def tip(self) -> ActiveRow:
+        return self._active[len(self._active) - 1]
+
+    def active(self, height: int) -> ActiveRow | None:
+        return self._active.get(height)
+
+    def actives(self, first: int, last: int) -> Sequence[ActiveRow]:
+        return [self._active[height] for height in range(max(first, 0), min(last + 1, len(self._active)))]
+
+    def push_active(self, row: ActiveRow) -> None:
+        if row.height != len(self._active):
+            raise LocalError(f"height {row.height} is not the next, {len(self._active)}")
+        self._put(self._active, row.height, row)
+
+    def pop_active(self) -> None:
+        self._delete(self._active, len(self._active) - 1)
+
+    # --- what it says ---
+
+    def accounts(self, keys: Collection[bytes]) -> dict[bytes, Account]:
+        return _some(self._accounts, keys)
+
+    def put_accounts(self, rows: Iterable[Account]) -> None:
+        for row in rows:
+            self._put(self._accounts, row.key, row)
+
+    def delete_accounts(self, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            self._delete(self._accounts, key)
+
+    def names(self, names: Collection[bytes]) -> dict[bytes, NameRow]:
+        return _some(self._names, names)
+
+    def put_names(self, rows: Iterable[NameRow]) -> None:
+        for row in rows:
+            self._put(self._names, row.name, row)
+
+    def delete_names(self, names: Iterable[bytes]) -> None:
+        for name in names:
+            self._delete(self._names, name)
+
+    def anchors(self, digest: bytes) -> Sequence[AnchorRow]:
+        return [row for _, row in sorted(self._anchors.get(digest, {}).items())]
+
+    def put_anchors(self, rows: Iterable[AnchorRow]) -> None:
+        for row in rows:
+            self._put(self._anchors.setdefault(row.digest, {}), (row.height, row.pos, row.op), row)
+
+    def delete_anchors(self, rows: Iterable[AnchorRow]) -> None:
+        for row in rows:
+            self._delete(self._anchors.get(row.digest, {}), (row.height, row.pos, row.op))
+
+    def evidence(self, keys: Collection[bytes]) -> dict[bytes, EvidenceRow]:
+        return _some(self._evidence, keys)
+
+    def put_evidence(self, rows: Iterable[EvidenceRow]) -> None:
+        for row in rows:
+            self._put(self._evidence, row.key, row)
+
+    def delete_evidence(self, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            self._delete(self._evidence, key)
+
+    def tx(self, txid: bytes) -> TxRow | None:
+        return self._txs.get(txid)
+
+    def put_txs(self, rows: Iterable[TxRow]) -> None:
+        for row in rows:
+            self._put(self._txs, row.txid, row)
+
+    def delete_txs(self, txids: Iterable[bytes]) -> None:
+        for txid in txids:
+            self._delete(self._txs, txid)
+
+    def touches(self, key: bytes, *, before: tuple[int, int] | None = None, limit: int) -> Sequence[Touch]:
+        rows = sorted(self._touches.get(key, {}).items(), reverse=True)
+        return list(itertools.islice((row for at, row in rows if before is None or at < before), limit))
+
+    def put_touches(self, rows: Iterable[Touch]) -> None:
+        for row in rows:
+            self._put(self._touches.setdefault(row.key, {}), (row.height, row.pos), row)
+
+    def delete_touches(self, rows: Iterable[Touch]) -> None:
+        for row in rows:
+            self._delete(self._touches.get(row.key, {}), (row.height, row.pos))
+
+    # --- all of it ---
+
+    def rows(self, table: Table) -> Iterator[tuple[Any, ...]]:
+        for _, row in sorted(self._flat(table)):
+            yield attrs.astuple(row, recurse=False)
+
+    def _flat(self, table: Table) -> list[tuple[Any, Any]]:
+        """(key, row) of a table; keys are unique, so rows are never compared."""
+        match table:
+            case Table.ANCHORS:
+                return [((digest, at), row) for digest, rows in self._anchors.items() for at, row in rows.items()]
+            case Table.TOUCHES:
+                return [((key, at), row) for key, rows in self._touches.items() for at, row in rows.items()]
+        tables: dict[Table, Rows] = {
+            Table.ACTIVE: self._active, Table.ACCOUNTS: self._accounts, Table.NAMES: self._names,
+            Table.EVIDENCE: self._evidence, Table.TXS: self._txs,
+        }  # fmt: skip
+        return list(tables[table].items())
+
+
+def _some(table: dict[bytes, Any], keys: Collection[bytes]) -> dict[bytes, Any]:
+    return {key: table[key] for key in keys if key in table}

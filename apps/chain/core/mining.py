@@ -1,0 +1,27 @@
+"""What a miner works on: a header without its nonce, over the transactions of a template (pool.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from apps.chain.core import merkle
+from apps.chain.core.block import Block, make_block
+from apps.chain.core.header import Header
+from apps.chain.core.params import Params
+from apps.chain.core.rows import HeaderRow
+from apps.chain.core.tx import Tx
+
+
+def header_on(
+    params: Params, tip: HeaderRow, txs: Sequence[Tx], miner: bytes, now_ms: int, *, extra: bytes = b""
+) -> Header:
+    """`miner`: public key of who is credited. `work.search` looks for the nonce behind `header.prefix_of` it."""
+    return Header(
+        tip.height + 1, tip.id, merkle.root_of([tx.leaf for tx in txs]), len(txs), max(tip.time + 1, now_ms // 1000),
+        params.difficulty_after(tip.height, tip.difficulty, tip.solve_s), miner, extra=extra,
+    )  # fmt: skip
+
+
+def assembled(raw_header: bytes, txs: Sequence[Tx]) -> Block:
+    """The block of a header that was found, over these transactions."""
+    return make_block(raw_header, [tx.raw for tx in txs])

@@ -1,0 +1,391 @@
+"""Transactions that wait for a block.
+
+Of each account there is a line without gaps, from the nonce that comes next; what is behind a gap waits aside. Lines
+are checked by the rules of a block (working.py) at the next height, each account by itself: what others may pay it does
+not count yet. Who pays most for a byte is taken first; a full pool drops the end of a line, the one that pays least.
+"""
+
+from __future__ import annotations
+
+import enum
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+
+import attrs
+
+from apps.chain.core.judge import Judge, nobody
+from apps.chain.core.limits import (
+    FLOOR_HALF_LIFE_S,
+    HEAD_BYTES,
+    MAX_BLOCK_TXS,
+    MAX_NONCE_AHEAD,
+    MAX_POOL_BYTES,
+    MAX_POOL_GAPS,
+    MAX_POOL_PER_ACCOUNT,
+    MAX_POOL_TXS,
+    REPLACE_DENOMINATOR,
+    REPLACE_NUMERATOR,
+    ROOM_FOR_TXS,
+)
+from apps.chain.core.outcome import Outcome
+from apps.chain.core.params import Params
+from apps.chain.core.rules import Invalid, Rule
+from apps.chain.core.store import View
+from apps.chain.core.tx import Tx, decode_tx
+from apps.chain.core.working import Snapshot, Working
+from overlay.identity.keys import Verifier, verify
+
+
+class Entry(enum.StrEnum):
+    ADDED = "added"
+    #: It waits for a nonce before it.
+    GAP = "gap"
+    KNOWN = "known"
+    #: It pays too little, or there are too many.
+    REFUSED = "refused"
+    INVALID = "invalid"
+
+
+@attrs.frozen(slots=True)
+class Admission:
+    entry: Entry
+    txid: bytes
+    rule: Rule | None = attrs.field(default=None, kw_only=True)
+    why: str = attrs.field(default="", kw_only=True)
+    #: What was behind a gap before and is in line now, and what had to go.
+    promoted: tuple[Tx, ...] = attrs.field(default=(), kw_only=True)
+    dropped: tuple[Tx, ...] = attrs.field(default=(), kw_only=True)
+
+    @property
+    def blamed(self) -> bool:
+        """Whether no correct peer sends it; rules S depend on what a peer knows of the chain."""
+        return self.rule is not None and self.rule.startswith("X")
+
+
+def rate_of(tx: Tx) -> float:
+    """Units for a byte."""
+    return tx.fee / len(tx.raw)
+
+
+@attrs.define(slots=True, eq=False)
+class _Line:
+    """Of one account: its transactions in the order of their nonces."""
+
+    txs: list[Tx] = attrs.Factory(list)
+    #: The next height, with all of them applied; None: not known.
+    working: Working | None = None
+
+
+@attrs.define(slots=True, eq=False)
+class Pool:
+    view: View
+    params: Params
+    judge: Judge = nobody
+    verifier: Verifier = verify
+    _lines: dict[bytes, _Line] = attrs.Factory(dict)
+    #: sender -> nonce -> transaction behind a gap; and all of them in the order in which they came.
+    _gaps: dict[bytes, dict[int, Tx]] = attrs.Factory(dict)
+    _gapped: dict[bytes, Tx] = attrs.Factory(dict)
+    _by_id: dict[bytes, Tx] = attrs.Factory(dict)
+    _by_raw: dict[bytes, Tx] = attrs.Factory(dict)
+    _by_leaf: dict[bytes, Tx] = attrs.Factory(dict)
+    _bytes: int = 0
+    #: (rate, txid) of ends of lines; some are none any more.
+    _ends: list[tuple[float, bytes]] = attrs.Factory(list)
+    #: What a full pool asked for last, and when.
+    _floor: float = 0.0
+    _floor_ms: int = 0
+
+    def __len__(self) -> int:
+        """Those in line."""
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[Tx]:
+        return iter(self._by_id.values())
+
+    @property
+    def size(self) -> int:
+        """Bytes of those in line."""
+        return self._bytes
+
+    @property
+    def known(self) -> Mapping[bytes, Tx]:
+        """For a ledger: bytes -> transaction ..."""
+        return self._by_raw
+
+    @property
+    def checked(self) -> Mapping[bytes, Tx]:
+        """... and leaf -> transaction, all with good signatures."""
+        return self._by_leaf
+
+    def get(self, txid: bytes) -> Tx | None:
+        return self._by_id.get(txid) or self._gapped.get(txid)
+
+    def of(self, sender: bytes) -> tuple[Tx, ...]:
+        line = self._lines.get(sender)
+        return tuple(line.txs) if line else ()
+
+    def next_nonce(self, sender: bytes) -> int:
+        """Of what an account sends next."""
+        return self._settled(sender).nonce(sender)
+
+    def floor(self, now_ms: int) -> float:
+        """Units for a byte that are asked for at least, beside what the rules ask for."""
+        return self._floor * 0.5 ** ((now_ms - self._floor_ms) / (1000 * FLOOR_HALF_LIFE_S)) if self._floor else 0.0
+
+    def template(self) -> list[Tx]:
+        """What the next block should hold, in this order: of all lines the head that pays most, again and again."""
+        working = self._next_height()
+        working.load(self)
+        heads = [(-rate_of(line.txs[0]), line.txs[0].txid, 0) for line in self._lines.values()]
+        heapq.heapify(heads)
+        found: list[Tx] = []
+        room = ROOM_FOR_TXS
+        while heads and len(found) < MAX_BLOCK_TXS:
+            _, txid, at = heapq.heappop(heads)
+            tx = self._by_id[txid]
+            room -= len(tx.raw) + HEAD_BYTES
+            if room < 0:
+                room += len(tx.raw) + HEAD_BYTES
+                continue
+            try:
+                # Each line is possible by itself; two may want one name, or record the same evidence.
+                working.apply(tx, len(found))
+            except Invalid:
+                room += len(tx.raw) + HEAD_BYTES
+                continue
+            found.append(tx)
+            line = self._lines[tx.sender].txs
+            if at + 1 < len(line):
+                heapq.heappush(heads, (-rate_of(line[at + 1]), line[at + 1].txid, at + 1))
+        return found
+
+    # --- one comes ---
+
+    def add(self, raw: bytes | Tx, now_ms: int, *, signed: bool = False) -> Admission:
+        """`signed`: its signature was found good elsewhere. Never raises, whatever the bytes."""
+        txid = b""
+        try:
+            tx = decode_tx(raw, self.params.chain_id) if isinstance(raw, bytes) else raw
+            txid = tx.txid
+            return self._add(tx, now_ms, signed)
+        except Invalid as error:
+            return Admission(Entry.INVALID, txid, rule=error.rule, why=error.why)
+
+    def _add(self, tx: Tx, now_ms: int, signed: bool) -> Admission:
+        if self.get(tx.txid) is not None:
+            return Admission(Entry.KNOWN, tx.txid)
+        if rate_of(tx) < (floor := self.floor(now_ms)):
+            why = f"it pays {rate_of(tx):.3g} units a byte, asked are {floor:.3g}"
+            return Admission(Entry.REFUSED, tx.txid, why=why)
+        working = self._settled(tx.sender)
+        line = self._lines.get(tx.sender) or _Line([], working)
+        if tx.nonce > working.nonce(tx.sender):
+            return self._add_gap(tx, working.nonce(tx.sender), signed)
+        if line.txs and tx.nonce >= line.txs[0].nonce and tx.nonce < working.nonce(tx.sender):
+            return self._replace(line, tx, signed)
+        if tx.nonce < working.nonce(tx.sender):
+            raise Invalid(Rule.S2, f"nonce {tx.nonce} != {working.nonce(tx.sender)}")
+        if len(line.txs) >= MAX_POOL_PER_ACCOUNT:
+            return Admission(Entry.REFUSED, tx.txid, why=f"{len(line.txs)} of this account wait already")
+        worst = self._worst(len(tx.raw))
+        if any(rate_of(one) >= rate_of(tx) or one.sender == tx.sender for one in worst):
+            return Admission(Entry.REFUSED, tx.txid, why="the pool is full of transactions that pay more")
+        working.load((tx,))
+        self._check(tx, signed)
+        working.apply(tx, 0)
+        for one in worst:
+            self._drop_end(one)
+            self._floor, self._floor_ms = rate_of(one), now_ms
+        self._enter(line, tx)
+        return Admission(Entry.ADDED, tx.txid, dropped=tuple(worst), promoted=self._promote(tx.sender, now_ms))
+
+    def _check(self, tx: Tx, signed: bool) -> None:
+        if not signed and not self.verifier(tx.sender, tx.signed, tx.signature):
+            raise Invalid(Rule.X7, "its sender did not sign it")
+
+    def _replace(self, line: _Line, tx: Tx, signed: bool) -> Admission:
+        at = tx.nonce - line.txs[0].nonce
+        old = line.txs[at]
+        least = old.fee * REPLACE_NUMERATOR // REPLACE_DENOMINATOR + 1
+        if tx.fee < least:
+            why = f"a fee of {tx.fee} units, in place of another one at least {least}"
+            return Admission(Entry.REFUSED, tx.txid, why=why)
+        self._check(tx, signed)
+        # Those behind it may not be possible any more.
+        working = self._next_height()
+        kept = self._applied(working, [*line.txs[:at], tx])
+        if len(kept) == at:
+            working.apply(tx, 0)  # raises what is wrong with it
+        behind = line.txs[at + 1 :]
+        working.load(behind)
+        dropped = [old, *self._append(working, kept, behind)]
+        self._forget_line(tx.sender)
+        self._lines[tx.sender] = line = _Line([], working)
+        for one in kept:
+            self._enter(line, one)
+        return Admission(Entry.ADDED, tx.txid, dropped=tuple(dropped))
+
+    def _add_gap(self, tx: Tx, expected: int, signed: bool) -> Admission:
+        if tx.nonce > expected + MAX_NONCE_AHEAD:
+            raise Invalid(Rule.S2, f"nonce {tx.nonce}, {expected} comes next")
+        self._check(tx, signed)
+        gaps = self._gaps.setdefault(tx.sender, {})
+        dropped = [gaps[tx.nonce]] if tx.nonce in gaps else []
+        if dropped and tx.fee <= dropped[0].fee:
+            return Admission(Entry.REFUSED, tx.txid, why="another one with this nonce waits and pays as much")
+        if not dropped and len(self._gapped) >= MAX_POOL_GAPS:
+            dropped = [next(iter(self._gapped.values()))]
+        for one in dropped:
+            self._forget_gap(one)
+        self._gaps.setdefault(tx.sender, {})[tx.nonce] = tx
+        self._gapped[tx.txid] = tx
+        return Admission(Entry.GAP, tx.txid, dropped=tuple(dropped))
+
+    def _promote(self, sender: bytes, now_ms: int) -> tuple[Tx, ...]:
+        """What waited behind the gap that has just been filled."""
+        promoted: list[Tx] = []
+        while (tx := self._gaps.get(sender, {}).get(self._settled(sender).nonce(sender))) is not None:
+            self._forget_gap(tx)
+            admission = self.add(tx, now_ms, signed=True)
+            if admission.entry is not Entry.ADDED:
+                break
+            promoted += (tx, *admission.promoted)
+        return tuple(promoted)
+
+    # --- the chain moves ---
+
+    def update(self, outcome: Outcome, now_ms: int) -> list[Tx]:
+        """After a ledger took something in: what is no longer possible is returned and gone. Transactions of blocks
+        that were taken back wait again (F4)."""
+        changes = [one for one in (outcome, *outcome.then) if one.connected or one.disconnected]
+        if not changes:
+            return []
+        confirmed: set[bytes] = set()
+        back: dict[bytes, Tx] = {}
+        for one in changes:
+            for step in one.disconnected:
+                confirmed.difference_update(tx.txid for tx in step.txs)
+                back.update({tx.txid: tx for tx in step.txs})
+            for step in one.connected:
+                confirmed.update(tx.txid for tx in step.txs)
+        before = list(self._by_id.values())
+        self._settle([*before, *(tx for txid, tx in back.items() if txid not in confirmed)])
+        for sender in list(self._gaps):
+            for tx in list(self._gaps[sender].values()):
+                if tx.nonce <= self._settled(sender).nonce(sender) or tx.last <= self.view.tip().height:
+                    self._forget_gap(tx)
+                    self.add(tx, now_ms, signed=True)
+        return [tx for tx in before if tx.txid not in self._by_id and tx.txid not in confirmed]
+
+    def _settle(self, txs: list[Tx]) -> None:
+        """Makes all lines anew, of as many of these as are possible; of two with one nonce the first."""
+        for sender in list(self._lines):
+            self._forget_line(sender)
+        lines: dict[bytes, dict[int, Tx]] = {}
+        for tx in txs:
+            lines.setdefault(tx.sender, {}).setdefault(tx.nonce, tx)
+        snapshot = Snapshot.of(self.view, txs)
+        accounts = snapshot.accounts(lines.keys())
+        height = self.view.tip().height + 1
+        for sender, by_nonce in lines.items():
+            nonce = accounts[sender].nonce if sender in accounts else 0
+            working = Working(snapshot, self.params, height, self.judge)
+            possible = [by_nonce[at] for at in sorted(by_nonce) if at >= nonce][:MAX_POOL_PER_ACCOUNT]
+            line = _Line([], working)
+            for tx in self._applied(working, possible):
+                self._enter(line, tx)
+        # Blocks that were taken back may bring more than there is room for.
+        while len(self._by_id) > MAX_POOL_TXS or self._bytes > MAX_POOL_BYTES:
+            end = self._end(())
+            assert end is not None
+            self._drop_end(end)
+
+    def _applied(self, working: Working, txs: list[Tx]) -> list[Tx]:
+        """Applies as many of them as are possible, which are returned."""
+        working.load(txs)
+        kept: list[Tx] = []
+        self._append(working, kept, txs)
+        return kept
+
+    def _append(self, working: Working, kept: list[Tx], txs: list[Tx]) -> list[Tx]:
+        """Applies one after another until one is not possible; that and all behind it are returned."""
+        for at, tx in enumerate(txs):
+            try:
+                working.apply(tx, 0)
+            except Invalid:
+                return txs[at:]
+            kept.append(tx)
+        return []
+
+    def _settled(self, sender: bytes) -> Working:
+        """The next height with the line of this account applied."""
+        line = self._lines.get(sender)
+        if line is not None and line.working is not None:
+            return line.working
+        working = self._next_height()
+        working.load((), keys=(sender,))
+        return working
+
+    def _next_height(self) -> Working:
+        return Working(self.view, self.params, self.view.tip().height + 1, self.judge)
+
+    # --- what is where ---
+
+    def _enter(self, line: _Line, tx: Tx) -> None:
+        line.txs.append(tx)
+        self._lines[tx.sender] = line
+        self._by_id[tx.txid] = self._by_raw[tx.raw] = self._by_leaf[tx.leaf] = tx
+        self._bytes += len(tx.raw)
+        heapq.heappush(self._ends, (rate_of(tx), tx.txid))
+        if len(self._ends) > 2 * MAX_POOL_TXS:
+            self._ends = [(rate_of(line.txs[-1]), line.txs[-1].txid) for line in self._lines.values()]
+            heapq.heapify(self._ends)
+
+    def _forget(self, tx: Tx) -> None:
+        del self._by_id[tx.txid], self._by_raw[tx.raw], self._by_leaf[tx.leaf]
+        self._bytes -= len(tx.raw)
+
+    def _forget_line(self, sender: bytes) -> None:
+        for tx in self._lines.pop(sender).txs:
+            self._forget(tx)
+
+    def _forget_gap(self, tx: Tx) -> None:
+        del self._gapped[tx.txid]
+        gaps = self._gaps[tx.sender]
+        del gaps[tx.nonce]
+        if not gaps:
+            del self._gaps[tx.sender]
+
+    def _drop_end(self, tx: Tx) -> None:
+        line = self._lines[tx.sender]
+        line.txs.pop()
+        self._forget(tx)
+        if line.txs:
+            line.working = self._next_height()
+            self._applied(line.working, line.txs)
+            heapq.heappush(self._ends, (rate_of(line.txs[-1]), line.txs[-1].txid))
+        else:
+            del self._lines[tx.sender]
+
+    def _worst(self, size: int) -> list[Tx]:
+        """What would have to go for one of so many bytes: ends of lines, of those that pay least the first."""
+        found: list[Tx] = []
+        freed = 0
+        while len(self._by_id) - len(found) >= MAX_POOL_TXS or self._bytes - freed + size > MAX_POOL_BYTES:
+            tx = self._end(found)
+            if tx is None:
+                break
+            found.append(tx)
+            freed += len(tx.raw)
+        for tx in found:
+            heapq.heappush(self._ends, (rate_of(tx), tx.txid))
+        return found
+
+    def _end(self, besides: Iterable[Tx]) -> Tx | None:
+        while self._ends:
+            _, txid = heapq.heappop(self._ends)
+            tx = self._by_id.get(txid)
+            if tx is not None and self._lines[tx.sender].txs[-1] is tx and tx not in besides:
+                return tx
+        return None
