@@ -31,6 +31,7 @@ def test_a_layout_is_that_of_a_plain_list(lengths: list[int], piece: int, data: 
     assert (layout.units, layout.pieces, layout.unit_bytes) == (len(plain), len(pieces), size)
     for number, (file, offset, length) in enumerate(plain):
         unit = layout.unit(number)
+        assert layout.length(number) == unit.length
         assert (unit.file, unit.offset, unit.length, unit.index) == (file, offset, length, offset // size)
         assert unit.height == unit_height(lengths[file], unit_bytes=size)
         holding = layout.piece_of_unit(number)

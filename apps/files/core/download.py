@@ -163,7 +163,7 @@ class Download:
             if not picked:
                 break
             for unit in picked:
-                length = self.layout.unit(unit).length
+                length = self.layout.length(unit)
                 channel.asked[unit] = Asked(now_ns, length, alone)
                 alone = False
                 self._askers[unit] = self._askers.get(unit, 0) + 1
@@ -278,7 +278,7 @@ class Download:
 
     def _on_piece(self, channel: Channel, piece: Piece) -> None:
         unit, size = piece.unit, len(piece.data)
-        if unit >= self.layout.units or piece.offset or size != self.layout.unit(unit).length:
+        if unit >= self.layout.units or piece.offset or size != self.layout.length(unit):
             raise BadMessage("a piece that is no unit of the share")
         if must_sign(channel, size) and not piece.header:
             self.share.wasted += size

@@ -67,6 +67,11 @@ class Layout:
             file, index, offset, min(self.unit_bytes, length - offset), unit_height(length, unit_bytes=self.unit_bytes)
         )
 
+    def length(self, number: int) -> int:
+        """Bytes of a unit that the share has, without the rest of where it is."""
+        file = bisect_right(self._first_unit, number) - 1
+        return min(self.unit_bytes, self._lengths[file] - (number - self._first_unit[file]) * self.unit_bytes)
+
     def units_of(self, file: int) -> range:
         """Those of a file; none if it is empty."""
         return range(self._first_unit[file], self._first_unit[file + 1])
@@ -85,9 +90,11 @@ class Layout:
     def bytes_of(self, units: int) -> int:
         """How many bytes a set of units has. Looks at each one that is not full, the last ones of files: what comes
         one by one is better counted as it comes."""
-        full = units.bit_count() * self.unit_bytes
-        return full - sum(
-            self.unit_bytes - self.unit(number).length for number in bits.first_from(units & self._short, 0)
+        count = units.bit_count()
+        if count == self.units:
+            return sum(self._lengths)
+        return count * self.unit_bytes - sum(
+            self.unit_bytes - self.length(number) for number in bits.first_from(units & self._short, 0)
         )
 
     # --- pieces of BitTorrent --------------------------------------------------------------

@@ -57,7 +57,7 @@ class Serving:
             channel.session.say(Choke(channel.number, choked))
 
     def length_of(self, unit: int) -> int:
-        return self.share.layout.unit(unit).length if self.share.layout is not None else 0
+        return self.share.layout.length(unit) if self.share.layout is not None else 0
 
     async def read(self, channel: Channel, units: list[int]) -> list[Piece | None]:
         """What is on the disk and has the right hash, signed. What has not is no longer here: others hear no lie.
