@@ -6,7 +6,8 @@ ledger asks for all accounts of a block at once, and writes them at once.
 
 Contract. Nothing is written outside `begin` ... `commit`. `rollback` undoes all since `begin`; `rollback_to` all since
 `savepoint`, of which there is at most one, and which `release` gives up. A reader in another process sees whole
-transactions only. A call that fails (a disk may be full) leaves a transaction that can only be rolled back. `put_*` replaces rows of the same key; `delete_*` of what is not there does nothing.
+transactions only. A call that fails (a disk may be full) leaves a transaction that can only be rolled back. `put_*`
+replaces rows of the same key; `delete_*` of what is not there does nothing.
 """
 
 from __future__ import annotations

@@ -94,6 +94,8 @@ class SqliteStore(ReadStore):
                 self._db.execute("ROLLBACK")
             if self._poison is None:
                 self._db.execute("PRAGMA synchronous=FULL")
+                # Nobody waits for readers: what they hold back stays in the log.
+                self._db.execute("PRAGMA busy_timeout=0").fetchall()
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error:
             pass  # nothing is lost: the log is played in when the file is opened again
@@ -172,6 +174,7 @@ class SqliteStore(ReadStore):
     def _failed(self, error: sqlite3.Error) -> DiskError:
         found = explain(error, self.path)
         if getattr(error, "sqlite_errorname", "") in ("SQLITE_IOERR_FSYNC", "SQLITE_IOERR_DIR_FSYNC"):
+            found.facts["then start the node again"] = "p2pnode run"
             self._poison = found
         try:
             # Some errors have rolled back by themselves; then there is nothing to do.
