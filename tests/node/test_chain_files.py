@@ -31,7 +31,7 @@ def push(store: SqliteStore, *heights: int) -> None:
 
 def write(store: SqliteStore, *heights: int) -> None:
     for height in heights:
-        store.push_active(ActiveRow(height, bytes([height]) * 32, height, 0, 0, 0, 0))
+        store.push_active(ActiveRow(height, bytes([height]) * 32, height, 256, b"miner", 0, 0, 0, 0))
         store.put_accounts([Account(b"key", height, 0)])
 
 

@@ -170,10 +170,10 @@ class StoreMachine(RuleBasedStateMachine):
                 store.add_reorg(attrs.evolve(reorg, fork=at))
 
     @precondition(is_open)
-    @rule(key=keys, number=numbers)
-    def push_active(self, key: bytes, number: int) -> None:
+    @rule(key=keys, number=numbers, difficulty=st.sampled_from([256, MAX_DIFFICULTY]))
+    def push_active(self, key: bytes, number: int, difficulty: int) -> None:
         height = len(self.memory.actives(0, 100))
-        row = ActiveRow(height, key, number, number, number, number, number)
+        row = ActiveRow(height, key, number, difficulty, key, number, number, number, number)
         for store in self.both:
             store.push_active(row)
 

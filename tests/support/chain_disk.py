@@ -29,7 +29,7 @@ def headers(status: Status) -> list[HeaderRow]:
 
 
 def active(height: int) -> ActiveRow:
-    return ActiveRow(height, KEYS[height], height, 1, 1, 5_000, 1)
+    return ActiveRow(height, KEYS[height], height, 256, KEYS[0], 1, 1, 5_000, 1)
 
 
 def fill(store: Store) -> None:

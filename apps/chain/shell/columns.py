@@ -6,7 +6,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
 
-from apps.chain.core.rows import HeaderRow, Status
+from apps.chain.core.rows import ActiveRow, HeaderRow, Status
 from apps.chain.core.store import Table
 
 #: Columns of a header, in the order of its row.
@@ -15,7 +15,7 @@ HEADER: Final = (
 )
 #: Name, columns and order of the other tables.
 TABLES: Final[dict[Table, tuple[str, str, str]]] = {
-    Table.ACTIVE: ("active", "height, id, time, txs, operations, size, fees", "height"),
+    Table.ACTIVE: ("active", "height, id, time, difficulty, miner, txs, operations, size, fees", "height"),
     Table.ACCOUNTS: ("account", "key, balance, nonce", "key"),
     Table.NAMES: ("name", "name, owner, value, expires", "name"),
     Table.ANCHORS: ("anchor", "digest, height, pos, op, tag", "digest, height, pos, op"),
@@ -56,6 +56,18 @@ def to_header(values: tuple[Any, ...]) -> HeaderRow:
         block, height, parent, unpacked(work), time, solve_s, unpacked(difficulty), txs, miner, raw, Status(status),
         seq, seen_ms, trusted=bool(trusted), why=why,
     )  # fmt: skip
+
+
+def of_active(row: ActiveRow) -> tuple[Any, ...]:
+    return (
+        row.height, row.id, row.time, packed(row.difficulty), row.miner, row.txs, row.operations, row.size, row.fees,
+    )  # fmt: skip
+
+
+def plain_active(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The fields of an ActiveRow."""
+    height, block, time, difficulty, *rest = values
+    return height, block, time, unpacked(difficulty), *rest
 
 
 def end_of(prefix: bytes) -> bytes | None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from apps.chain.core.rows import Account, ActiveRow, AnchorRow, EvidenceRow, HeaderRow, NameRow, Reorg, Touch, TxRow
 from apps.chain.core.store import Table
-from apps.chain.shell.columns import HEADER, TABLES, end_of, to_header
+from apps.chain.shell.columns import HEADER, TABLES, end_of, plain_active, to_header
 from apps.chain.shell.limits import MAX_IN_LIST, ROWS_AT_ONCE
 from apps.chain.shell.schema import DiskError, explain
 
@@ -92,15 +92,15 @@ class ReadStore:
     # --- the chain that counts ---
 
     def tip(self) -> ActiveRow:
-        return ActiveRow(*self._there(self._all(f"{_ACTIVE} ORDER BY height DESC LIMIT 1"))[0])
+        return ActiveRow(*plain_active(self._there(self._all(f"{_ACTIVE} ORDER BY height DESC LIMIT 1"))[0]))
 
     def active(self, height: int) -> ActiveRow | None:
         rows = self._all(f"{_ACTIVE} WHERE height=?", (height,))
-        return ActiveRow(*rows[0]) if rows else None
+        return ActiveRow(*plain_active(rows[0])) if rows else None
 
     def actives(self, first: int, last: int) -> Sequence[ActiveRow]:
         rows = self._all(f"{_ACTIVE} WHERE height BETWEEN ? AND ? ORDER BY height", (first, last))
-        return [ActiveRow(*row) for row in rows]
+        return [ActiveRow(*plain_active(row)) for row in rows]
 
     # --- what it says ---
 
@@ -134,7 +134,7 @@ class ReadStore:
         try:
             found = self._db.execute(f"{_SELECT[table]} ORDER BY {TABLES[table][2]}")
             while rows := found.fetchmany(ROWS_AT_ONCE):
-                yield from rows
+                yield from map(plain_active, rows) if table is Table.ACTIVE else rows
         except sqlite3.Error as error:
             raise explain(error, self.path) from None
 

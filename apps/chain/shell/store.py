@@ -27,7 +27,7 @@ from apps.chain.core.rows import (
     TxRow,
 )
 from apps.chain.core.store import Table
-from apps.chain.shell.columns import HEADER, TABLES, getter, of_header
+from apps.chain.shell.columns import HEADER, TABLES, getter, of_active, of_header
 from apps.chain.shell.reading import ReadStore
 from apps.chain.shell.schema import DiskError, connect, explain, prepare
 from overlay.errors import LocalError
@@ -52,7 +52,7 @@ _PUT_HEADER: Final = _insert("header", HEADER, "id")
 _PUT: Final = {table: _insert(*names) for table, names in TABLES.items()}
 _VALUES: Final[dict[Table, Callable[[Any], tuple[Any, ...]]]] = {
     table: getter(columns) for table, (_, columns, _) in TABLES.items()
-}
+} | {Table.ACTIVE: of_active}
 _ANCHOR_KEY: Final = attrgetter("digest", "height", "pos", "op")
 
 
