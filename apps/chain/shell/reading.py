@@ -15,6 +15,8 @@ from apps.chain.shell.schema import DiskError, explain
 
 _HEADERS: Final = f"SELECT {HEADER} FROM header"
 _SELECT: Final = {table: f"SELECT {columns} FROM {name}" for table, (name, columns, _) in TABLES.items()}
+#: Name of the note about the first height whose blocks were not pruned.
+KEPT_FROM: Final = "kept from"
 _ACTIVE: Final = _SELECT[Table.ACTIVE]
 
 
@@ -142,6 +144,10 @@ class ReadStore:
         """What `put_note` kept under this name."""
         found: bytes | None = self._one("SELECT value FROM note WHERE name=?", (name,))
         return found
+
+    def kept_from(self) -> int:
+        """The first height whose blocks were not pruned: 0 if none was."""
+        return int.from_bytes(self.note(KEPT_FROM) or b"", "big")
 
     def _there(self, rows: list[Any]) -> list[Any]:
         if not rows:

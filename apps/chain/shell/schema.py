@@ -14,6 +14,7 @@ from typing import Final
 
 from apps.chain.shell.limits import BUSY_S, CACHE_KIB, CHECKPOINT_PAGES, STATEMENTS, WAL_KEPT_BYTES
 from overlay.errors import LocalError
+from p2pnode.ui.sqlite import damaged as sqlite_damaged
 from p2pnode.ui.sqlite import told
 
 #: In the folder of the application.
@@ -57,6 +58,9 @@ CREATE: Final = (
 )
 STEPS: tuple[tuple[str, ...], ...] = ()
 
+_OF = "the chain"
+_COMES_BACK = "the keys stay; blocks come back from other peers"
+
 
 class DiskError(LocalError):
     """The chain's file cannot be used, or not be written."""
@@ -69,7 +73,11 @@ class DiskError(LocalError):
 
 
 def explain(error: sqlite3.Error, path: Path) -> DiskError:
-    return DiskError(*told(error, path, of="the chain", comes_back="the keys stay; blocks come back from other peers"))
+    return DiskError(*told(error, path, of=_OF, comes_back=_COMES_BACK))
+
+
+def damaged(path: Path, reason: str) -> DiskError:
+    return DiskError(*sqlite_damaged(path, reason, of=_OF, comes_back=_COMES_BACK))
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -210,6 +210,12 @@ class SqliteStore(ReadStore):
         for table in ("body", "undo"):
             self._write(f"DELETE FROM {table} WHERE n=(SELECT n FROM header WHERE id=?)", keys)
 
+    def delete_heights(self, first: int, end: int) -> None:
+        """As `delete_bodies`, of all blocks of heights `first` <= height < `end`."""
+        for table in ("body", "undo"):
+            sql = f"DELETE FROM {table} WHERE n IN (SELECT n FROM header WHERE height>=? AND height<?)"
+            self._write(sql, [(first, end)])
+
     def add_reorg(self, reorg: Reorg) -> None:
         sql = "INSERT INTO reorg(at_ms, fork, old, old_height, new, new_height) VALUES(?, ?, ?, ?, ?, ?)"
         row = reorg.at_ms, reorg.fork, reorg.old, reorg.old_height, reorg.new, reorg.new_height
