@@ -19,23 +19,21 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from apps.chain.core.block import Block, decode_block, decode_txs
+from apps.chain.core.block import Block, decode_block
 from apps.chain.core.ledger import open_ledger
 from apps.chain.core.memory import MemoryStore
-from apps.chain.core.outcome import Verdict
 from apps.chain.core.rows import Account
 from apps.chain.core.state import digest_of
 from apps.chain.shell import pruning, schema
 from apps.chain.shell.opening import Chain, open_chain
 from apps.chain.shell.schema import FILE_NAME
-from tests.support.chain_folder import USERS, Everything, Traffic, accept_all, write_chain
-from tests.support.chains import QUICK, Maker, key_of, pay
+from tests.support.chain_folder import Everything, Traffic, accept_all, write_chain
+from tests.support.chains import QUICK, Maker, key_of
+from tests.support.wanderer import Wanderer, now_ms
 
 ROOT = Path(__file__).parents[2]
 #: So that kills also hit the moments in which the log is moved into the file.
 CHECKPOINT_PAGES = 24
-#: Blocks before the first kill: everybody can pay.
-FIRST_BLOCKS = 30
 KEPT = 300
 #: Version 2 of the file.
 STEPS = (
@@ -52,52 +50,7 @@ STEPS = (
 )
 
 
-def now_ms(block: Block) -> int:
-    return 1000 * block.header.time
-
-
 # --- in the child --------------------------------------------------------------------------
-
-
-class Wanderer:
-    """Makes the tip, and longer branches from a few blocks below it, with payments that fit each branch."""
-
-    def __init__(self, chain: Chain, chance: random.Random) -> None:
-        self.chain = chain
-        self.chance = chance
-        self.make = Maker(QUICK)
-
-    def blocks(self) -> list[Block]:
-        """So many that the last becomes the tip."""
-        view = self.chain.store
-        row = view.header(view.tip().id)
-        accounts = view.accounts([key_of(name).key for name in USERS])
-        nonces = {key: account.nonce for key, account in accounts.items()}
-        back = min(self.chance.randrange(4), view.tip().height - FIRST_BLOCKS)
-        for _ in range(back):
-            assert row is not None
-            raw = view.block(row.id)
-            assert raw is not None
-            for tx in reversed(decode_txs(decode_block(raw).txs, QUICK.chain_id)):
-                nonces[tx.sender] = tx.nonce
-            row = view.header(row.parent)
-        assert row is not None
-        self.make.know(row)
-        made: list[Block] = []
-        for _ in range(back + 1):
-            parent = made[-1].id if made else row.id
-            height = row.height + len(made) + 1
-            txs = [self._tx(name, nonces, height) for name in USERS if self.chance.random() < 0.6]
-            # Of one work each, so that one block more is more work.
-            made.append(self.make.block(parent, txs, miner=self.chance.choice(USERS)))
-        return made
-
-    def _tx(self, name: str, nonces: dict[bytes, int], height: int) -> bytes:
-        key = key_of(name).key
-        nonce = nonces.get(key, 0)
-        nonces[key] = nonce + 1
-        to = self.chance.choice((*USERS, f"new-{height}-{self.chance.randrange(1000)}"))
-        return self.make.tx(name, pay(to, 1), nonce=nonce, fee=100, first=height, last=height + 9)
 
 
 def tell(number: int) -> None:
@@ -110,13 +63,7 @@ def wander(folder: Path, seed: int, *, torn: bool) -> None:
     chance = random.Random(seed)
     chain.store.sync_each(chance.choice((1, 64)))
     ledger, store = chain.ledger, chain.store
-    if ledger.tip.height < FIRST_BLOCKS:
-        make = Maker(QUICK)
-        make.know(ledger.tip)
-        for at in range(ledger.tip.height, FIRST_BLOCKS):
-            block = make.block(ledger.tip.id, miner=USERS[at % len(USERS)])
-            assert ledger.accept_block(block, now_ms(block)).verdict is Verdict.TIP
-    wanderer = Wanderer(chain, chance)
+    wanderer = Wanderer(store, chance)
     while True:
         blocks = wanderer.blocks()
         if chance.random() < 0.5:
