@@ -5,6 +5,9 @@ Every operation: tests/soak/test_chain_disk.py.
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,8 @@ import pytest
 
 from apps.chain.shell import schema
 from tests.support.chain_disk import fail_at_each
+from tests.support.chain_process import ROOT
+from tests.support.chain_starving import check
 from tests.support.failing_vfs import FULL, IOERR_FSYNC, IOERR_WRITE, FailingDisk
 
 
@@ -32,3 +37,9 @@ def test_a_disk_that_fails_at_its_nth_operation(code: int, once: bool, tmp_path:
 
 def test_nothing_is_written_after_a_sync_that_failed(tmp_path: Path, disk: FailingDisk) -> None:
     assert set(fail_at_each(tmp_path / "life", disk, IOERR_FSYNC, once=True, every=13)) == {"sync"}
+
+
+def test_a_ledger_goes_on_once_its_files_may_grow_again(tmp_path: Path) -> None:
+    """A write(2) that fails in the middle, by RLIMIT_FSIZE in a process of its own."""
+    command = [sys.executable, "-m", "tests.support.chain_starving", str(tmp_path)]
+    check(json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout))
