@@ -15,6 +15,7 @@ from apps.chain.shell import schema
 from apps.chain.shell.schema import DiskError
 from apps.chain.shell.store import SqliteStore, open_store
 from apps.chain.shell.view import open_view
+from overlay.errors import LocalError
 
 
 @pytest.fixture
@@ -188,7 +189,8 @@ def test_a_reader_chooses_its_moment_when_it_is_opened(file: Path) -> None:
     store.close()
 
 
-def test_a_reader_stays_while_the_writer_leaves(file: Path) -> None:
+def test_a_reader_stays_while_the_writer_leaves(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "BUSY_S", 3_600)  # whoever waits for the reader hangs
     store = open_store(file)
     push(store, 0)
     with open_view(file) as view:
@@ -200,6 +202,49 @@ def test_a_reader_stays_while_the_writer_leaves(file: Path) -> None:
         assert view.tip().height == 0
         again.close()
     assert height_of(file) == 2
+
+
+def test_a_call_that_fails_takes_the_transaction_with_it(file: Path) -> None:
+    store = open_store(file)
+    push(store, 0)
+    store.begin()
+    write(store, 1)
+    with pytest.raises(DiskError, match="NOT NULL"):
+        store.put_accounts([Account(b"key", None, 0)])  # type: ignore[arg-type]
+    with pytest.raises(LocalError, match="only be rolled back"):
+        write(store, 2)
+    with pytest.raises(LocalError, match="only be rolled back"):
+        store.commit()
+    store.rollback()
+    with pytest.raises(LocalError, match="no transaction"):
+        store.rollback()
+    assert height_of(file) == store.tip().height == 0
+    push(store, 1)
+    assert height_of(file) == 1
+    store.close()
+
+
+def test_calls_out_of_turn_are_refused(file: Path) -> None:
+    store = open_store(file)
+    for call in (store.commit, store.rollback, store.savepoint, store.release, store.rollback_to):
+        with pytest.raises(LocalError, match="no transaction"):
+            call()
+    with pytest.raises(LocalError, match="no transaction"):
+        write(store, 0)
+    store.begin()
+    with pytest.raises(LocalError, match="open already"):
+        store.begin()
+    with pytest.raises(LocalError, match="not the next, 0"):
+        write(store, 1)
+    with pytest.raises(LocalError, match="header of block"):
+        store.put_block(b"id", b"raw")
+    for call in (store.release, store.rollback_to):
+        with pytest.raises(LocalError, match="no savepoint"):
+            call()
+    store.savepoint()
+    with pytest.raises(LocalError, match="savepoint already"):
+        store.savepoint()
+    store.close()
 
 
 def test_a_reader_cannot_write(file: Path) -> None:

@@ -225,6 +225,7 @@ class SqliteStore(ReadStore):
     # --- the chain that counts ---
 
     def push_active(self, row: ActiveRow) -> None:
+        self._check_open()
         next_height = self._one("SELECT max(height)+1 FROM active") or 0
         if row.height != next_height:
             raise LocalError(f"height {row.height} is not the next, {next_height}")

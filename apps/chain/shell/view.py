@@ -68,9 +68,8 @@ def _begun(path: Path, options: str) -> sqlite3.Connection:
     try:
         db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         db.execute("BEGIN")
-        # The first read chooses the moment; the pragmas that tell the version read page 1.
+        # The first read chooses the moment: that of the version.
         found = found_version(db, path)
-        db.execute("SELECT count(*) FROM sqlite_master").fetchall()
         if found < version():
             facts = {
                 "file": str(path), "its version": str(found), "known here": str(version()),
