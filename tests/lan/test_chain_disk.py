@@ -14,6 +14,7 @@ from apps.chain.shell.store import SqliteStore, open_store
 from apps.chain.shell.view import open_view
 from tests.support.chain_folder import write_chain
 from tests.support.chain_starving import check, starve
+from tests.support.small_disk import small_disk
 
 ROOM = 8 * 1024 * 1024
 
@@ -21,11 +22,8 @@ ROOM = 8 * 1024 * 1024
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of 8 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with small_disk(tmp_path / "small", room=ROOM) as folder:
+        yield folder
 
 
 def noted(file: Path) -> SqliteStore:

@@ -258,6 +258,15 @@ def test_a_reader_cannot_write(file: Path) -> None:
             push(writer, 1)
 
 
+def test_nothing_of_the_schema_of_a_strangers_file_is_run(file: Path) -> None:
+    """A view in place of a table may call functions; those with effects are refused."""
+    open_store(file).close()
+    change(file, "DROP TABLE account")
+    change(file, "CREATE VIEW account(key, balance, nonce) AS SELECT load_extension('x'), 1, 1")
+    with open_view(file) as view, pytest.raises(DiskError, match="unsafe use of load_extension"):
+        list(view.rows(Table.ACCOUNTS))
+
+
 def test_what_a_killed_writer_left_in_its_log_counts(file: Path) -> None:
     store = open_store(file)
     push(store, 0, 1)

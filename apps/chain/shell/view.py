@@ -66,7 +66,10 @@ def _begun(path: Path, options: str) -> sqlite3.Connection:
         check_same_thread=False, cached_statements=STATEMENTS,
     )  # fmt: skip
     try:
-        db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        # A folder may be a stranger's: nothing in its schema is run, and cells are checked before they are used
+        # (https://www.sqlite.org/security.html).
+        for pragma in (f"cache_size=-{CACHE_KIB}", "trusted_schema=OFF", "cell_size_check=ON"):
+            db.execute(f"PRAGMA {pragma}").fetchall()
         db.execute("BEGIN")
         # The first read chooses the moment: that of the version.
         found = found_version(db, path)
