@@ -9,8 +9,10 @@ import pytest
 
 from apps.chain.core.check import Damaged, check_end
 from apps.chain.core.memory import MemoryStore
+from apps.chain.core.operations import SetName
 from apps.chain.core.rows import Status
 from apps.chain.core.store import Table
+from overlay.wire import cbor
 from tests.support.chains import QUICK, World, anchor, key_of, pay
 
 
@@ -28,6 +30,22 @@ def test_a_whole_store_is_left_as_it_is() -> None:
         check_end(found.store, QUICK, blocks=blocks)
     assert found.digest == before
     found.goes_on()
+
+
+def test_what_undoes_a_block_is_in_the_order_of_keys() -> None:
+    """Sets of bytes have another order in each process; what is written has one."""
+    found = World(QUICK)
+    names = [SetName(b"name-%d" % n, b"value") for n in range(8)]
+    txs = [
+        found.make.tx("miner", *(pay(f"{n}-{at}", 1) for at in range(8)), nonce=1 + n, fee=100) for n in range(8)
+    ]  # fmt: skip
+    found.accepts(found.next(*txs, found.make.tx("miner", *names, nonce=9, fee=9_000_000)))
+    undo = found.store.undo(found.tip)
+    assert undo is not None
+    accounts, named = cbor.decode(undo, max_items=1_000)
+    assert len(accounts) > 64
+    assert len(named) == 8
+    assert [accounts, named] == [sorted(accounts), sorted(named)]
 
 
 def change_account(store: MemoryStore) -> None:
