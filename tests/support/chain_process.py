@@ -15,7 +15,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,20 +108,21 @@ def migrate(folder: Path) -> None:
 # --- in the parent -------------------------------------------------------------------------
 
 
-def killed(
-    role: str, folder: Path, chance: random.Random, *, within_ms: tuple[int, int] = (5, 60), opened: float = 0.8
-) -> int:
+def killed(role: str, folder: Path, chance: random.Random, *, most: int = 40, turns: int = 200_000) -> int:
     """The last number that the child told, also of those that it told while it was being killed.
 
-    `opened`: how likely it is killed after its first call, not while it opens the file."""
+    It dies after it told up to `most` numbers, one time in eight while it opens the file, and up to so many turns of
+    a loop later: without them every kill would hit just after a call."""
     command = [sys.executable, "-m", "tests.support.chain_process", role, str(folder), str(chance.getrandbits(32))]
+    count = 0 if chance.random() < 1 / 8 else chance.randint(min(1, most), most)
     child = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
     assert child.stdout is not None
     with child.stdout as pipe:
         told = pipe.read(8)  # it runs
-        if chance.random() < opened:
+        for _ in range(count):
             told += pipe.read(8)
-        threading.Event().wait(chance.uniform(*within_ms) / 1000)
+        for _ in range(chance.randrange(turns)):
+            pass
         child.send_signal(signal.SIGKILL)
         told += pipe.read()
     assert child.wait() == -signal.SIGKILL or role == "migrate", "the child ended by itself"
@@ -178,7 +178,7 @@ def kill_pruning_and_check(folder: Path, *, seed: int, kills: int) -> int:
     ledger = open_ledger(memory, QUICK)
     blocks = traffic(0)
     for _ in range(kills):
-        least = killed("prunes", folder, chance)
+        least = killed("prunes", folder, chance, most=8)
         chain = open_chain(folder / FILE_NAME, QUICK)
         store, tip = chain.store, chain.ledger.tip
         while ledger.tip.height < tip.height:
@@ -208,7 +208,7 @@ def kill_migrating_and_check(folder: Path, *, seed: int, kills: int) -> tuple[in
         home = folder / str(number)
         home.mkdir()
         shutil.copyfile(made, home / FILE_NAME)
-        killed("migrate", home, chance, within_ms=(0, 60), opened=0.25)
+        killed("migrate", home, chance, most=chance.choice((0, 0, 0, 1)), turns=2_000_000)
         db = sqlite3.connect(home / FILE_NAME)
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         ((version,),) = db.execute("PRAGMA user_version").fetchall()
