@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from p2pnode.paths import HomeError
+from p2pnode.ui.sqlite import damaged, told
 
 #: Version 1, and what each step makes of the version before: STEPS[0] leads from 1 to 2. A new file takes all steps.
 #: Never edit a step that was released; append one, and commit a file of the version before as a test fixture.
@@ -32,6 +33,9 @@ VERSION = 1 + len(STEPS)
 
 #: Bytes of write-ahead log that stay on disk after a checkpoint; a large batch may make it longer for a while.
 _WAL_KEPT = 16 * 1024 * 1024
+
+_OF = "the store"
+_COMES_BACK = "the key stays; records come back from other peers"
 
 
 class StoreError(HomeError):
@@ -132,33 +136,11 @@ def check_store(path: Path) -> StoreError | None:
 
 
 def _damaged(path: Path, reason: str) -> StoreError:
-    folder = path.parent
-    # With its -wal: sqlite would play a forgotten one into the new file.
-    afresh = f"mkdir '{folder}/damaged' && mv '{folder}/{path.name}'* '{folder}/damaged/'"
-    facts = {"file": str(path), "reason": reason}
-    facts |= {"start afresh": f"{afresh}   (the key stays; records come back from other peers)"}
-    return StoreError("the store is damaged", facts=facts)
+    what, facts = damaged(path, reason, of=_OF, comes_back=_COMES_BACK)
+    return StoreError(what, facts=facts)
 
 
 def explain(error: sqlite3.Error, path: Path) -> StoreError:
-    """An error of sqlite3 as what happened, the facts, the next command. https://www.sqlite.org/rescode.html"""
-    name: str = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
-    facts = {"file": str(path), "reason": f"{error} ({name})"}
-    if name == "SQLITE_FULL":
-        what = "the disk is full"
-        facts |= {"find room": f"df -h '{path.parent}'"}
-    elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return _damaged(path, facts["reason"])
-    elif name.startswith("SQLITE_IOERR"):
-        what = "the disk reports an error"
-        facts |= {"look": f"dmesg | tail; df -h '{path.parent}'"}
-    elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        what = "the store cannot be written"
-        facts |= {"look": f"ls -la '{path.parent}'"}
-    elif name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        what = "another program is writing to the store"
-        facts |= {"find it": f"fuser -v '{path}'"}
-    else:
-        what = "the store failed"
-        facts |= {"look": "p2pnode doctor"}
+    """An error of sqlite3 as what happened, the facts, the next command."""
+    what, facts = told(error, path, of=_OF, comes_back=_COMES_BACK)
     return StoreError(what, facts=facts)

@@ -32,6 +32,7 @@ BENCHES: dict[str, list[str]] = {
     "swarm": [],
     "closest": [],
     "chain": [],
+    "chain_store": ["--blocks", "40000"],
 }
 
 

@@ -16,6 +16,7 @@ from apps.files.shell import units
 from apps.files.shell.disk import Disk
 from overlay.errors import LocalError
 from tests.support.disk_rig import Shared, share
+from tests.support.small_disk import small_disk
 
 ROOM = 4 * MIB
 
@@ -23,11 +24,8 @@ ROOM = 4 * MIB
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with small_disk(tmp_path / "small", room=ROOM) as folder:
+        yield folder
 
 
 def shared_of(tmp_path: Path, length: int) -> Shared:

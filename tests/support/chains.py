@@ -11,13 +11,14 @@ import attrs
 
 from apps.chain.core import merkle
 from apps.chain.core.block import Block, make_block
-from apps.chain.core.header import Header, encode_header, prefix_of
+from apps.chain.core.header import Header, decode_header, encode_header, prefix_of
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.ledger import Ledger, open_ledger
 from apps.chain.core.memory import MemoryStore
 from apps.chain.core.operations import Anchor, Operation, Pay
 from apps.chain.core.outcome import Blame, Outcome, Verdict
 from apps.chain.core.params import Params, simulated
+from apps.chain.core.rows import HeaderRow
 from apps.chain.core.rules import Rule
 from apps.chain.core.state import digest_of
 from apps.chain.core.tx import encode_tx
@@ -86,6 +87,10 @@ class Maker:
     def learn(self, block: Block) -> None:
         """Somebody else made it."""
         self._made[block.id] = block.header, block.header.time - self._made[block.header.parent][0].time
+
+    def know(self, row: HeaderRow) -> None:
+        """Of a store."""
+        self._made[row.id] = decode_header(row.raw), row.solve_s
 
     def line(self, parent: bytes, count: int, **options: Any) -> list[Block]:
         """So many empty blocks, one on another."""

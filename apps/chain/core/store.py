@@ -6,7 +6,8 @@ ledger asks for all accounts of a block at once, and writes them at once.
 
 Contract. Nothing is written outside `begin` ... `commit`. `rollback` undoes all since `begin`; `rollback_to` all since
 `savepoint`, of which there is at most one, and which `release` gives up. A reader in another process sees whole
-transactions only. `put_*` replaces rows of the same key; `delete_*` of what is not there does nothing.
+transactions only. A call that fails (a disk may be full) leaves a transaction that can only be rolled back. `put_*`
+replaces rows of the same key; `delete_*` of what is not there does nothing.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class View(Protocol):
     def header(self, block: bytes) -> HeaderRow | None: ...
 
     def children(self, block: bytes) -> Sequence[HeaderRow]:
-        """Headers whose parent it is, in no order."""
+        """Headers whose parent is this one, which is here; in no order."""
         ...
 
     def at_height(self, height: int) -> Sequence[HeaderRow]:
@@ -134,9 +135,13 @@ class Store(View, Protocol):
         """Of headers that are there."""
         ...
 
-    def put_block(self, block: bytes, raw: bytes) -> None: ...
+    def put_block(self, block: bytes, raw: bytes) -> None:
+        """Of a header that is there."""
+        ...
 
-    def put_undo(self, block: bytes, undo: bytes) -> None: ...
+    def put_undo(self, block: bytes, undo: bytes) -> None:
+        """Of a header that is there."""
+        ...
 
     def delete_bodies(self, blocks: Iterable[bytes]) -> None:
         """Blocks and what undoes them; headers stay."""

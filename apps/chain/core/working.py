@@ -195,11 +195,11 @@ class Working:
     # --- what came of it ---
 
     def changed_accounts(self) -> list[Account]:
-        """Those that differ from what was read; one that was neither there nor credited is not made."""
+        """Those that differ from what was read, by key; one that was neither there nor credited is not made."""
         before = self._accounts_before
         return [
             Account(key, balance, nonce)
-            for key, (balance, nonce) in self._accounts.items()
+            for key, (balance, nonce) in sorted(self._accounts.items())
             if (balance, nonce) != ((was.balance, was.nonce) if (was := before[key]) else (0, 0))
         ]
 
@@ -207,7 +207,7 @@ class Working:
         return self._accounts_before[key]
 
     def changed_names(self) -> dict[bytes, NameRow | None]:
-        return {name: row for name, row in self._names.items() if row != self._names_before[name]}
+        return {name: row for name, row in sorted(self._names.items()) if row != self._names_before[name]}
 
     def name_before(self, name: bytes) -> NameRow | None:
         return self._names_before[name]

@@ -1,0 +1,156 @@
+"""Reads of a chain's file: the port `View` of the core, over a connection of whatever kind."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from apps.chain.core.rows import Account, ActiveRow, AnchorRow, EvidenceRow, HeaderRow, NameRow, Reorg, Touch, TxRow
+from apps.chain.core.store import Table
+from apps.chain.shell.columns import HEADER, TABLES, end_of, plain_active, to_header
+from apps.chain.shell.limits import MAX_IN_LIST, ROWS_AT_ONCE
+from apps.chain.shell.schema import DiskError, explain
+
+_HEADERS: Final = f"SELECT {HEADER} FROM header"
+_SELECT: Final = {table: f"SELECT {columns} FROM {name}" for table, (name, columns, _) in TABLES.items()}
+#: Name of the note about the first height whose blocks were not pruned.
+KEPT_FROM: Final = "kept from"
+_ACTIVE: Final = _SELECT[Table.ACTIVE]
+
+
+class ReadStore:
+    """A View. Made by `view.open_view`; a SqliteStore is one that writes, too. Every method raises DiskError."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
+        self.path = path
+        self._db = db
+
+    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise explain(error, self.path) from None
+
+    def _one(self, sql: str, values: Sequence[object] = ()) -> Any:
+        """The first column of the first row, None if there is none."""
+        rows = self._all(sql, values)
+        return rows[0][0] if rows else None
+
+    def _some(self, table: Table, keys: Collection[bytes], make: Any) -> dict[bytes, Any]:
+        """Rows of a table by its first column, in the order of `keys`."""
+        head = f"{_SELECT[table]} WHERE {TABLES[table][2]} IN "
+        wanted = list(keys)
+        found = {}
+        for start in range(0, len(wanted), MAX_IN_LIST):
+            some = wanted[start : start + MAX_IN_LIST]
+            length = 1 << (len(some) - 1).bit_length()
+            some += some[-1:] * (length - len(some))
+            for row in self._all(f"{head}({'?,' * (length - 1)}?)", some):
+                found[row[0]] = make(*row)
+        return {key: found[key] for key in wanted if key in found}
+
+    # --- blocks ---
+
+    def header(self, block: bytes) -> HeaderRow | None:
+        rows = self._all(f"{_HEADERS} WHERE id=?", (block,))
+        return to_header(rows[0]) if rows else None
+
+    def children(self, block: bytes) -> Sequence[HeaderRow]:
+        sql = f"{_HEADERS} WHERE height=(SELECT height FROM header WHERE id=?1)+1 AND parent=?1"
+        return [to_header(row) for row in self._all(sql, (block,))]
+
+    def at_height(self, height: int) -> Sequence[HeaderRow]:
+        return [to_header(row) for row in self._all(f"{_HEADERS} WHERE height=?", (height,))]
+
+    def best_header(self) -> HeaderRow:
+        rows = self._all(f"{_HEADERS} WHERE status>=0 ORDER BY work DESC LIMIT 1")
+        return to_header(self._there(rows)[0])
+
+    def ids(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:
+        end = end_of(prefix)
+        if end is None:
+            rows = self._all("SELECT id FROM header WHERE id>=? ORDER BY id LIMIT ?", (prefix, limit))
+        else:
+            rows = self._all("SELECT id FROM header WHERE id>=? AND id<? ORDER BY id LIMIT ?", (prefix, end, limit))
+        return [row[0] for row in rows]
+
+    def block(self, block: bytes) -> bytes | None:
+        found: bytes | None = self._one("SELECT raw FROM body WHERE n=(SELECT n FROM header WHERE id=?)", (block,))
+        return found
+
+    def undo(self, block: bytes) -> bytes | None:
+        found: bytes | None = self._one("SELECT undo FROM undo WHERE n=(SELECT n FROM header WHERE id=?)", (block,))
+        return found
+
+    def last_seq(self) -> int:
+        return self._one("SELECT max(seq) FROM header WHERE seq>0") or 0
+
+    def reorgs(self, *, limit: int) -> Sequence[Reorg]:
+        sql = "SELECT at_ms, fork, old, old_height, new, new_height FROM reorg ORDER BY n DESC LIMIT ?"
+        return [Reorg(*row) for row in self._all(sql, (limit,))]
+
+    # --- the chain that counts ---
+
+    def tip(self) -> ActiveRow:
+        return ActiveRow(*plain_active(self._there(self._all(f"{_ACTIVE} ORDER BY height DESC LIMIT 1"))[0]))
+
+    def active(self, height: int) -> ActiveRow | None:
+        rows = self._all(f"{_ACTIVE} WHERE height=?", (height,))
+        return ActiveRow(*plain_active(rows[0])) if rows else None
+
+    def actives(self, first: int, last: int) -> Sequence[ActiveRow]:
+        rows = self._all(f"{_ACTIVE} WHERE height BETWEEN ? AND ? ORDER BY height", (first, last))
+        return [ActiveRow(*plain_active(row)) for row in rows]
+
+    # --- what it says ---
+
+    def accounts(self, keys: Collection[bytes]) -> dict[bytes, Account]:
+        return self._some(Table.ACCOUNTS, keys, Account)
+
+    def names(self, names: Collection[bytes]) -> dict[bytes, NameRow]:
+        return self._some(Table.NAMES, names, NameRow)
+
+    def evidence(self, keys: Collection[bytes]) -> dict[bytes, EvidenceRow]:
+        return self._some(Table.EVIDENCE, keys, EvidenceRow)
+
+    def anchors(self, digest: bytes) -> Sequence[AnchorRow]:
+        sql = f"{_SELECT[Table.ANCHORS]} WHERE digest=? ORDER BY height, pos, op"
+        return [AnchorRow(*row) for row in self._all(sql, (digest,))]
+
+    def tx(self, txid: bytes) -> TxRow | None:
+        rows = self._all(f"{_SELECT[Table.TXS]} WHERE txid=?", (txid,))
+        return TxRow(*rows[0]) if rows else None
+
+    def touches(self, key: bytes, *, before: tuple[int, int] | None = None, limit: int) -> Sequence[Touch]:
+        sql = f"{_SELECT[Table.TOUCHES]} WHERE key=?"
+        if before is None:
+            rows = self._all(f"{sql} ORDER BY height DESC, pos DESC LIMIT ?", (key, limit))
+        else:
+            sql += " AND (height, pos) < (?, ?) ORDER BY height DESC, pos DESC LIMIT ?"
+            rows = self._all(sql, (key, *before, limit))
+        return [Touch(*row) for row in rows]
+
+    def rows(self, table: Table) -> Iterator[tuple[Any, ...]]:
+        try:
+            found = self._db.execute(f"{_SELECT[table]} ORDER BY {TABLES[table][2]}")
+            while rows := found.fetchmany(ROWS_AT_ONCE):
+                yield from map(plain_active, rows) if table is Table.ACTIVE else rows
+        except sqlite3.Error as error:
+            raise explain(error, self.path) from None
+
+    def note(self, name: str) -> bytes | None:
+        """What `put_note` kept under this name."""
+        found: bytes | None = self._one("SELECT value FROM note WHERE name=?", (name,))
+        return found
+
+    def kept_from(self) -> int:
+        """The first height whose blocks were not pruned: 0 if none was."""
+        return int.from_bytes(self.note(KEPT_FROM) or b"", "big")
+
+    def _there(self, rows: list[Any]) -> list[Any]:
+        if not rows:
+            facts = {"file": str(self.path), "start the node that fills it": "p2pnode run"}
+            raise DiskError("the chain has no block yet", facts)
+        return rows
