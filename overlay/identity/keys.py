@@ -20,10 +20,9 @@ from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypai
 from nacl.exceptions import BadSignatureError
 
 from overlay.errors import LocalError
-
-KEY_BYTES = 32
-SEED_BYTES = 32
-SIGNATURE_BYTES = 64
+from overlay.identity.sizes import KEY_BYTES as KEY_BYTES
+from overlay.identity.sizes import SEED_BYTES as SEED_BYTES
+from overlay.identity.sizes import SIGNATURE_BYTES as SIGNATURE_BYTES
 
 #: (key, data, signature) -> whether it is valid. A swarm may plug in a cheap fake.
 Verifier = Callable[[bytes, bytes, bytes], bool]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +9,9 @@ from typing import NoReturn
 
 import click
 
-from p2pnode.cli.lazy import PLUGINS, Lazy, LazyGroup
-from p2pnode.cli.output import give_up, open_closed, settle
-from p2pnode.cli.session import Session, examples, on_home
-from p2pnode.ui.fail import Exit, Fail, show
+from p2pnode.cli.session import Session, examples
+from p2pnode.ui import ends
+from p2pnode.ui.lazy import PLUGINS, Lazy, LazyGroup
 
 _DAILY = "Daily"
 _SUBSYSTEMS = "Subsystems"
@@ -78,141 +75,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run_line(args: list[str]) -> int:
     """Run one command line and return its exit code; everything that it says is already printed."""
-    open_closed()
-    options = args[: args.index("--")] if "--" in args else args
-    try:
-        try:
-            code = cli.main(args, prog_name="p2pnode", standalone_mode=False)
-            sys.stdout.flush()
-            return code if isinstance(code, int) else Exit.OK
-        except click.exceptions.NoArgsIsHelpError as error:
-            print(error.format_message(), flush=True)
-            return Exit.OK
-        except BrokenPipeError:
-            raise
-        except (Exception, KeyboardInterrupt) as error:
-            listens = settle(sys.stdout)
-            return show(_failure(error, options), as_json_object=listens and "--json" in options)
-    except BrokenPipeError:  # the reader has enough (`| head`)
-        give_up(sys.stdout)
-    except OSError as error:  # not even what went wrong can be written there
-        give_up(sys.stdout)
-        try:
-            return show(_failure(error, options), as_json_object=False)
-        except OSError:
-            give_up(sys.stderr)
-    return Exit.FAILED
-
-
-def _failure(error: BaseException, options: list[str]) -> Fail:
-    """What to tell whoever typed these."""
-    verbose = any(option == "--verbose" or option.startswith("-v") for option in options)
-    return _on_home(_with_next_command(failure_of(error, verbose=verbose)), options)
-
-
-def failure_of(error: BaseException, *, verbose: bool = False) -> Fail:
-    """What to tell of an exception that came up to here; one that nobody foresaw is a bug."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]  # trio wraps what leaves a nursery
-    match error:
-        case Fail():
-            return error
-        case click.UsageError():
-            return _usage(error)
-        case click.ClickException():
-            return Fail(error.format_message())
-        case KeyboardInterrupt() | click.Abort():
-            return Fail("stopped by Ctrl-C", code="interrupted")
-    return _of_home(error) or _bug(error, verbose=verbose)
-
-
-#: Where the node gave no facts: label and command, by code.
-_NEXT = {
-    "not_found": ("who was there", "p2pnode peers"),
-    "timed_out": ("look", "p2pnode doctor"),
-    "not_verified": ("look", "p2pnode -v … and the log of the node"),
-}
-
-
-def _with_next_command(failure: Fail) -> Fail:
-    if failure.facts or failure.code not in _NEXT:
-        return failure
-    label, command = _NEXT[failure.code]
-    return Fail(failure.what, code=failure.code, facts={label: command})
-
-
-#: click's names of types, and what a person calls them.
-_WORDS = {
-    "is not a valid integer range": "is not a whole number",
-    "is not a valid integer": "is not a whole number",
-    "is not a valid float range": "is not a number",
-}
-
-#: Facts about the language of the command line, which is the same for every home.
-_OF_THE_LANGUAGE = ("usage", "help", "did you mean")
-
-
-def _on_home(failure: Fail, options: list[str]) -> Fail:
-    """Who typed --home pastes commands that have it too."""
-    given = [after for option, after in itertools.pairwise(options) if option == "--home"]
-    given += [option.partition("=")[2] for option in options if option.startswith("--home=")]
-    home = given[-1] if given else None
-    facts = {label: text if label in _OF_THE_LANGUAGE else on_home(text, home) for label, text in failure.facts.items()}
-    return Fail(failure.what, code=failure.code, facts=facts)
-
-
-def _usage(error: click.UsageError) -> Fail:
-    path = error.ctx.command_path if error.ctx else "p2pnode"
-    message, facts = error.format_message(), {}
-    if close := getattr(error, "possibilities", None):  # click guesses from 8.4 on
-        is_command = not close[0].startswith("-")
-        message, facts = error.message, {"did you mean": f"{path} {close[0]}" if is_command else close[0]}
-    if error.ctx is not None:
-        facts["usage"] = " ".join(error.ctx.get_usage().removeprefix("Usage: ").split())
-    facts["help"] = f"{path} --help"
-    message = message.rstrip(".")
-    for theirs, ours in _WORDS.items():
-        message = message.replace(theirs, ours)
-    return Fail(message[:1].lower() + message[1:], code="usage", facts=facts)
-
-
-def _of_home(error: BaseException) -> Fail | None:
-    """HomeError lies below p2pnode.ui and has its shape; LocalError is the core saying what it was asked wrongly."""
-    from overlay.errors import LocalError
-    from p2pnode.paths import HomeError
-
-    match error:
-        case HomeError():
-            return Fail(error.what, code=error.code, facts=error.facts)
-        case LocalError():
-            return Fail(str(error), code="usage", facts=getattr(error, "facts", None))
-        case PermissionError() | IsADirectoryError() | NotADirectoryError():  # of the machine, not of this program
-            named = {"file": error.filename} if isinstance(error.filename, str) else {}
-            return Fail("a file cannot be used", facts={**named, "reason": error.strerror or str(error)})
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG | errno.EROFS | errno.EIO):
-            named = {"file": error.filename} if isinstance(error.filename, str) else {"where": "stdout, or a file"}
-            return Fail("not all can be written", facts={**named, "reason": error.strerror or str(error)})
-    return None
-
-
-def _bug(error: BaseException, *, verbose: bool) -> Fail:
-    _log(error)
-    facts = {"what": f"{type(error).__name__}: {error}"}
-    if verbose:
-        import traceback
-
-        facts["where"] = "".join(traceback.format_exception(error))
-    else:
-        facts["see where"] = "the same command with p2pnode -v …"
-    return Fail("a bug in p2pnode", facts=facts)
-
-
-def _log(error: BaseException) -> None:
-    """A node has a log from its start (p2pnode.trace), and what ended it must stand there; a command has none."""
-    import logging
-
-    if logging.getLogger().hasHandlers():
-        logging.getLogger(__name__).critical("a bug ends this process", exc_info=error)
+    return ends.run_line(cli, "p2pnode", args)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 import click
 
+from p2pnode.ui.ends import on_home as on_home
 from p2pnode.ui.options import examples as examples
 from p2pnode.ui.options import json_option as json_option
 
@@ -40,17 +40,6 @@ class Session:
     def command(self, words: str) -> str:
         """A command line that a person can paste: with --home if this one had it."""
         return on_home(f"p2pnode {words}", self.home_option)
-
-
-#: A command of this program that names no home; not one in backquotes, which speaks of commands as such.
-_COMMAND = re.compile(r"(?<![\w/`'.-])p2pnode (?=[a-z])")
-
-
-def on_home(text: str, home: str | None) -> str:
-    """The commands in a text with the home that this command line had."""
-    import shlex
-
-    return _COMMAND.sub(lambda _: f"p2pnode --home {shlex.quote(home)} ", text) if home else text
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

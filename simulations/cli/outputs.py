@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import attrs
 
 from p2pnode.ui.fail import fail
 from p2pnode.ui.render import say
+from p2pnode.ui.targets import check_output, check_picture
 
 if TYPE_CHECKING:
     from simulations.report.recorder import Recorder
@@ -29,21 +29,11 @@ class Outputs:
         """Fail now and not after an hour: a folder that is not there, a library that is missing."""
         paths = [path for path in (self.report, self.png, self.trace) if path is not None]
         for i, path in enumerate(paths):
-            folder = path.parent
-            if not folder.is_dir():
-                fail("there is no such folder", code="usage", folder=str(folder), make_it=f"mkdir -p {folder}")
+            check_output(path)
             if path in paths[:i]:
                 fail("two outputs of one run cannot go into the same file", code="usage", file=str(path))
-            if why := _unwritable(path):
-                fail("this file cannot be written", code="usage", file=str(path), reason=why)
         if self.png is not None:
-            from simulations.report import picture
-
-            if not picture.available():
-                fail(
-                    "--png needs matplotlib, which is not installed", code="usage",
-                    install="pip install 'p2pnode[plots]'", without="--report FILE.html needs nothing",
-                )  # fmt: skip
+            check_picture(self.png, instead="--report FILE.html needs nothing")
 
     @contextmanager
     def recording(self, swarm: Swarm, header: Mapping[str, Any]) -> Iterator[Recording]:
@@ -73,19 +63,6 @@ class Outputs:
 
             picture.write(data, self.png)
             say(f"picture     {self.png}")
-
-
-def _unwritable(path: Path) -> str:
-    """Why it cannot be written, "" if it can: tried, since rights are not all that may be in the way. What is in the
-    file stays, and where none was there is none."""
-    is_new = not path.exists()
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK, 0o666))
-        if is_new:
-            path.unlink()
-    except OSError as error:
-        return error.strerror or str(error)
-    return ""
 
 
 @attrs.frozen(slots=True)

@@ -33,6 +33,7 @@ BENCHES: dict[str, list[str]] = {
     "closest": [],
     "chain": [],
     "chain_store": ["--blocks", "40000"],
+    "explorer": [],
 }
 
 

@@ -7,20 +7,20 @@ import json
 import logging
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-import trio
 
-from p2pnode import api
+from apps.chain.cli.explorer.main import run_line as explorer_line
+from apps.chain.cli.explorer.session import Session as ExplorerSession
 from p2pnode.cli.main import run_line
-from p2pnode.control.server import serve
+from tests.cli.explorer import NOW, Place, make_place
+from tests.support.explored import Explored, grown, judge
 from tests.support.fake_node import FakeNode
+from tests.support.serving import serving
 
 
 @attrs.frozen(slots=True)
@@ -39,6 +39,7 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+Explore = Callable[..., Ran]
 
 
 @pytest.fixture(autouse=True)
@@ -89,20 +90,38 @@ def run(home: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pyte
 @pytest.fixture
 def node(home: Path) -> Iterator[FakeNode]:
     """A fake node on `home`. Its attributes may be set from the test: nothing runs between two commands."""
-    ready = threading.Event()
-    made: list[tuple[FakeNode, trio.lowlevel.TrioToken, trio.CancelScope]] = []
+    with serving(home) as (fake, _):
+        yield fake
 
-    async def main() -> None:
-        async with trio.open_nursery() as nursery:
-            fake = FakeNode()
-            await nursery.start(partial(serve, fake, home / api.SOCKET_NAME))
-            made.append((fake, trio.lowlevel.current_trio_token(), nursery.cancel_scope))
-            ready.set()
 
-    thread = threading.Thread(target=trio.run, args=(main,))
-    thread.start()
-    assert ready.wait(30)
-    fake, token, scope = made[0]
-    yield fake
-    token.run_sync_soon(scope.cancel)
-    thread.join()
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Explored]:
+    """A folder with the chain that all look at, made once."""
+    folder = tmp_path_factory.mktemp("lab")
+    world = grown(folder)
+    world.store.close()
+    return folder, world
+
+
+@pytest.fixture
+def place(tmp_path: Path, lab: tuple[Path, Explored], monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A home with a chain, and a folder to stand in."""
+    found = make_place(tmp_path, *lab)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("P2PNODE_HOME", str(found.home))
+    yield found
+    found.world.store.close()
+
+
+@pytest.fixture
+def explore(place: Place, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Explore:
+    """`explore("block", "-1")`: exit code, stdout and stderr of one command of chain-explorer."""
+
+    def explore(*line: str, stdin: bytes = b"", now: float = NOW) -> Ran:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capfdbinary.readouterr()
+        code = explorer_line(list(line), session=ExplorerSession(clock=lambda: now, judge=judge))
+        out, err = capfdbinary.readouterr()
+        return Ran(int(code), out.decode(), err.decode())
+
+    return explore

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from p2pnode.cli.main import failure_of
 from p2pnode.node import Node
+from p2pnode.ui.ends import failure_of
 from tests.cli.conftest import Run
 from tests.support.fake_node import ID, OTHERS, FakeNode
 
@@ -348,5 +348,5 @@ def test_ctrl_c(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_file_of_another_user_is_not_our_bug() -> None:
-    failure = failure_of(PermissionError(13, "Permission denied", "/srv/bob/node.toml"))
+    failure = failure_of(PermissionError(13, "Permission denied", "/srv/bob/node.toml"), program="p2pnode")
     assert failure.facts == {"file": "/srv/bob/node.toml", "reason": "Permission denied"}

@@ -13,12 +13,12 @@ from pathlib import Path
 import attrs
 
 from apps.chain.core.block import Block
-from apps.chain.core.ledger import Ledger, open_ledger
+from apps.chain.core.ledger import Ledger
 from apps.chain.core.operations import SetName
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.params import Params
+from apps.chain.shell.opening import open_chain
 from apps.chain.shell.schema import FILE_NAME
-from apps.chain.shell.store import open_store
 from tests.support.chains import PARAMS, Maker, anchor, key_of, pay
 
 #: Blocks of one transaction.
@@ -89,9 +89,9 @@ class Traffic:
 def write_chain(folder: Path, blocks: int, *, params: Params = PARAMS, every: int = 10, txs: int = 2) -> Path:
     """A new chain with so many blocks above the first one, in `folder`; the path of its file."""
     folder.mkdir(parents=True, exist_ok=True)
-    store = open_store(folder / FILE_NAME)
+    chain = open_chain(folder / FILE_NAME, params)
+    store, ledger = chain.store, chain.ledger
     store.sync_each(blocks)
-    ledger = open_ledger(store, params)
     traffic = Traffic(Maker(params), ledger.tip.id, every, txs)
     for start in range(0, blocks, _AT_ONCE):
         accept_all(ledger, list(traffic.blocks(min(_AT_ONCE, blocks - start))))

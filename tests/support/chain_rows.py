@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from apps.chain.core.limits import MAX_NUMBER
 from apps.chain.core.rows import Status
-from apps.chain.core.store import Table, View
+from apps.chain.core.store import Index, Table
 
 KEYS = b"\0" * 32, b"a" * 32, b"ab" * 16, b"\xff" * 31 + b"\0", b"\xff" * 32
 NOBODY = b"?" * 32
@@ -13,10 +14,11 @@ NOBODY = b"?" * 32
 PLACES = dict(zip(KEYS, ((0, NOBODY), (1, KEYS[0]), (1, KEYS[0]), (2, KEYS[1]), (2, KEYS[1])), strict=True))
 
 
-def answers(view: View) -> dict[str, Any]:
+def answers(view: Index) -> dict[str, Any]:
     """What it says to every question, in an order of its own where the contract has none."""
     known = [*KEYS, NOBODY]
     good = [row for height in range(5) for row in view.at_height(height) if row.status >= Status.HEADER]
+    prefixes = [(prefix, limit) for prefix in (b"", b"a", b"x", b"\xff", b"\xff" * 32) for limit in (1, 9)]
     top = [view.actives(0, 9)[-1]] if view.active(0) else []
     return {
         **{table.value: list(view.rows(table)) for table in Table},
@@ -42,4 +44,24 @@ def answers(view: View) -> dict[str, Any]:
             view.touches(key, before=before, limit=limit)
             for key in known for before in (None, (2, 1)) for limit in (1, 9)
         ],
+        "txids": [view.txids(prefix, limit=limit) for prefix, limit in prefixes],
+        "digests": [view.digests(prefix, limit=limit) for prefix, limit in prefixes],
+        "tagged": [view.tagged(prefix, limit=limit) for prefix, limit in prefixes],
+        "keys": [view.keys(first, last, limit=9) for first in known for last in known],
+        "mined": [
+            view.mined(key, before=before, limit=limit) for key in known for before in (1, 9) for limit in (1, 9)
+        ],
+        "contested": [view.contested(before=before, limit=limit) for before in (0, 2, 9) for limit in (1, 9)],
+        "owned": [view.owned([]), view.owned({KEYS[0]}), view.owned(known)],
+        "names_after": [
+            view.names_after(after, expires=(first, MAX_NUMBER), limit=limit)
+            for after in (b"", b"b") for first in (0, 2) for limit in (1, 9)
+        ],
+        "convictions": [
+            view.convictions(culprit=culprit, before=before, limit=limit)
+            for culprit in (None, *known) for before in ((9, 0, 0), (2, 1, 1)) for limit in (1, 9)
+        ],
+        "touched": [view.touched(key) for key in known],
+        "richest": [view.richest(limit=limit) for limit in (1, 9)],
+        "totals": view.totals(),
     }  # fmt: skip

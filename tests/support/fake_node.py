@@ -206,7 +206,9 @@ class FakeNode:
         """Without `hold`."""
 
     def _apps(self) -> list[dict[str, Any]]:
-        return [{"name": "chat", "commands": ["say", "who"], "stored": 12}] if self.runs_chat else []
+        chat = [{"name": "chat", "commands": ["say", "who"], "stored": 12}] if self.runs_chat else []
+        others = {app: [name for of, name in self.answers if of == app] for app, _ in self.answers}
+        return chat + [{"name": app, "commands": names, "stored": 0} for app, names in others.items()]
 
     def _app(self, app: str, command: str, args: dict[str, Any]) -> Any:
         if (app, command) in self.answers:

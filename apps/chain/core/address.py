@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from apps.chain.core import bech32m
 from overlay.errors import LocalError
-from overlay.identity.keys import KEY_BYTES
+from overlay.identity.sizes import KEY_BYTES
 
 REAL, SIMULATED = "xn", "xs"
 ADDRESS_CHARS = 62

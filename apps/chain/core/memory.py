@@ -18,6 +18,7 @@ from apps.chain.core.rows import (
     NameRow,
     Reorg,
     Status,
+    Totals,
     Touch,
     TxRow,
 )
@@ -247,6 +248,60 @@ class MemoryStore:
     def delete_touches(self, rows: Iterable[Touch]) -> None:
         for row in rows:
             self._delete(self._touches.get(row.key, {}), (row.height, row.pos))
+
+    # --- for people ---
+
+    def txids(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:
+        return sorted(txid for txid in self._txs if txid.startswith(prefix))[:limit]
+
+    def digests(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:
+        return sorted(digest for digest, rows in self._anchors.items() if rows and digest.startswith(prefix))[:limit]
+
+    def tagged(self, prefix: bytes, *, limit: int) -> Sequence[AnchorRow]:
+        rows = [row for rows in self._anchors.values() for row in rows.values() if row.tag]
+        found = [row for row in rows if row.tag.startswith(prefix)]
+        return sorted(found, key=lambda row: (row.tag, row.digest, row.height, row.pos, row.op))[:limit]
+
+    def keys(self, first: bytes, last: bytes, *, limit: int) -> Sequence[bytes]:
+        return sorted(key for key in self._accounts if first <= key <= last)[:limit]
+
+    def mined(self, miner: bytes, *, before: int, limit: int) -> Sequence[int]:
+        heights = (row.height for row in reversed(self.actives(0, before - 1)) if row.miner == miner)
+        return list(itertools.islice(heights, limit))
+
+    def contested(self, *, before: int, limit: int) -> Sequence[int]:
+        heights = sorted((height for height, ids in self._heights.items() if len(ids) > 1), reverse=True)
+        return [height for height in heights if height < before][:limit]
+
+    def owned(self, owners: Collection[bytes]) -> Sequence[NameRow]:
+        return [row for _, row in sorted(self._names.items()) if row.owner in owners]
+
+    def names_after(self, after: bytes, *, expires: tuple[int, int], limit: int) -> Sequence[NameRow]:
+        first, last = expires
+        found = (row for name, row in sorted(self._names.items()) if name > after and first <= row.expires <= last)
+        return list(itertools.islice(found, limit))
+
+    def convictions(
+        self, *, culprit: bytes | None = None, before: tuple[int, int, int], limit: int
+    ) -> Sequence[EvidenceRow]:
+        rows = [((row.height, row.pos, row.op), row) for row in self._evidence.values()]
+        newest = sorted(rows, key=lambda found: found[0], reverse=True)
+        return [row for at, row in newest if at < before and culprit in (None, row.culprit)][:limit]
+
+    def touched(self, key: bytes) -> tuple[int, int, int]:
+        heights = [height for height, _ in self._touches.get(key, {})]
+        return (len(heights), min(heights), max(heights)) if heights else (0, 0, 0)
+
+    def richest(self, *, limit: int) -> Sequence[Account]:
+        return sorted(self._accounts.values(), key=lambda row: (-row.balance, row.key))[:limit]
+
+    def totals(self) -> Totals:
+        blocks = self._active.values()
+        return Totals(
+            len(self._accounts), sum(row.balance for row in self._accounts.values()),
+            sum(row.fees for row in blocks), sum(row.txs for row in blocks),
+            sum(row.operations for row in blocks), sum(row.size for row in blocks),
+        )  # fmt: skip
 
     # --- all of it ---
 

@@ -141,3 +141,18 @@ class Reorg:
     old_height: int
     new: bytes
     new_height: int
+
+
+@attrs.frozen(slots=True)
+class Totals:
+    """Sums over the chain that counts."""
+
+    accounts: int
+    #: Units that accounts have together.
+    balances: int
+    #: Units; of all blocks.
+    fees: int
+    txs: int
+    operations: int
+    #: Bytes of all blocks.
+    size: int

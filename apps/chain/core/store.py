@@ -1,8 +1,8 @@
 """The store that a ledger needs: tables of rows (rows.py), written in transactions.
 
-Two ports. `View` reads, and is all that an explorer and a mempool need; `Store` writes, too. `MemoryStore` (memory.py)
-keeps everything in dictionaries, for swarms and tests. One on a disk should answer each call with one statement: a
-ledger asks for all accounts of a block at once, and writes them at once.
+Three ports. `View` reads, and is all that a mempool needs; `Index` reads by other keys, too, for an explorer; `Store`
+writes. `MemoryStore` (memory.py) keeps everything in dictionaries, for swarms and tests. One on a disk should answer
+each call with one statement: a ledger asks for all accounts of a block at once, and writes them at once.
 
 Contract. Nothing is written outside `begin` ... `commit`. `rollback` undoes all since `begin`; `rollback_to` all since
 `savepoint`, of which there is at most one, and which `release` gives up. A reader in another process sees whole
@@ -25,6 +25,7 @@ from apps.chain.core.rows import (
     NameRow,
     Reorg,
     Status,
+    Totals,
     Touch,
     TxRow,
 )
@@ -109,6 +110,65 @@ class View(Protocol):
 
     def rows(self, table: Table) -> Iterator[tuple[Any, ...]]:
         """All rows of a table as tuples of their fields, in the order of their keys."""
+        ...
+
+
+class Index(View, Protocol):
+    """Reads by other keys: what an explorer asks, and no ledger. Each is one statement of a store on a disk."""
+
+    # --- what begins so, or lies between ---
+
+    def txids(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:
+        """Of the chain that counts, in the order of their bytes."""
+        ...
+
+    def digests(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:
+        """That are anchored, each once, in the order of their bytes."""
+        ...
+
+    def tagged(self, prefix: bytes, *, limit: int) -> Sequence[AnchorRow]:
+        """Anchors whose tag begins so, by (tag, digest, height, pos, op); those without a tag never."""
+        ...
+
+    def keys(self, first: bytes, last: bytes, *, limit: int) -> Sequence[bytes]:
+        """Of accounts, `first` to `last`, both included, upwards."""
+        ...
+
+    # --- blocks ---
+
+    def mined(self, miner: bytes, *, before: int, limit: int) -> Sequence[int]:
+        """Heights below `before` of blocks of this miner in the chain that counts, downwards."""
+        ...
+
+    def contested(self, *, before: int, limit: int) -> Sequence[int]:
+        """Heights below `before` with more than one header, downwards."""
+        ...
+
+    # --- what the chain says ---
+
+    def owned(self, owners: Collection[bytes]) -> Sequence[NameRow]:
+        """Expired ones too, in the order of the names."""
+        ...
+
+    def names_after(self, after: bytes, *, expires: tuple[int, int], limit: int) -> Sequence[NameRow]:
+        """Names above `after` whose end is in first <= expires <= last, in their order."""
+        ...
+
+    def convictions(
+        self, *, culprit: bytes | None = None, before: tuple[int, int, int], limit: int
+    ) -> Sequence[EvidenceRow]:
+        """Newest first; only those below the height, position and operation `before`."""
+        ...
+
+    def touched(self, key: bytes) -> tuple[int, int, int]:
+        """How many transactions touch an account, and the heights of the first and the last; (0, 0, 0) for none."""
+        ...
+
+    def richest(self, *, limit: int) -> Sequence[Account]:
+        """Most units first, of equal ones the lower key."""
+        ...
+
+    def totals(self) -> Totals:
         ...
 
 

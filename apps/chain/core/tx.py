@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -25,8 +25,11 @@ from apps.chain.core.merkle import leaf_of
 from apps.chain.core.operations import Operation, Pay, decode_operation, encode_operation
 from apps.chain.core.rules import Invalid, Rule
 from overlay.errors import BadMessage
-from overlay.identity.keys import KEY_BYTES, SIGNATURE_BYTES, Signer
+from overlay.identity.sizes import KEY_BYTES, SIGNATURE_BYTES
 from overlay.wire import cbor
+
+if TYPE_CHECKING:
+    from overlay.identity.keys import Signer
 
 VERSION = 1
 CHAIN_ID_BYTES = 8

@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 
 from apps.chain.core.check import Damaged, check_end
+from apps.chain.core.facts import NOTE, encode_params
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.ledger import Ledger, open_ledger
 from apps.chain.core.params import Params
@@ -34,7 +35,17 @@ def open_chain(path: Path, params: Params, *, judge: Judge = nobody, verifier: V
             check_end(store, params, judge=judge)
         except Damaged as error:
             raise damaged(path, str(error)) from error
+        _note(store, params)
     except BaseException:
         store.close()
         raise
     return Chain(store, ledger)
+
+
+def _note(store: SqliteStore, params: Params) -> None:
+    """Which chain it is, for who reads the file alone."""
+    note = encode_params(params)
+    if store.note(NOTE) != note:
+        store.begin()
+        store.put_note(NOTE, note)
+        store.commit()

@@ -1,4 +1,4 @@
-"""Reads of a chain's file: the port `View` of the core, over a connection of whatever kind."""
+"""Reads of a chain's file: the ports `View` and `Index` of the core, over a connection of whatever kind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,18 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from apps.chain.core.rows import Account, ActiveRow, AnchorRow, EvidenceRow, HeaderRow, NameRow, Reorg, Touch, TxRow
+from apps.chain.core.rows import (
+    Account,
+    ActiveRow,
+    AnchorRow,
+    EvidenceRow,
+    HeaderRow,
+    NameRow,
+    Reorg,
+    Totals,
+    Touch,
+    TxRow,
+)
 from apps.chain.core.store import Table
 from apps.chain.shell.columns import HEADER, TABLES, end_of, plain_active, to_header
 from apps.chain.shell.limits import MAX_IN_LIST, ROWS_AT_ONCE
@@ -19,9 +30,12 @@ _SELECT: Final = {table: f"SELECT {columns} FROM {name}" for table, (name, colum
 KEPT_FROM: Final = "kept from"
 _ACTIVE: Final = _SELECT[Table.ACTIVE]
 
+#: Above every id, digest and tag: they have 32 bytes at most.
+_AFTER_ALL: Final = b"\xff" * 33
+
 
 class ReadStore:
-    """A View. Made by `view.open_view`; a SqliteStore is one that writes, too. Every method raises DiskError."""
+    """An Index. Made by `view.open_view`; a SqliteStore is one that writes, too. Every method raises DiskError."""
 
     def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         self.path = path
@@ -40,16 +54,18 @@ class ReadStore:
 
     def _some(self, table: Table, keys: Collection[bytes], make: Any) -> dict[bytes, Any]:
         """Rows of a table by its first column, in the order of `keys`."""
-        head = f"{_SELECT[table]} WHERE {TABLES[table][2]} IN "
+        found = {row[0]: make(*row) for row in self._rows_in(table, TABLES[table][2], keys)}
+        return {key: found[key] for key in keys if key in found}
+
+    def _rows_in(self, table: Table, column: str, keys: Collection[bytes]) -> Iterator[tuple[Any, ...]]:
+        """Rows of a table that have one of `keys` in a column."""
+        head = f"{_SELECT[table]} WHERE {column} IN "
         wanted = list(keys)
-        found = {}
         for start in range(0, len(wanted), MAX_IN_LIST):
             some = wanted[start : start + MAX_IN_LIST]
             length = 1 << (len(some) - 1).bit_length()
             some += some[-1:] * (length - len(some))
-            for row in self._all(f"{head}({'?,' * (length - 1)}?)", some):
-                found[row[0]] = make(*row)
-        return {key: found[key] for key in wanted if key in found}
+            yield from self._all(f"{head}({'?,' * (length - 1)}?)", some)
 
     # --- blocks ---
 
@@ -69,12 +85,7 @@ class ReadStore:
         return to_header(self._there(rows)[0])
 
     def ids(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:
-        end = end_of(prefix)
-        if end is None:
-            rows = self._all("SELECT id FROM header WHERE id>=? ORDER BY id LIMIT ?", (prefix, limit))
-        else:
-            rows = self._all("SELECT id FROM header WHERE id>=? AND id<? ORDER BY id LIMIT ?", (prefix, end, limit))
-        return [row[0] for row in rows]
+        return self._beginning("SELECT id FROM header", "id", prefix, limit)
 
     def block(self, block: bytes) -> bytes | None:
         found: bytes | None = self._one("SELECT raw FROM body WHERE n=(SELECT n FROM header WHERE id=?)", (block,))
@@ -139,6 +150,66 @@ class ReadStore:
                 yield from map(plain_active, rows) if table is Table.ACTIVE else rows
         except sqlite3.Error as error:
             raise explain(error, self.path) from None
+
+    # --- for people ---
+
+    def txids(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:
+        return self._beginning("SELECT txid FROM tx", "txid", prefix, limit)
+
+    def digests(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:
+        return self._beginning("SELECT DISTINCT digest FROM anchor", "digest", prefix, limit)
+
+    def tagged(self, prefix: bytes, *, limit: int) -> Sequence[AnchorRow]:
+        sql = f"{_SELECT[Table.ANCHORS]} WHERE tag<>x'' AND tag>=? AND tag<?"
+        sql += " ORDER BY tag, digest, height, pos, op LIMIT ?"
+        return [AnchorRow(*row) for row in self._all(sql, (prefix, end_of(prefix) or _AFTER_ALL, limit))]
+
+    def keys(self, first: bytes, last: bytes, *, limit: int) -> Sequence[bytes]:
+        sql = "SELECT key FROM account WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?"
+        return [row[0] for row in self._all(sql, (first, last, limit))]
+
+    def mined(self, miner: bytes, *, before: int, limit: int) -> Sequence[int]:
+        sql = "SELECT height FROM active WHERE miner=? AND height<? ORDER BY height DESC LIMIT ?"
+        return [row[0] for row in self._all(sql, (miner, before, limit))]
+
+    def contested(self, *, before: int, limit: int) -> Sequence[int]:
+        sql = "SELECT height FROM header WHERE height<? GROUP BY height HAVING count(*)>1 ORDER BY height DESC LIMIT ?"
+        return [row[0] for row in self._all(sql, (before, limit))]
+
+    def owned(self, owners: Collection[bytes]) -> Sequence[NameRow]:
+        rows = sorted(self._rows_in(Table.NAMES, "owner", owners))
+        return [NameRow(*row) for row in rows]
+
+    def names_after(self, after: bytes, *, expires: tuple[int, int], limit: int) -> Sequence[NameRow]:
+        sql = f"{_SELECT[Table.NAMES]} WHERE name>? AND expires BETWEEN ? AND ? ORDER BY name LIMIT ?"
+        return [NameRow(*row) for row in self._all(sql, (after, *expires, limit))]
+
+    def convictions(
+        self, *, culprit: bytes | None = None, before: tuple[int, int, int], limit: int
+    ) -> Sequence[EvidenceRow]:
+        whose, values = ("", ()) if culprit is None else ("culprit=? AND ", (culprit,))
+        sql = f"{_SELECT[Table.EVIDENCE]} WHERE {whose}(height, pos, op) < (?, ?, ?)"
+        sql += " ORDER BY height DESC, pos DESC, op DESC LIMIT ?"
+        return [EvidenceRow(*row) for row in self._all(sql, (*values, *before, limit))]
+
+    def touched(self, key: bytes) -> tuple[int, int, int]:
+        sql = "SELECT count(*), ifnull(min(height), 0), ifnull(max(height), 0) FROM touch WHERE key=?"
+        count, first, last = self._all(sql, (key,))[0]
+        return count, first, last
+
+    def richest(self, *, limit: int) -> Sequence[Account]:
+        sql = f"{_SELECT[Table.ACCOUNTS]} ORDER BY balance DESC, key LIMIT ?"
+        return [Account(*row) for row in self._all(sql, (limit,))]
+
+    def totals(self) -> Totals:
+        accounts = self._all("SELECT count(*), ifnull(sum(balance), 0) FROM account")[0]
+        sums = ", ".join(f"ifnull(sum({name}), 0)" for name in ("fees", "txs", "operations", "size"))
+        return Totals(*accounts, *self._all(f"SELECT {sums} FROM active")[0])
+
+    def _beginning(self, select: str, column: str, prefix: bytes, limit: int) -> list[bytes]:
+        """The first column of rows whose `column` begins so, in its order."""
+        sql = f"{select} WHERE {column}>=? AND {column}<? ORDER BY {column} LIMIT ?"
+        return [row[0] for row in self._all(sql, (prefix, end_of(prefix) or _AFTER_ALL, limit))]
 
     def note(self, name: str) -> bytes | None:
         """What `put_note` kept under this name."""

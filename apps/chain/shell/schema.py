@@ -42,12 +42,16 @@ CREATE: Final = (
     "CREATE TABLE active(height INTEGER PRIMARY KEY, id BLOB NOT NULL, time INTEGER NOT NULL, difficulty BLOB NOT NULL,"
     " miner BLOB NOT NULL, txs INTEGER NOT NULL, operations INTEGER NOT NULL, size INTEGER NOT NULL,"
     " fees INTEGER NOT NULL)",
+    # For an explorer alone (core.store.Index), as are name_owner and anchor_tag: which blocks are of a miner.
+    "CREATE INDEX active_miner ON active(miner)",
     "CREATE TABLE account(key BLOB PRIMARY KEY NOT NULL, balance INTEGER NOT NULL, nonce INTEGER NOT NULL)"
     " WITHOUT ROWID",
     "CREATE TABLE name(name BLOB PRIMARY KEY NOT NULL, owner BLOB NOT NULL, value BLOB NOT NULL,"
     " expires INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX name_owner ON name(owner)",
     "CREATE TABLE anchor(digest BLOB NOT NULL, height INTEGER NOT NULL, pos INTEGER NOT NULL, op INTEGER NOT NULL,"
     " tag BLOB NOT NULL, PRIMARY KEY(digest, height, pos, op)) WITHOUT ROWID",
+    "CREATE INDEX anchor_tag ON anchor(tag) WHERE tag <> x''",
     "CREATE TABLE evidence(key BLOB PRIMARY KEY NOT NULL, culprit BLOB NOT NULL, height INTEGER NOT NULL,"
     " pos INTEGER NOT NULL, op INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE tx(txid BLOB PRIMARY KEY NOT NULL, height INTEGER NOT NULL, pos INTEGER NOT NULL) WITHOUT ROWID",

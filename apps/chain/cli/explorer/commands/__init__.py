@@ -1,0 +1,1 @@
+"""Each command is a module that is imported only when it is typed."""

@@ -1,0 +1,186 @@
+"""`chain-explorer proof make` and `proof check`: what was anchored or paid, shown to somebody without a node."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from apps.chain.cli.explorer.inputs import read_bytes
+from apps.chain.cli.explorer.session import Session, answer, field_option, full_option, pass_session
+from p2pnode.ui.fail import Fail, fail
+from p2pnode.ui.options import examples, json_option
+from p2pnode.ui.render import counted, one_line, print_json, say
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+    from apps.chain.core.explorer.proofs import Link
+    from apps.chain.core.proof import Proof
+
+
+@click.group(
+    epilog=examples("chain-explorer proof make report.pdf -o report.proof", "chain-explorer proof check report.proof")
+)
+def proof() -> None:
+    """Take a proof along that something is in the chain, and check one without a node."""
+
+
+@proof.command(
+    epilog=examples("chain-explorer proof make report.pdf -o p.cbor", "chain-explorer proof make 9d1f7b0c -o p.cbor")
+)
+@click.argument("what", metavar="TXID|DIGEST|FILE")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write it there; else it is printed as hex digits.")  # fmt: skip
+@click.option("--headers", type=click.IntRange(min=0), metavar="N",
+              help="At most N headers on top of the block; without it all up to the tip.")  # fmt: skip
+@json_option
+@pass_session
+def make(session: Session, what: str, output: Path | None, headers: int | None, as_json: bool) -> None:
+    """Write a proof that a transaction, or the first anchor of a digest or file, is in the chain: its bytes, the path
+    to the header of its block, and the headers on top."""
+    from apps.chain.core.explorer import proofs
+    from apps.chain.core.explorer.refs import as_hex
+    from apps.chain.core.proof import make_proof
+    from p2pnode.ui.targets import check_output
+
+    if output is not None:
+        check_output(output)
+    with session.chain() as chain:
+        path = Path(what)
+        if as_hex(what) is None and path.is_file():
+            row = proofs.anchor_of(chain, _digest_of(path))
+        else:
+            row = proofs.subject(chain, what)
+        last = None if headers is None else min(row.height + headers, chain.height)
+        raw = make_proof(chain.view, chain.params, row, last=last)
+        tip = chain.active(chain.height if last is None else last)
+    if output is not None:
+        output.write_bytes(raw)
+    if as_json:
+        print_json({
+            "v": 1, "txid": row.txid.hex(), "height": row.height, "pos": row.pos, "last": tip.height,
+            "block": tip.id.hex(), "size": len(raw), "file": None if output is None else str(output),
+            "proof": raw.hex() if output is None else None,
+        })  # fmt: skip
+        return
+    if output is None:
+        print(raw.hex())
+        return
+    print(f"{one_line(str(output))}: tx {row.txid.hex()[:8]}… in block {row.height:,}, "
+          f"{counted(tip.height - row.height, 'header')} on top, {len(raw):,} B")  # fmt: skip
+    say(f"anywhere:   chain-explorer proof check {output} --trust {tip.id.hex()[:16]}")
+
+
+@proof.command(
+    epilog=examples(
+        "chain-explorer proof check p.cbor --trust 7c1e09aa", "chain-explorer proof check p.cbor --file report.pdf"
+    )
+)
+@click.argument("file", metavar="FILE|-")
+@click.option("--trust", metavar="ID", help="A block of the chain that you know: 8 or more digits of its id.")
+@click.option("--headers", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+              help="Blocks that you know: a file of `export headers --json`.")  # fmt: skip
+@click.option("--file", "anchored", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+              help="What is proved must anchor this file.")  # fmt: skip
+@field_option
+@full_option
+@json_option
+@pass_session
+def check(
+    session: Session, file: str, trust: str | None, headers: Path | None, anchored: Path | None, field: str | None,
+    full: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Check a proof from its bytes alone: no node, no chain. It shows how much work was done on top of it; that the
+    chain is the one you mean shows a block of it that you know (--trust, --headers). The exit code is 5 if anything is
+    wrong."""
+    from apps.chain.cli.explorer import as_json as objects
+    from apps.chain.core.explorer import proofs
+    from apps.chain.core.proof import check_proof
+    from overlay.errors import BadMessage
+
+    trusted = _trusted(trust, headers)
+    try:
+        found = check_proof(read_bytes(file))
+    except BadMessage as error:
+        raise Fail("this proves nothing", code="not_verified", facts={"reason": error.reason}) from None
+    link = None if trusted is None else proofs.link_to(found, trusted)
+    if trusted is not None and link is None:
+        fail("no block that you trust is among those of the proof", code="not_verified",
+             its_blocks=f"{found.header.height:,} ({found.ids[0].hex()[:16]}…) to {found.last.height:,}"
+                        f" ({found.ids[-1].hex()[:16]}…)")  # fmt: skip
+    if anchored is not None and not proofs.anchors(found, _digest_of(anchored)):
+        fail("the proof is good, but anchors something else than this file", code="not_verified",
+             file=str(anchored), sha256=_digest_of(anchored).hex())  # fmt: skip
+    if not answer(objects.proof(found, link, is_of_file=anchored is not None), as_json=as_json, field=field):
+        _show(found, link, anchored, full=full)
+
+
+def _show(found: Proof, link: Link | None, anchored: Path | None, *, full: bool) -> None:
+    from apps.chain.cli.explorer.operations import lines_of
+    from apps.chain.cli.explorer.texts import People, big, credits_text, id_text, when
+    from apps.chain.core.limits import MAX_AHEAD_S
+
+    tx, header = found.tx, found.header
+    known = People(found.params.hrp, {}, full=full)
+    leaf = f"leaf {found.position:,} of {header.txs:,} in block {header.height:,}"
+    print(f"ok       tx {id_text(tx.txid, full=full)} is {leaf}")
+    if link is None:
+        print(f"trust    nothing: {counted(len(found.ids), 'header')} of work {big(found.work)}, up to "
+              f"{id_text(found.ids[-1], full=full)}")  # fmt: skip
+        say("a block that you know makes it certain which chain this is:   --trust ID")
+    else:
+        print(f"trust    {counted(link.steps, 'header')} link it to {id_text(link.block, full=full)}; "
+              f"work {big(found.work)}")  # fmt: skip
+    print(f"time     {when(header.time)}   chain {found.params.chain_id.hex()}")
+    print(f"from     {known.address(tx.sender)}   nonce {tx.nonce:,}   fee {credits_text(tx.fee)}")
+    for n, op in enumerate(tx.operations):
+        for line in lines_of(op, known, label=f"{n:>3}  "):
+            print(line)
+    if anchored is not None:
+        print(f"file     {one_line(str(anchored))} existed no later than {when(header.time + MAX_AHEAD_S)}")
+
+
+def _digest_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+class _Prefix:
+    """Ids that begin so."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __contains__(self, block: object) -> bool:
+        return isinstance(block, bytes) and block.hex().startswith(self._text)
+
+
+def _trusted(trust: str | None, headers: Path | None) -> Container[bytes] | None:
+    """Blocks that are believed in; None if nobody said."""
+    if trust is not None and headers is not None:
+        raise click.UsageError("--trust and --headers are two ways to say which blocks you know")
+    if trust is not None:
+        text = trust.strip().lower()
+        if not 8 <= len(text) <= 64 or any(char not in "0123456789abcdef" for char in text):
+            fail(f"not the id of a block: {trust!r}", code="usage", expected="8 to 64 hex digits")
+        return _Prefix(text)
+    return None if headers is None else _ids_in(headers)
+
+
+def _ids_in(path: Path) -> set[bytes]:
+    """Of lines of `export headers --json`: from the bytes, not from what the line calls them."""
+    from apps.chain.core.header import id_of
+
+    ids = set()
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        try:
+            one: Any = json.loads(line)
+            ids.add(id_of(bytes.fromhex(one["raw"])))
+        except (ValueError, TypeError, KeyError):
+            fail("this is no file of headers", code="usage", file=str(path), line=str(number),
+                 make_one="chain-explorer export headers --json -o FILE")  # fmt: skip
+    return ids

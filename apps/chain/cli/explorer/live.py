@@ -1,0 +1,100 @@
+"""What only a running node knows: transactions that wait, peers, and what happens.
+
+Asked of the application "chain" by the control API, all of it read-only; other keys are passed over:
+
+    POST /v1/apps/chain/mempool {"limit": n}   [{"raw": hex digits of the transaction, "seen_ms": n or missing}, ...]
+    POST /v1/apps/chain/peers {}               [{"height": n or null, "tip": id or null}, ...]
+    POST /v1/apps/chain/status {}              {"synced": bool, "headers": height of the best header}
+    GET  /v1/events?app=chain                  events "block", "synced" and "reorg", whose fields are not looked at, and
+                                               "tx" {"tx": id}
+
+What it answers is not believed further than its own: transactions are decoded here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from p2pnode.ui.fail import Fail
+from p2pnode.ui.home import find_home
+
+if TYPE_CHECKING:
+    from apps.chain.core.tx import Tx
+    from p2pnode import api
+
+_APP = "/v1/apps/chain/"
+#: Answered from memory; a person waits.
+_PATIENCE_S = 10.0
+
+
+@attrs.frozen(slots=True)
+class Waiting:
+    tx: Tx
+    #: When it came, seconds since 1970; None if the node does not say.
+    seen: float | None
+
+
+@attrs.frozen(slots=True)
+class Peers:
+    #: (height, id) of the tips that peers told.
+    tips: Sequence[tuple[int, str]]
+    synced: bool
+    #: Height of the best header.
+    headers: int
+
+
+@attrs.frozen(slots=True)
+class Node:
+    """A node that runs, and an application "chain" in it."""
+
+    _client: api.Client
+
+    def mempool(self, chain_id: bytes) -> list[Waiting]:
+        """All of them, in the order of the node."""
+        from apps.chain.core.limits import MAX_POOL_TXS
+        from apps.chain.core.tx import decode_tx
+
+        found = []
+        for one in self._ask("mempool", limit=MAX_POOL_TXS):
+            if "raw" not in one:
+                raise Fail("the node does not tell what its waiting transactions say: it is of another version")
+            seen = one.get("seen_ms")
+            tx = decode_tx(bytes.fromhex(one["raw"]), chain_id)
+            found.append(Waiting(tx, None if seen is None else seen / 1000))
+        return found
+
+    def peers(self) -> Peers:
+        status = self._ask("status")
+        tips = [(peer["height"], peer["tip"]) for peer in self._ask("peers") if peer["tip"] is not None]
+        return Peers(tips, bool(status["synced"]), int(status["headers"]))
+
+    def events(self, opened: Callable[[], object]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(name, fields) of each event of the application, until the node ends. `opened`: called once it listens."""
+        for event in self._client.lines("/v1/events", query={"app": "chain"}, opened=opened):
+            if event.get("event") == "app_event":
+                yield event["name"], event["fields"]
+
+    def _ask(self, command: str, **args: int) -> Any:
+        return self._client.call("POST", _APP + command, args, timeout_s=_PATIENCE_S)["answer"]
+
+
+def connect(home: str | None) -> Node | None:
+    """None if no node runs on this home, or none with a chain."""
+    found = find_home(home)
+    if not found.socket.exists():
+        return None
+    from p2pnode import api
+
+    client = api.connect(found.dir)
+    if not client.is_alive():
+        return None
+    try:
+        apps = client.call("GET", "/v1/apps", timeout_s=_PATIENCE_S)["apps"]
+    except Fail as failure:
+        if failure.code == "no_node":
+            return None
+        raise
+    return Node(client) if any(app["name"] == "chain" for app in apps) else None
