@@ -47,13 +47,20 @@ def test_a_day_of_churn_leaks_nothing() -> None:
     _churn(swarm, Rng(2), 1, authors=5)
     before = [footprint(swarm, node) for node in range(5)]
     _churn(swarm, Rng(3), 24, authors=5, share=5)
+    # At any one moment a lookup of the upkeep may be on its way; one that is always there does not end.
+    least = [footprint(swarm, node) for node in range(5)]
+    for _ in range(60):
+        swarm.run_for(1)
+        for node, now in enumerate(footprint(swarm, node) for node in range(5)):
+            least[node] = {what: min(count, now[what]) for what, count in least[node].items()}
     for node in range(5):
         after = footprint(swarm, node)
         peer = swarm.peer(node)
         assert after["tasks"] <= before[node]["tasks"] + 4
         assert after["timers"] <= before[node]["timers"] + 16
         assert after["waiting"] <= 32
-        assert after["commands"] == after["lookups"] == after["in flight"] == 0
+        for what in ("commands", "lookups", "in flight"):
+            assert least[node][what] == 0, f"{what} of node {node} that do not end"
         assert after["records"] <= 10
         assert len(peer.endpoint.peers) <= MAX_PEERS_REMEMBERED
         assert len(peer.table) <= 120
