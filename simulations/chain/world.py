@@ -55,6 +55,8 @@ class ChainWorld:
         #: By node: hashes a second; and what its luck is drawn from, by its lives.
         self.rates: dict[int, float] = {}
         self.luck: Callable[[int], Rng] = Rng
+        #: Of adversaries, before the rates are given: their share of all hashes.
+        self.powers: dict[int, float] = {}
         self.light: set[int] = set()
         #: Nodes whose application is another one: adversaries.
         self.others: dict[int, MakeChain] = {}
