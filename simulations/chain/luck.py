@@ -13,7 +13,7 @@ from apps.chain.core.miner import Fresh, How
 from apps.chain.core.work import Pow, search
 from overlay.runtime.chance import Rng
 from overlay.runtime.loop import Loop
-from simulations.churn import exponential_ns
+from simulations.draws import exponential_ns
 
 #: Nonces that are tried before time is looked at again; each is good once in `difficulty`.
 _TRIES = 1 << 20

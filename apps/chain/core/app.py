@@ -33,6 +33,8 @@ from overlay.wire import cbor
 
 #: Held blocks are looked at, and streams that nobody needs are closed, so often.
 _TICK_NS = SECOND
+#: Bodies that do not come by themselves in so many ticks are fetched.
+_BEHIND_TICKS = 3
 #: More blocks than this that are connected at once are told as one event.
 _FEW_BLOCKS = 8
 #: A change of branch that takes back more blocks than this is an alarm.
@@ -95,7 +97,7 @@ class Chain(App):
         self.verified = Light(ctx, self.desk, self.peers, self.talks, self.params)
         self.bench = Bench(ctx)
         self.mining = Mining(
-            ctx, self.desk, self.bench if self._miner is None else self._miner, self.tell, self.blocks.publish
+            ctx, self.desk, self.bench if self._miner is None else self._miner, self.tell, self.publish_block
         )
         commands.declare(self, ctx)
         ctx.services.provide("anchor", self.anchor)
@@ -151,9 +153,16 @@ class Chain(App):
                 self.ctx.emit("block", height=height, block=block, txs=txs)
 
     async def _tick(self) -> None:
+        behind = 0
         while True:
             await self.ctx.sleep(_TICK_NS)
             self.talks.tidy()
+            # A header whose body nobody has sent, nor is being asked for it.
+            summary = self.desk.summary
+            behind = behind + 1 if summary.best_work > summary.work else 0
+            if behind == _BEHIND_TICKS:
+                behind = 0
+                self.sync.wake()
             if not self.desk.summary.held:
                 continue
             try:
@@ -173,6 +182,10 @@ class Chain(App):
                 return
             except OverlayError:
                 continue
+
+    async def publish_block(self, compact: bytes) -> None:
+        """One that was mined here."""
+        await self.blocks.publish(compact)
 
     # --- for other applications --------------------------------------------------------------
 

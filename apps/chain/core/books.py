@@ -9,18 +9,18 @@ directly. Beside its own value each gives a `Summary` as a tuple: where the chai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from apps.chain.core.ahead import Ahead, headers_after
 from apps.chain.core.block import Block, decode_block
-from apps.chain.core.compact import Rebuilding, decode_compact, encode_compact, picked, rebuild
+from apps.chain.core.compact import Compact, Rebuilding, decode_compact, encode_compact, picked, rebuild
 from apps.chain.core.header import prefix_of
 from apps.chain.core.headers import Branch
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.ledger import Ledger, open_ledger
-from apps.chain.core.limits import HEAD_BYTES, MAX_PART, MAX_PARTIAL
+from apps.chain.core.limits import HEAD_BYTES, MAX_EARLY, MAX_PART, MAX_PARTIAL
 from apps.chain.core.merkle import leaf_of
 from apps.chain.core.mining import assembled, header_on
 from apps.chain.core.news import pack
@@ -36,6 +36,7 @@ from apps.chain.core.tx import Tx
 from overlay.errors import BadMessage, LocalError, NotFound
 from overlay.identity.keys import Verifier, verify
 
+_V = TypeVar("_V")
 #: What the application asks for by name.
 OPERATIONS = (
     "open", "headers", "header", "compact", "fill", "blocks", "txs", "tick", "template", "mined", "plan", "locator",
@@ -86,6 +87,8 @@ class Books:
     _ahead: Ahead = attrs.field(init=False)
     #: Compact blocks of which some transactions are not here yet; the oldest go first.
     _partial: dict[bytes, Rebuilding] = attrs.field(init=False, factory=dict)
+    #: Those whose headers wait for a parent or for their time: (block, who sent it).
+    _early: dict[bytes, tuple[Compact, bytes]] = attrs.field(init=False, factory=dict)
     #: Of peers whose headers come: what is not worth keeping yet.
     _branches: dict[bytes, Branch] = attrs.field(init=False, factory=dict)
     #: Root of the transactions -> those of the template that has it; the newest two.
@@ -138,6 +141,8 @@ class Books:
 
     def headers(self, raws: Sequence[bytes], last: bool, source: bytes, now_ms: int) -> tuple[Any, ...]:
         """Of a peer that answers a locator, one answer after another until the last: what became of them."""
+        if source not in self._branches:
+            self._branches.clear()  # one peer at a time is followed; of another the rest will not come
         branch = self._branches.setdefault(source, Branch())
         outcome = self.ledger.accept_headers(raws, now_ms, branch, last=last, source=source)
         if last or outcome.verdict is not Verdict.HEADER:
@@ -155,16 +160,19 @@ class Books:
         except Invalid as error:
             return pack(Outcome(Verdict.INVALID, b"", rule=error.rule, why=error.why)), b"", ()
         told = self.header(compact.raw_header, source, now_ms)
+        if self.light or self.ledger.is_waiting(compact.id):
+            if not self.light:
+                _bounded(self._early, MAX_EARLY)[compact.id] = compact, source
+            return told, compact.id, ()
         row = self.store.header(compact.id)
-        if self.light or row is None or row.status is not Status.HEADER:
+        if row is None or row.status is not Status.HEADER:
             return told, compact.id, ()
         rebuilding = rebuild(compact, self.pool.known)
         if rebuilding.missing:
-            while len(self._partial) >= MAX_PARTIAL:
-                del self._partial[next(iter(self._partial))]
-            self._partial[compact.id] = rebuilding
+            _bounded(self._partial, MAX_PARTIAL)[compact.id] = rebuilding
             return told, compact.id, rebuilding.missing
-        return self._whole(rebuilding, (), source, now_ms) or told, compact.id, ()
+        whole = self._whole(rebuilding, (), source, now_ms)
+        return (told if whole is None else whole), compact.id, ()
 
     def fill(
         self, block: bytes, txs: Sequence[bytes], leaves: Sequence[bytes], source: bytes, now_ms: int
@@ -218,10 +226,26 @@ class Books:
         return [self._told(outcome, now_ms) for outcome in self.ledger.tick(now_ms)]
 
     def _told(self, outcome: Outcome, now_ms: int) -> tuple[Any, ...]:
-        if outcome.connected or outcome.disconnected or outcome.then:
-            self.pool.update(outcome, now_ms)
-            self._digest()
-        return pack(outcome)
+        """What is to be reported, and what follows from it: compact blocks that came before their parents, or before
+        their time, are put together now if nothing is missing."""
+        packed = pack(outcome)
+        queue = [outcome]
+        while queue:
+            one = queue.pop(0)
+            if one.connected or one.disconnected:
+                self.pool.update(attrs.evolve(one, then=()), now_ms)
+            queue += one.then
+            for block in one.headers:
+                found = self._early.pop(block, None)
+                whole = None if found is None else rebuild(found[0], self.pool.known).block()
+                if found is not None and whole is not None:
+                    then = self.ledger.accept_block(
+                        whole, now_ms, known=self.pool.known, checked=self.pool.checked, source=found[1]
+                    )
+                    packed += pack(then)
+                    queue.append(then)
+        self._digest()
+        return packed
 
     def _digest(self) -> None:
         every, height = self.digest_every, self.ledger.tip.height
@@ -337,6 +361,13 @@ class Books:
         """(owner, value, first height at which anybody may claim it), None if it is free."""
         row = self.store.names((name,)).get(name)
         return None if row is None or row.expires <= self.ledger.tip.height + 1 else (row.owner, row.value, row.expires)
+
+
+def _bounded(table: dict[bytes, _V], most: int) -> dict[bytes, _V]:
+    """The same, with room for one more: the oldest go."""
+    while len(table) >= most:
+        del table[next(iter(table))]
+    return table
 
 
 @attrs.frozen(slots=True)

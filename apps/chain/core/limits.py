@@ -122,6 +122,8 @@ DEAF_S = 600
 MAX_METERED_AUTHORS = 1_024
 #: Compact blocks whose missing transactions are being asked for.
 MAX_PARTIAL = 16
+#: ... and those that came before their parent or their time: 2 MiB with 2,000 transactions each.
+MAX_EARLY = 128
 #: Own transactions that are not in a block yet and are published again now and then.
 MAX_OWN_TXS = 1_000
 #: Transactions of one message of a topic: as many of the least size as 1 MiB holds.

@@ -84,6 +84,7 @@ class Sync:
     async def _round(self) -> None:
         hints, self._hints = self._hints, {}
         leaders = await self.peers.compare(COMPARED_TIPS, first=hints)
+        self._compare_states(leaders)
         for leader in leaders:
             standing = leader.standing
             if standing is not None and not standing.light and standing.work > self.desk.summary.best_work:
@@ -93,6 +94,16 @@ class Sync:
         # What is here is as much as any of them has.
         if leaders:
             self.done = all(one.standing is None or one.standing.work <= self.desk.summary.work for one in leaders)
+
+    def _compare_states(self, others: Sequence[Known]) -> None:
+        """After one block all have one state, or the rules are not the same everywhere: people must hear of that."""
+        own = self.desk.summary
+        for one in others:
+            their = one.standing
+            if their is None or not own.digest or not their.digest or their.mark != own.mark:
+                continue
+            if their.digest != own.digest:
+                self.ctx.emit("diverged", peer=one.id, height=own.mark_height, block=own.mark)
 
     # --- headers ----------------------------------------------------------------------------
 
