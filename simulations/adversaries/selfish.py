@@ -1,6 +1,6 @@
 """A miner that keeps its blocks back and publishes them when that makes the work of others worth nothing.
 
-The strategy is Algorithm 1 of Eyal and Sirer, Majority is not Enough: Bitcoin Mining is Vulnerable (2014), and so is the
+The strategy is Algorithm 1 of Eyal and Sirer, Majority is not Enough: Bitcoin Mining is Vulnerable (2014). So is the
 revenue that is expected of it, where gamma is the share of the honest work that is done on its block in a race of one
 against one:
 

@@ -15,6 +15,7 @@ from overlay.runtime.ports import Ok, Outcome
 from simulations.bounds import after, between, not_negative, positive, share
 from simulations.chain.chronicle import Chronicle
 from simulations.chain.world import ChainWorld, chain_of
+from simulations.measures import quantile
 from simulations.swarm import Swarm
 
 #: A transaction is good for so many blocks.
@@ -74,6 +75,7 @@ class MineBlocks:
             pay = _Payments(swarm, world, miners, rng)
             swarm.watchers.append(pay.watch)
             swarm.every(1 / self.payments, pay.one, begin_s=self.from_s)
+            swarm.at(swarm.scenario.duration_s, pay.sum_up)
 
     def _give_rates(self, world: ChainWorld, miners: list[int]) -> None:
         rate = self.difficulty / self.target_s
@@ -94,8 +96,10 @@ class _Payments:
     world: ChainWorld
     miners: list[int]
     rng: Rng
-    #: id -> (who pays, since when).
-    _open: dict[bytes, tuple[int, int]] = attrs.field(factory=dict, init=False)
+    #: id -> (who pays, since when, height of its chain then).
+    _open: dict[bytes, tuple[int, int, int]] = attrs.field(factory=dict, init=False)
+    #: In how many blocks from then on each was, 1: in the next one.
+    _waited: list[int] = attrs.field(factory=list, init=False)
 
     def one(self) -> None:
         honest = [node for node in self.miners if self.swarm.engine.awake(node)]
@@ -107,7 +111,8 @@ class _Payments:
 
         def ended(outcome: Outcome, _took_ns: int) -> None:
             if isinstance(outcome, Ok):  # else it has nothing yet
-                self._open[bytes.fromhex(outcome.value["tx"])] = node, began_ns
+                height = self.world.store(node).tip().height
+                self._open[bytes.fromhex(outcome.value["tx"])] = node, began_ns, height
 
         args = {"to": self.swarm.population.keys(to).key.hex(), "amount": amount}
         self.swarm.ask(node, "app", {"app": "chain", "command": "send", "args": args}, ended)
@@ -117,10 +122,20 @@ class _Payments:
         if getattr(event, "app", "") != "chain" or event.name != "block":
             return
         store = self.world.store(node)
-        for txid, (payer, began_ns) in list(self._open.items()):
-            if payer == node and store.tx(txid) is not None:
+        for txid, (payer, began_ns, height) in list(self._open.items()):
+            row = store.tx(txid) if payer == node else None
+            if row is not None:
                 self.swarm.measures.operation("payment").add(began_ns, at_ns - began_ns, True)
+                self._waited.append(row.height - height)
                 del self._open[txid]
+
+    def sum_up(self) -> None:
+        """`payment_blocks_p99`; those that are in no block at the end count as far as they have waited."""
+        waited = self._waited + [
+            self.world.store(node).tip().height - height for node, _, height in self._open.values()
+        ]
+        if waited:
+            self.swarm.measures.counts["payment_blocks_p99"] = quantile(waited, 99)
 
 
 @attrs.frozen(slots=True, kw_only=True)

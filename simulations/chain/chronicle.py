@@ -12,6 +12,7 @@ Figures:
     chain_barred_honest                  honest nodes that an honest one barred: must be 0
     block_success, _p50_ms, _p99_ms      every block of the chain at every node that was awake, from when it was found
     payment_success, _p50_ms, _p99_ms    from when it is sent until it is in a block of who sent it
+    payment_blocks_p99                   the same in blocks; 1: in the next one
 
 And over time: chain_tips, chain_height.
 """
