@@ -177,6 +177,48 @@ def test_gaps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [pool.get(tx.txid) for tx in txs] == [None, txs[1], txs[2]]
 
 
+def test_those_behind_a_transaction_that_waits_again_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F4: the block with the first is taken back, the others had not been in any."""
+    world, pool = world_and_pool()
+    fork = world.tip
+    txs = [tx_of(world, "anna", nonce, fee=2_000) for nonce in range(3)]
+    for tx in txs:
+        pool.add(tx, 0)
+    pool.update(world.accepts(world.next(txs[0].raw)), 0)
+    assert pool.of(key_of("anna").key) == tuple(txs[1:])
+    other = tx_of(world, "bert", 0, fee=9)
+    branch = [world.make.block(fork, [other.raw], miner="x")]
+    branch.append(world.make.block(branch[0].id, miner="x"))
+    for block in branch:
+        assert pool.update(world.offer(block), 0) == []
+    assert pool.of(key_of("anna").key) == tuple(txs)
+    # Back again, with less room: who pays least does not fit any more.
+    back = world.make.line(world.make.block(fork, [txs[0].raw]).id, 2)
+    world.offer(world.next())
+    monkeypatch.setattr(module, "MAX_POOL_TXS", 2)
+    first = world.store.header(back[0].header.parent)
+    assert first is not None
+    for block in back:
+        pool.update(world.offer(block), 0)
+    more = world.make.line(back[-1].id, 2)
+    for block in more:
+        pool.update(world.offer(block), 0)
+    assert world.tip == more[-1].id
+    assert set(pool) == set(txs[1:])
+
+
+def test_names_that_wait_are_still_there_after_a_block() -> None:
+    world, pool = world_and_pool()
+    name = tx_of(world, "anna", 0, SetName(b"cam-1", b"x"), fee=CREDIT + 100)
+    again = tx_of(world, "anna", 1, SetName(b"cam-1", b"y"), fee=100)
+    for tx in (name, again):
+        assert pool.add(tx, 0).entry is Entry.ADDED
+    assert pool.update(world.accepts(world.next()), 0) == []
+    assert pool.template() == [name, again]
+    other = tx_of(world, "bert", 0, SetName(b"cam-1", b"z"), fee=CREDIT + 100)
+    assert pool.update(world.accepts(world.next(other.raw)), 0) == [name, again]
+
+
 def test_a_template_fits_into_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BLOCK_TXS", 2)
     world, pool = world_and_pool()

@@ -6,6 +6,7 @@ import attrs
 import pytest
 
 from apps.chain.core import ledger as ledger_module
+from apps.chain.core import waiting as waiting_module
 from apps.chain.core.ahead import Ahead, headers_after
 from apps.chain.core.block import Block, make_block
 from apps.chain.core.headers import Branch
@@ -16,6 +17,7 @@ from apps.chain.core.params import Params
 from apps.chain.core.rows import HeaderRow
 from apps.chain.core.rules import Rule
 from apps.chain.core.state import digest_of
+from apps.chain.core.waiting import Held, Orphans, Waiting
 from overlay.errors import BadMessage, LocalError
 from tests.support.chains import NETWORK, PARAMS, QUICK, Maker, World, nobody_signed, pay
 
@@ -215,3 +217,52 @@ def test_orphans_of_one_peer_do_not_drive_out_all_others() -> None:
     assert waiting == [False] * 6 + [True] * 64
     assert world.ledger.is_waiting(ours[1].id)
     assert ledger_module.KEPT_BLOCKS == 144
+
+
+def test_what_cannot_be_taken_back_any_more_stays() -> None:
+    """Bodies were pruned: a longer branch from below them cannot be gone to."""
+    world = World(QUICK, blocks=10)
+    world.store.begin()
+    world.store.delete_bodies([block.id for block in world.line[:6]])
+    world.store.commit()
+    branch = world.make.line(world.line[4].id, 6, miner="x")
+    outcomes = [world.offer(block) for block in branch]
+    assert {outcome.verdict for outcome in outcomes} == {Verdict.SIDE}
+    assert world.tip == world.line[-1].id
+    short = world.make.line(world.line[6].id, 4, miner="y")
+    assert [world.offer(block).verdict for block in short][-1] is Verdict.TIP
+    world.goes_on()
+
+
+def waiting(number: int, *, parent: int = 0, source: bytes = b"", body: bool = False, size: int = 10) -> Waiting:
+    return Waiting(bytes([number]), bytes([parent]), number, bytes(size), body, source)
+
+
+def test_orphans_are_bounded_in_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting_module, "MAX_ORPHANS", 3)
+    monkeypatch.setattr(waiting_module, "MAX_ORPHAN_BYTES", 100)
+    orphans = Orphans()
+    for number in range(1, 5):
+        orphans.add(waiting(number, source=bytes([number])))
+    assert [bytes([number]) in orphans for number in range(1, 5)] == [False, True, True, True]
+    # A body takes the place of its header, and drives out as many as it needs; a header none of a body.
+    orphans.add(waiting(2, body=True, size=85))
+    orphans.add(waiting(2))
+    assert [bytes([number]) in orphans for number in range(1, 5)] == [False, True, False, True]
+    assert [one.body for one in orphans.take(b"\0")] == [False, True]
+    assert len(orphans) == 0
+    orphans.add(waiting(5, size=100))
+    assert len(orphans) == 1
+
+
+def test_of_blocks_from_the_future_the_farthest_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting_module, "MAX_HELD", 2)
+    held = Held()
+    for number in (5, 9, 7):
+        held.add(waiting(number))
+    held.add(waiting(5, body=True))
+    held.add(waiting(5))
+    assert (len(held), b"\x09" in held) == (2, False)
+    assert [(one.time, one.body) for one in held.due(6)] == [(5, True)]
+    assert list(held.due(6)) == []
+    assert [one.time for one in held.due(7)] == [7]

@@ -261,14 +261,16 @@ class Pool:
         changes = [one for one in (outcome, *outcome.then) if one.connected or one.disconnected]
         if not changes:
             return []
-        confirmed = {tx.txid for one in changes for step in one.connected for tx in step.txs}
-        before = list(self._by_id.values())
-        self._settle_all()
+        confirmed: set[bytes] = set()
+        back: dict[bytes, Tx] = {}
         for one in changes:
-            for step in reversed(one.disconnected):
-                for tx in step.txs:
-                    if tx.txid not in confirmed:
-                        self.add(tx, now_ms, signed=True)
+            for step in one.disconnected:
+                confirmed.difference_update(tx.txid for tx in step.txs)
+                back.update({tx.txid: tx for tx in step.txs})
+            for step in one.connected:
+                confirmed.update(tx.txid for tx in step.txs)
+        before = list(self._by_id.values())
+        self._settle([*before, *(tx for txid, tx in back.items() if txid not in confirmed)])
         for sender in list(self._gaps):
             for tx in list(self._gaps[sender].values()):
                 if tx.nonce <= self._settled(sender).nonce(sender) or tx.last <= self.view.tip().height:
@@ -276,20 +278,28 @@ class Pool:
                     self.add(tx, now_ms, signed=True)
         return [tx for tx in before if tx.txid not in self._by_id and tx.txid not in confirmed]
 
-    def _settle_all(self) -> None:
-        lines = {sender: line.txs for sender, line in self._lines.items()}
-        snapshot = Snapshot.of(self.view, self)
+    def _settle(self, txs: list[Tx]) -> None:
+        """Makes all lines anew, of as many of these as are possible; of two with one nonce the first."""
+        for sender in list(self._lines):
+            self._forget_line(sender)
+        lines: dict[bytes, dict[int, Tx]] = {}
+        for tx in txs:
+            lines.setdefault(tx.sender, {}).setdefault(tx.nonce, tx)
+        snapshot = Snapshot.of(self.view, txs)
         accounts = snapshot.accounts(lines.keys())
         height = self.view.tip().height + 1
-        for sender, txs in lines.items():
-            self._forget_line(sender)
+        for sender, by_nonce in lines.items():
             nonce = accounts[sender].nonce if sender in accounts else 0
             working = Working(snapshot, self.params, height, self.judge)
-            kept = self._applied(working, [tx for tx in txs if tx.nonce >= nonce])
-            if kept:
-                self._lines[sender] = line = _Line([], working)
-                for tx in kept:
-                    self._enter(line, tx)
+            possible = [by_nonce[at] for at in sorted(by_nonce) if at >= nonce][:MAX_POOL_PER_ACCOUNT]
+            line = _Line([], working)
+            for tx in self._applied(working, possible):
+                self._enter(line, tx)
+        # Blocks that were taken back may bring more than there is room for.
+        while len(self._by_id) > MAX_POOL_TXS or self._bytes > MAX_POOL_BYTES:
+            end = self._end(())
+            assert end is not None
+            self._drop_end(end)
 
     def _applied(self, working: Working, txs: list[Tx]) -> list[Tx]:
         """Applies as many of them as are possible, which are returned."""
