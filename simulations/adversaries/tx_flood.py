@@ -81,7 +81,7 @@ class Flooder(SwarmChain):
         ctx.spawn(self._flood(ctx), name="flood")
 
     async def _flood(self, ctx: AppContext) -> None:
-        await self._until(self.plan.from_s - 16 * self.params.target_s)
+        await self._until(self.plan.from_s - 5 * self.params.target_s)
         await self._divide()
         await self._until(self.plan.from_s)
         next_nonces = dict.fromkeys(range(len(self.accounts)), 0)

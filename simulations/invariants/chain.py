@@ -35,7 +35,7 @@ class ChainTrue:
         if not isinstance(event, AppEvent) or event.app != "chain" or node in self._swarm.adversaries:
             return
         fields = dict(event.fields)
-        if event.name == "diverged":
+        if event.name == "diverged" and fields["peer"] in self._honest():
             self._note(node, f"it has another state than {fields.get('peer')!r} after one block")
         elif event.name == "bad peer" and fields["peer"] in self._honest():
             self._note(node, f"an honest node was barred: {fields['reason']}")

@@ -15,7 +15,7 @@ from apps.chain.core.news import Told, unpack
 from apps.chain.core.rules import Invalid
 from apps.chain.core.tx import decode_tx
 from overlay.app import AppContext
-from overlay.errors import LimitError
+from overlay.errors import LocalError
 from overlay.identity.keys import Verifier
 
 _THREADS = 2
@@ -102,7 +102,7 @@ class Batches:
         async def compute(function: str, args: tuple[Any, ...]) -> None:
             try:
                 found.append(await self.ctx.compute(function, *args))
-            except LimitError:
+            except LocalError:
                 return
 
         async with self.ctx.dht.loop.group(name="chain: signatures") as group:

@@ -41,6 +41,8 @@ class Known:
     failures: int = 0
     #: Until when nothing large is asked of it.
     slow_until_ns: int = 0
+    #: The last block after which it says to have another state; told once.
+    disagreed: bytes = b""
 
 
 @attrs.define(slots=True, eq=False)

@@ -102,7 +102,8 @@ class Sync:
             their = one.standing
             if their is None or not own.digest or not their.digest or their.mark != own.mark:
                 continue
-            if their.digest != own.digest:
+            if their.digest != own.digest and one.disagreed != own.mark:
+                one.disagreed = own.mark
                 self.ctx.emit("diverged", peer=one.id, height=own.mark_height, block=own.mark)
 
     # --- headers ----------------------------------------------------------------------------
@@ -178,19 +179,26 @@ class _Fetch:
         news.set()
 
     async def run(self) -> None:
+        trouble: LocalError | None = None
         async with self.sync.ctx.dht.loop.group(name="chain: bodies") as group:
             while self.order and not self.over:
                 for peer in self._helpers():
                     self.tried[peer] = None
                     self.fetching += 1
                     group.spawn(self._from(peer), name="chain: bodies of a peer")
-                if await self._connect():
-                    continue
+                try:
+                    if await self._connect():
+                        continue
+                except LocalError as error:  # our disk; it would leave the group as another error
+                    trouble = error
+                    break
                 if not self.fetching:
                     break  # nobody is left
                 await self.news
             self.over = True
             group.scope.cancel()
+        if trouble is not None:
+            raise trouble
 
     def _helpers(self) -> list[bytes]:
         """Peers that have what comes next and are not fetching for us yet."""
