@@ -71,6 +71,18 @@ class ChainSwarm(Swarm):
         for node in nodes:
             self.ask(node, "mine_stop")
 
+    def count_operations(self, node: int, name: str) -> list[tuple[Any, ...]]:
+        """Arguments of each call of an operation of that node from now on."""
+        calls: list[tuple[Any, ...]] = []
+        operation = self.apps._by_node[node, f"chain.{name}"]
+
+        def noted(*args: Any) -> Any:
+            calls.append(args)
+            return operation(*args)
+
+        self.apps._by_node[node, f"chain.{name}"] = noted
+        return calls
+
     def tips(self) -> set[bytes]:
         return {self.chain(node).desk.summary.tip for node in self.alive()}
 

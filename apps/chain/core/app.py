@@ -21,7 +21,7 @@ from apps.chain.core.params import Params
 from apps.chain.core.peers import Peers
 from apps.chain.core.relay import BlockRelay, TxRelay
 from apps.chain.core.serving import Serving
-from apps.chain.core.sync import Sync
+from apps.chain.core.sync import FEW_BLOCKS, Sync
 from apps.chain.core.talk import Talks
 from apps.chain.core.wallet import Wallet
 from apps.chain.core.wire import PROTOCOL
@@ -35,8 +35,6 @@ from overlay.wire import cbor
 _TICK_NS = SECOND
 #: Bodies that do not come by themselves in so many ticks are fetched.
 _BEHIND_TICKS = 3
-#: More blocks than this that are connected at once are told as one event.
-_FEW_BLOCKS = 8
 #: A change of branch that takes back more blocks than this is an alarm.
 DEEP_REORG = 6
 #: Others are asked where they are after so many targets.
@@ -145,7 +143,7 @@ class Chain(App):
             self.ctx.emit(
                 "reorg", depth=depth, deep=depth > DEEP_REORG, old=one.disconnected[0][1], new=new[1], height=new[0]
             )
-        if len(one.connected) > _FEW_BLOCKS:
+        if len(one.connected) > FEW_BLOCKS:
             first, last = one.connected[0], one.connected[-1]
             self.ctx.emit("synced", first=first[0], last=last[0], block=last[1])
         else:

@@ -33,6 +33,10 @@ from overlay.runtime.ports import SECOND
 
 #: Bodies that are planned at once: while these come, the rest need not be known.
 _PLANNED = 1024
+#: More blocks than this that are connected at once are told as one event.
+FEW_BLOCKS = 8
+#: So long bodies that have come wait for the next ones.
+_GATHER_NS = SECOND // 5
 #: Whatever strangers publish, rounds are at least so far apart.
 _APART_NS = SECOND // 2
 
@@ -141,6 +145,8 @@ class Sync:
             plan = await self.desk.do("plan", _PLANNED)
             if not plan:
                 return
+            if len(plan) > MAX_BODIES:  # more than one peer may help
+                await self.peers.compare(MAX_BODIES // MAX_BODIES_PER_PEER)
             before = self.desk.summary.tip
             fetch = _Fetch(self, deque(plan))
             await fetch.run()
@@ -238,18 +244,33 @@ class _Fetch:
             self.fetching -= 1
             self._stir()
 
+    def _ready(self) -> int:
+        """How many have come of those that are next."""
+        count, most = 0, min(len(self.order), MAX_CONNECTED_AT_ONCE)
+        while count < most and self.order[count][0] in self.got:
+            count += 1
+        return count
+
     async def _connect(self) -> bool:
         """What has come in order; whether there was any."""
-        ready: list[tuple[bytes, int, bool]] = []
-        while len(ready) < min(len(self.order), MAX_CONNECTED_AT_ONCE) and self.order[len(ready)][0] in self.got:
-            ready.append(self.order[len(ready)])
-        if not ready:
+        count = self._ready()
+        if 0 < count < MAX_BODIES_PER_PEER and self.asked:  # others are on their way: one transaction for them all
+            with self.sync.ctx.dht.loop.move_on_after(_GATHER_NS):
+                while self.asked and self._ready() < MAX_BODIES_PER_PEER:
+                    await self.news
+            count = self._ready()
+        if not count:
             return False
+        ready = [self.order[at] for at in range(count)]
         given = [self.got.pop(block) for block, _, _ in ready]
         told = await self.sync.batches.blocks(
             [body for body, _ in given], [peer for _, peer in given], trusted=[trusted for _, _, trusted in ready]
         )  # fmt: skip
         self._stir()  # there is room again
+        if count > FEW_BLOCKS and all(_is_next(each) for each in told):
+            whole = tuple(at for each in told for at in each[0].connected)
+            self.sync.tell([attrs.evolve(told[-1][0], connected=whole)], b"")
+            told = [[attrs.evolve(each[0], connected=())] for each in told]
         for (block, _, _), (_, peer), each in zip(ready, given, told, strict=True):
             self.sync.tell(each, peer)
             if each[0].block not in (block, b""):
@@ -263,6 +284,11 @@ class _Fetch:
                 return True
             self.order.popleft()
         return True
+
+
+def _is_next(told: Sequence[Told]) -> bool:
+    """A block that came to the tip, and nothing else happened."""
+    return len(told) == 1 and told[0].verdict is Verdict.TIP and not told[0].disconnected
 
 
 class _NotThere(Exception):
