@@ -28,6 +28,7 @@ from apps.chain.core.wire import PROTOCOL
 from overlay.app import App, AppContext
 from overlay.errors import LocalError, OverlayError
 from overlay.identity.keys import Verifier, verify
+from overlay.runtime.future import Future
 from overlay.runtime.ports import SECOND
 from overlay.wire import cbor
 
@@ -79,6 +80,8 @@ class Chain(App):
 
     async def run(self, ctx: AppContext) -> None:
         self._ctx, self._verifier = ctx, ctx.dht.endpoint.verifier
+        opened: Future[None] = ctx.dht.loop.future()
+        commands.declare(self, ctx, opened)
         self.desk = await Desk.open(ctx)
         chain_id = self.params.chain_id
         self.talks = Talks(ctx)
@@ -97,13 +100,13 @@ class Chain(App):
         self.mining = Mining(
             ctx, self.desk, self.bench if self._miner is None else self._miner, self.tell, self.publish_block
         )
-        commands.declare(self, ctx)
         ctx.services.provide("anchor", self.anchor)
         ctx.services.provide("beacon", self.beacon)
         ctx.serve(self.serving.on_request)
         if saved := ctx.storage.get(_MINE):
             self.mining.set(How(*cbor.decode(saved)))
         self._spawn()
+        opened.set()
 
     def _spawn(self) -> None:
         """What runs beside: all of it ends with the application."""

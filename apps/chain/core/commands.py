@@ -19,7 +19,7 @@ account is an address or a key.
     proof    {"of"}                               -> {"proof", "height", "time", "sender"}   of a transaction or digest
     beacon   {"height"}                           -> {"height", "block"} or null
     mine_start {"threads"?, "duty"?, "on_demand"?} | mine_stop {} | mine_status {}
-                                                  -> {"mining", "threads", "duty", "on_demand", "found"}
+                                                  -> {"mining", "threads", "duty", "on_demand", "found", "rate"}
     mine_work, mine_found: for a worker, see miner.Bench
 """
 
@@ -33,9 +33,10 @@ from apps.chain.core.address import format_address, parse_address
 from apps.chain.core.limits import MAX_POOL_TXS, WORK_S
 from apps.chain.core.miner import How
 from apps.chain.core.operations import Anchor, Operation, Pay, SetName
-from overlay.app import AppContext
+from overlay.app import AppContext, CommandHandler
 from overlay.errors import LocalError, NotFound
 from overlay.identity.keys import KEY_BYTES
+from overlay.runtime.future import Future
 from overlay.runtime.ports import SECOND
 
 if TYPE_CHECKING:
@@ -47,10 +48,19 @@ NAMES = (
 )  # fmt: skip
 
 
-def declare(chain: Chain, ctx: AppContext) -> None:
+def declare(chain: Chain, ctx: AppContext, opened: Future[None]) -> None:
+    """Who asks before the store is open waits until it is."""
     commands = Commands(chain)
+
+    def once_open(handler: CommandHandler) -> CommandHandler:
+        async def obey(args: dict[str, Any]) -> Any:
+            await opened
+            return await handler(args)
+
+        return obey
+
     for name in NAMES:
-        ctx.command(name, getattr(commands, name))
+        ctx.command(name, once_open(getattr(commands, name)))
 
 
 @attrs.frozen(slots=True, eq=False)
@@ -173,11 +183,14 @@ class Commands:
         how = mining.how or How()
         return {
             "mining": mining.how is not None, "threads": how.threads, "duty": how.duty, "on_demand": how.on_demand,
-            "found": mining.found,
+            "found": mining.found, "rate": self.chain.bench.rate,
         }  # fmt: skip
 
     async def mine_work(self, args: dict[str, Any]) -> Any:
-        return await self.chain.bench.work(_number(args, "after", 1 << 53, default=0), WORK_S * SECOND)
+        bench = self.chain.bench
+        bench.rate = None if args.get("rate") is None else _number(args, "rate", 1 << 53)
+        work = await bench.work(_number(args, "after", 1 << 53, default=0), WORK_S * SECOND)
+        return work | {"mining": self.chain.mining.how is not None}
 
     async def mine_found(self, args: dict[str, Any]) -> Any:
         return {"taken": self.chain.bench.found(_number(args, "number", 1 << 53), _hex(args, "nonce", 8))}

@@ -13,7 +13,7 @@ import attrs
 
 from apps.chain.core.desk import Desk
 from apps.chain.core.header import decode_header
-from apps.chain.core.limits import IDLE_MINING_S, NONCE_BYTES, REFRESH_S
+from apps.chain.core.limits import IDLE_MINING_S, MAX_AHEAD_S, NONCE_BYTES, REFRESH_S
 from apps.chain.core.news import unpack
 from apps.chain.core.rules import Invalid
 from apps.chain.core.sync import Tell
@@ -64,14 +64,17 @@ class How:
 class Bench:
     """The port for a process that asks for work and brings what it found, by two commands of the application:
 
-        mine_work  {"after": number}                 -> {"number", "prefix", "difficulty", "pow", "threads", "duty"}
-                                                        or {"number"} alone: rest. Answered when there is other work
-                                                        than that of `after`, and after WORK_S in any case.
+        mine_work  {"after": number, "rate"?: hashes a second or null}
+                   -> {"number", "mining", "prefix", "difficulty", "pow", "threads", "duty"}, or {"number", "mining"}
+                      alone: rest. Answered when there is other work than that of `after`, and after WORK_S in any case.
+                      `mining` false: none will come before somebody says so.
         mine_found {"number", "nonce": 16 hex digits} -> {"taken": bool}   False: too late
     """
 
     ctx: AppContext
     number: int = attrs.field(default=0, init=False)
+    #: Hashes a second, as the process said last; None: it rests, or there is none.
+    rate: int | None = attrs.field(default=None, init=False)
     _work: Work | None = attrs.field(default=None, init=False)
     _how: How = attrs.field(factory=How, init=False)
     _found: Future[bytes] | None = attrs.field(default=None, init=False)
@@ -169,8 +172,11 @@ class Mining:
 
     def _wanted(self, how: How) -> bool:
         summary = self.desk.summary
-        old = self.ctx.now.wall_ms // 1000 - summary.time >= IDLE_MINING_S
-        return not how.on_demand or summary.waiting > 0 or old
+        age_s = self.ctx.now.wall_ms // 1000 - summary.time
+        # The next block is at least a second later than its parent: one that others would hold is not worked on.
+        if age_s + MAX_AHEAD_S < 1:
+            return False
+        return not how.on_demand or summary.waiting > 0 or age_s >= IDLE_MINING_S
 
     async def _fresh(self) -> Work:
         return Work(*await self.desk.do("template", self.ctx.dht.endpoint.signer.key, self.ctx.now.wall_ms))

@@ -16,6 +16,7 @@ from apps.chain.core.merkle import EMPTY
 from apps.chain.core.tx import CHAIN_ID_BYTES
 from apps.chain.core.work import Pow
 from overlay.errors import BadMessage, LocalError
+from overlay.identity.network import DEFAULT_PUZZLE_BITS
 from overlay.wire import cbor
 
 #: 1 January 2026. The first two blocks are taken to have come in time, however late they come.
@@ -105,6 +106,13 @@ class Params:
             self.target_s if height <= 1 else solve_s,
             target_s=self.target_s, half_life=self.half_life, clamp=self.clamp, least=self.least_difficulty,
         )  # fmt: skip
+
+
+def of_network(network_id: bytes, puzzle_bits: int) -> Params:
+    """The chain of a network of real nodes. Where an identity costs less than by default a block does, too: half for
+    each bit. A network of tests or a demo has rewards to spend within seconds."""
+    least = max(MIN_MIN_DIFFICULTY, SCRYPT_DIFFICULTY >> max(0, DEFAULT_PUZZLE_BITS - puzzle_bits))
+    return Params(network_id, least_difficulty=least)
 
 
 def simulated(network_id: bytes, **changes: int) -> Params:
