@@ -71,9 +71,10 @@ async def test_a_node_without_such_an_application_takes_none(tmp_path: Path) -> 
 async def test_a_recorded_node_with_plain_streams_replays(tmp_path: Path, recorded: str) -> None:
     file = tmp_path / "node.rec"
     wanted = {recorded: Wanted(file)}
+    alone = config(apps=(PLAINLY,), files=False, chain=False)
     async with (
-        open_node(Home(tmp_path / "a"), config(apps=(PLAINLY,), files=False, chain=False), record=wanted.get("taker")) as a,
-        open_node(Home(tmp_path / "b"), config(apps=(PLAINLY,), files=False, chain=False), record=wanted.get("dialler")) as b,
+        open_node(Home(tmp_path / "a"), alone, record=wanted.get("taker")) as a,
+        open_node(Home(tmp_path / "b"), alone, record=wanted.get("dialler")) as b,
     ):
         with trio.fail_after(30):
             await a.command("status")

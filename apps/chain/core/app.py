@@ -141,11 +141,12 @@ class Chain(App):
             fields = {"block": one.culprit or one.block, "rule": one.rule, "reason": one.why, "peer": source}
             self.ctx.emit("invalid", **fields)
         if one.disconnected:
-            depth = len(one.disconnected)
+            depth, fork = len(one.disconnected), one.disconnected[-1][0] - 1
             new = one.connected[-1] if one.connected else (0, b"", 0)
             self.ctx.emit(
-                "reorg", depth=depth, deep=depth > DEEP_REORG, old=one.disconnected[0][1], new=new[1], height=new[0]
-            )
+                "reorg", depth=depth, deep=depth > DEEP_REORG, fork=fork, old=one.disconnected[0][1], new=new[1],
+                height=new[0],
+            )  # fmt: skip
         if len(one.connected) > FEW_BLOCKS:
             first, last = one.connected[0], one.connected[-1]
             self.ctx.emit("synced", first=first[0], last=last[0], block=last[1])

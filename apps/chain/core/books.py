@@ -20,7 +20,7 @@ from apps.chain.core.header import prefix_of
 from apps.chain.core.headers import Branch
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.ledger import Ledger, open_ledger
-from apps.chain.core.limits import HEAD_BYTES, MAX_EARLY, MAX_PART, MAX_PARTIAL
+from apps.chain.core.limits import HEAD_BYTES, MAX_EARLY, MAX_PART, MAX_PARTIAL, MAX_POOL_TXS
 from apps.chain.core.merkle import leaf_of
 from apps.chain.core.mining import assembled, header_on
 from apps.chain.core.news import pack
@@ -93,6 +93,8 @@ class Books:
     _branches: dict[bytes, Branch] = attrs.field(init=False, factory=dict)
     #: Root of the transactions -> those of the template that has it; the newest two.
     _templates: dict[bytes, tuple[Tx, ...]] = attrs.field(init=False, factory=dict)
+    #: When what waits was seen first, wall ms.
+    _seen: dict[bytes, int] = attrs.field(init=False, factory=dict)
     #: Height, id and digest of the last block whose state was digested.
     _mark: tuple[int, bytes, bytes] = attrs.field(init=False, default=(0, bytes(32), b""))
 
@@ -217,8 +219,11 @@ class Books:
         told, good = [], frozenset(leaves)
         for raw in raws:
             admission = self.pool.add(raw, now_ms, signed=bool(good) and leaf_of(raw) in good)
+            self._seen.setdefault(admission.txid, now_ms)
             rule = str(admission.rule or "")
             told.append((str(admission.entry), admission.txid, rule, admission.why, admission.blamed))
+        if len(self._seen) > 2 * MAX_POOL_TXS:
+            self._seen = {txid: seen for txid, seen in self._seen.items() if self.pool.get(txid) is not None}
         return told
 
     def tick(self, now_ms: int) -> list[tuple[Any, ...]]:
@@ -352,10 +357,10 @@ class Books:
             return row.height, self.ledger.tip.height - row.height + 1
         return (0, 0) if self.pool.get(txid) is not None else None
 
-    def waiting(self, most: int) -> list[tuple[bytes, bytes, int, int, int, int]]:
-        """(id, sender, nonce, fee, bytes, operations) of those that wait, who pays most first."""
-        order = sorted(self.pool, key=lambda tx: (-rate_of(tx), tx.txid))[:most]
-        return [(tx.txid, tx.sender, tx.nonce, tx.fee, len(tx.raw), len(tx.operations)) for tx in order]
+    def waiting(self, most: int, now_ms: int) -> list[tuple[bytes, int]]:
+        """(transaction, when it was seen first, wall ms) of those that wait for a block, the oldest first."""
+        order = [(tx.raw, self._seen.setdefault(tx.txid, now_ms)) for tx in self.pool]
+        return sorted(order, key=lambda one: one[1])[:most]
 
     def name(self, name: bytes) -> tuple[bytes, bytes, int] | None:
         """(owner, value, first height at which anybody may claim it), None if it is free."""

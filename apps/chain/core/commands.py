@@ -14,8 +14,11 @@ account is an address or a key.
     submit   {"tx"}                               -> {"tx"}   one that was signed elsewhere
     whois    {"name"}                             -> {"name", "owner", "value", "expires"} or null
     tx       {"tx"}                               -> {"tx", "height", "confirmations"}; height 0: it waits
-    mempool  {"limit"?}                           -> [{"tx", "sender", "nonce", "fee", "bytes", "operations"}]
-    peers    {}                                   -> [{"peer", "height", "tip", "work", "light", "slow"}]
+    payee    {"to"}                               -> {"address", "key", "is"}   whose account an address, a key, a name
+                                              or the beginning of a known peer's id means; see payee.py
+    mempool  {"limit"?}                           -> {"txs": [{"tx": all of it, "seen_ms"}]}   the oldest first
+    peers    {}                                   -> {"peers": [{"id", "height", "tip", "work", "light", "slow"}],
+                                              "synced", "headers"}   those that said where they are
     proof    {"of"}                               -> {"proof", "height", "time", "sender"}   of a transaction or digest
     beacon   {"height"}                           -> {"height", "block"} or null
     mine_start {"threads"?, "duty"?, "on_demand"?} | mine_stop {} | mine_status {}
@@ -33,9 +36,11 @@ from apps.chain.core.address import format_address, parse_address
 from apps.chain.core.limits import MAX_POOL_TXS, WORK_S
 from apps.chain.core.miner import How
 from apps.chain.core.operations import Anchor, Operation, Pay, SetName
+from apps.chain.core.payee import payee
 from overlay.app import AppContext, CommandHandler
 from overlay.errors import LocalError, NotFound
 from overlay.identity.keys import KEY_BYTES
+from overlay.identity.node_id import format_id
 from overlay.runtime.future import Future
 from overlay.runtime.ports import SECOND
 
@@ -43,8 +48,8 @@ if TYPE_CHECKING:
     from apps.chain.core.app import Chain
 
 NAMES = (
-    "status", "address", "account", "send", "anchor", "name", "submit", "whois", "tx", "mempool", "peers", "proof",
-    "beacon", "mine_start", "mine_stop", "mine_status", "mine_work", "mine_found",
+    "status", "address", "account", "payee", "send", "anchor", "name", "submit", "whois", "tx", "mempool", "peers",
+    "proof", "beacon", "mine_start", "mine_stop", "mine_status", "mine_work", "mine_found",
 )  # fmt: skip
 
 
@@ -109,26 +114,25 @@ class Commands:
         return {"tx": txid.hex(), "height": found[0], "confirmations": found[1]}
 
     async def mempool(self, args: dict[str, Any]) -> Any:
-        found = await self.chain.desk.do("waiting", _number(args, "limit", MAX_POOL_TXS, default=100))
-        return [
-            {
-                "tx": tx.hex(), "sender": sender.hex(), "nonce": nonce, "fee": fee, "bytes": size,
-                "operations": operations,
-            }
-            for tx, sender, nonce, fee, size, operations in found
-        ]  # fmt: skip
+        limit = _number(args, "limit", MAX_POOL_TXS + 1, default=MAX_POOL_TXS)
+        found = await self.chain.desk.do("waiting", limit, self.chain.ctx.now.wall_ms)
+        return {"txs": [{"tx": raw.hex(), "seen_ms": seen_ms} for raw, seen_ms in found]}
 
     async def peers(self, args: dict[str, Any]) -> Any:
         peers = self.chain.peers
-        return [
+        rows = [
             {
-                "peer": one.id.hex(), "height": one.standing.height if one.standing else None,
-                "tip": one.standing.tip.hex() if one.standing else None,
-                "work": one.standing.work if one.standing else None,
-                "light": one.standing.light if one.standing else None, "slow": peers.is_slow(one.id),
+                "id": format_id(one.id), "height": one.standing.height, "tip": one.standing.tip.hex(),
+                "work": one.standing.work, "light": one.standing.light, "slow": peers.is_slow(one.id),
             }
-            for one in peers.known.values()
+            for one in peers.known.values() if one.standing is not None
         ]  # fmt: skip
+        summary = self.chain.desk.summary
+        return {"peers": rows, "synced": self.chain.sync.done, "headers": summary.best_height}
+
+    async def payee(self, args: dict[str, Any]) -> Any:
+        found = await payee(self.chain, _text(args, "to"))
+        return self._named(found.key) | {"is": found.what}
 
     async def proof(self, args: dict[str, Any]) -> Any:
         raw, proof = await self.chain.verified.proof(_hex(args, "of", 32))

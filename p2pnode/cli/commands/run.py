@@ -249,8 +249,8 @@ def _recording(file: Path | None, megabytes: int) -> Wanted | None:
 def _passphrase(home: Home) -> str | None:
     if not home.key.exists():
         return None
-    from p2pnode.cli.commands.id import ask_passphrase
     from p2pnode.keyfile import needs_passphrase
+    from p2pnode.ui.identity import ask_passphrase
 
     return ask_passphrase() if needs_passphrase(home.key) else None
 
