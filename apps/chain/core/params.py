@@ -23,6 +23,8 @@ from overlay.wire import cbor
 GENESIS_TIME = 1_767_225_600
 #: About 2.5 s of one core.
 SCRYPT_DIFFICULTY = 6_000
+#: Blocks until a reward is credited: deeper changes of branch are rare, and raise an alarm.
+_MATURITY, _NO_MATURITY = 20, 2
 _FACTS = 10
 _GENESIS = b"p2pnode-chain/genesis/1\0"
 _CHAIN = b"p2pnode-chain/1\0"
@@ -40,7 +42,7 @@ class Params:
     half_life: int = attrs.field(default=20, kw_only=True)
     clamp: int = attrs.field(default=12, kw_only=True)
     #: Block h is credited when block h + maturity connects.
-    maturity: int = attrs.field(default=20, kw_only=True)
+    maturity: int = attrs.field(default=_MATURITY, kw_only=True)
     #: Units for a block, halved every so many blocks: 21 million credits in all.
     subsidy: int = attrs.field(default=50 * CREDIT, kw_only=True)
     halving: int = attrs.field(default=210_000, kw_only=True)
@@ -110,9 +112,9 @@ class Params:
 
 def of_network(network_id: bytes, puzzle_bits: int) -> Params:
     """The chain of a network of real nodes. Where an identity costs less than by default a block does, too: half for
-    each bit. A network of tests or a demo has rewards to spend within seconds."""
+    each bit. Where it costs nothing, in a demo or for tests, a reward is there to be spent after three blocks."""
     least = max(MIN_MIN_DIFFICULTY, SCRYPT_DIFFICULTY >> max(0, DEFAULT_PUZZLE_BITS - puzzle_bits))
-    return Params(network_id, least_difficulty=least)
+    return Params(network_id, least_difficulty=least, maturity=_MATURITY if puzzle_bits else _NO_MATURITY)
 
 
 def simulated(network_id: bytes, **changes: int) -> Params:

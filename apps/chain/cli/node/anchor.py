@@ -19,7 +19,7 @@ _DIGEST_BYTES = 32
 @click.command(
     epilog=examples(
         "p2pnode chain anchor report.pdf --tag report/2026",
-        "p2pnode chain anchor b5bb9d8014a0f9b1d61e21e796d78dccdf1352f23cd32812f4850b878ae4944c",
+        "sha256sum report.pdf | cut -c-64 | xargs p2pnode chain anchor",
     )
 )
 @click.argument("what", metavar="FILE|DIGEST")
