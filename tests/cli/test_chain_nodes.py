@@ -1,4 +1,4 @@
-"""The chain with real nodes on loopback: one mines, the others pay each other, a third looks, and proofs need no node."""
+"""The chain with real nodes on loopback: one mines, others pay each other, a third looks, and a proof needs none."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tests.support.nodes import NodeProcess, Nodes, wait_until
 #: Of a network without puzzles a reward can be spent after three blocks, each of a tenth of a second's work; the worker
 #: leaves the processor to whoever else wants it.
 MINED_S = 100.0
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +73,11 @@ def test_what_is_paid_between_two_a_third_sees(chain: Any, explore: Any, nodes: 
     wait_until(lambda: ask(third, "account")["balance"] == 500_000, within_s=MINED_S, what="not paid")
 
     status = explore(third, "status", "--json").json
-    assert (status["v"], status["peers"]) == (1, 2)
+    assert status["v"] == 1
+    assert status["peers"] >= 1
     assert status["height"] >= again.json["height"]
-    block = explore(third, "block", str(again.json["height"]), "--json").json
-    assert again.json["txid"] in [tx if isinstance(tx, str) else tx["txid"] for tx in block["txids"]]
+    block = explore(third, "block", str(again.json["height"]), "--txs", "--full")
+    assert (block.code, again.json["txid"] in block.out) == (0, True), block
     tx = explore(third, "tx", paid.json["txid"], "--json").json
     assert tx["height"] == paid.json["height"]
     account = explore(third, "address", to, "--json").json

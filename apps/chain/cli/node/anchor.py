@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from pathlib import Path
 
 import click
 
-from apps.chain.cli.node.asking import ask, fee_option, sent, text_within, timeout_option, told, wait_option
+from apps.chain.cli.node.asking import ask, explorer, fee_option, sent, text_within, timeout_option, told, wait_option
 from p2pnode.api import Session
 from p2pnode.ui.fail import fail
 from p2pnode.ui.options import examples, json_option
@@ -48,7 +49,7 @@ def anchor(
         print_json({"v": 1, "digest": digest.hex()} | found)
         return
     print(f"anchored {digest.hex()}   {told(found)}", flush=True)
-    say(f"since when does it exist:   chain-explorer anchor {one_line(what)}")
+    say(f"since when does it exist:   {explorer(session, 'anchor ' + shlex.quote(one_line(what)))}")
 
 
 def digest_of(what: str) -> bytes:

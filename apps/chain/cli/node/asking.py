@@ -29,6 +29,11 @@ def ask(session: Session, command: str, **args: Any) -> Any:
         raise Fail(failure.what, code=failure.code, facts=facts) from None
 
 
+def explorer(session: Session, words: str) -> str:
+    """A command line of chain-explorer that a person can paste: with --home if this one had it."""
+    return session.command(words).replace("p2pnode", "chain-explorer", 1)
+
+
 class Credits(click.ParamType[int]):
     """`2.5`, `1_000`, `0.000001`: credits with up to six decimals, as units. More than none."""
 

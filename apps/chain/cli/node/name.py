@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from apps.chain.cli.node.asking import ask, fee_option, sent, text_within, timeout_option, told, wait_option
+from apps.chain.cli.node.asking import ask, explorer, fee_option, sent, text_within, timeout_option, told, wait_option
 from p2pnode.api import Session
 from p2pnode.ui.fail import fail
 from p2pnode.ui.options import examples, json_option
@@ -116,4 +116,4 @@ def _send(
         print_json({"v": 1, "name": name, "value": value or None} | found)
         return
     print(f"{done} {name}   {told(found)}", flush=True)
-    say(f"whose it is:   chain-explorer name {name}")
+    say(f"whose it is:   {explorer(session, 'name ' + name)}")

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import click
 
-from apps.chain.cli.node.asking import Credits, ask, fee_option, sent, text_within, timeout_option, told, wait_option
+from apps.chain.cli.node.asking import (
+    Credits,
+    ask,
+    explorer,
+    fee_option,
+    sent,
+    text_within,
+    timeout_option,
+    told,
+    wait_option,
+)
 from p2pnode.api import Session
 from p2pnode.ui.options import examples, json_option
 from p2pnode.ui.render import one_line, print_json, say
@@ -46,4 +56,4 @@ def send(
         return
     whom = f"{shortened(payee['address'])} ({one_line(payee['is'])})"
     print(f"sent     {credits_text(amount)} to {whom}   {told(found)}", flush=True)
-    say(f"look at it:   chain-explorer tx {found['txid'][:16]}")
+    say(f"look at it:   {explorer(session, 'tx ' + found['txid'][:16])}")
