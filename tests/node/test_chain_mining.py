@@ -32,7 +32,7 @@ PATIENCE_S = 60
 def order(number: int, **changes: Any) -> dict[str, Any]:
     """As `mine_work` answers."""
     return {
-        "number": number, "mining": True, "prefix": PREFIX, "difficulty": DIFFICULTY, "pow": int(Pow.SCRYPT),
+        "number": number, "prefix": PREFIX, "difficulty": DIFFICULTY, "pow": int(Pow.SCRYPT),
         "threads": 2, "duty": 100,
     } | changes  # fmt: skip
 
@@ -100,7 +100,8 @@ def test_a_worker_ends_with_its_node(worker: subprocess.Popen[bytes], told: list
 class FakeNode:
     """A p2pnode.api.RunningNode whose application gives `now`; `put` gives something else."""
 
-    now: dict[str, Any] = attrs.Factory(lambda: {"number": 0, "mining": False})
+    now: dict[str, Any] = attrs.Factory(lambda: {"number": 0})
+    mining: bool = True
     found: list[dict[str, Any]] = attrs.Factory(list)
     rates: list[int | None] = attrs.Factory(list)
     changed: trio.Event = attrs.Factory(trio.Event)
@@ -120,6 +121,8 @@ class FakeNode:
             self.found.append(given)
             self._poke()
             return {"taken": True}
+        if args["command"] == "mine_status":
+            return {"mining": self.mining}
         self.rates.append(given["rate"])
         while given["after"] == self.now["number"]:
             await self.changed.wait()
@@ -203,7 +206,8 @@ async def test_no_process_is_kept_for_a_node_that_does_not_mine(processes: Proce
             assert processes.pids == []
             node.put(order(1, difficulty=1 << 60))
             await processes.started.wait()
-            node.put({"number": 2, "mining": False})
+            node.mining = False
+            node.put({"number": 2})
             while processes.alive():
                 await trio.lowlevel.checkpoint()
             started = processes.started

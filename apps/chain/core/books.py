@@ -357,10 +357,15 @@ class Books:
             return row.height, self.ledger.tip.height - row.height + 1
         return (0, 0) if self.pool.get(txid) is not None else None
 
-    def waiting(self, most: int, now_ms: int) -> list[tuple[bytes, int]]:
-        """(transaction, when it was seen first, wall ms) of those that wait for a block, the oldest first."""
-        order = [(tx.raw, self._seen.setdefault(tx.txid, now_ms)) for tx in self.pool]
-        return sorted(order, key=lambda one: one[1])[:most]
+    def waiting(self, most: int, now_ms: int) -> list[tuple[bytes, bytes, int, int, int, bytes, int]]:
+        """(id, sender, nonce, fee, operations, all bytes, when it was seen first in wall ms) of those that wait, who
+        pays most first."""
+        order = sorted(self.pool, key=lambda tx: (-rate_of(tx), tx.txid))[:most]
+        seen = self._seen
+        return [
+            (tx.txid, tx.sender, tx.nonce, tx.fee, len(tx.operations), tx.raw, seen.setdefault(tx.txid, now_ms))
+            for tx in order
+        ]
 
     def name(self, name: bytes) -> tuple[bytes, bytes, int] | None:
         """(owner, value, first height at which anybody may claim it), None if it is free."""

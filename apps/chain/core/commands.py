@@ -16,9 +16,9 @@ account is an address or a key.
     tx       {"tx"}                               -> {"tx", "height", "confirmations"}; height 0: it waits
     payee    {"to"}                               -> {"address", "key", "is"}   whose account an address, a key, a name
                                               or the beginning of a known peer's id means; see payee.py
-    mempool  {"limit"?}                           -> {"txs": [{"tx": all of it, "seen_ms"}]}   the oldest first
-    peers    {}                                   -> {"peers": [{"id", "height", "tip", "work", "light", "slow"}],
-                                              "synced", "headers"}   those that said where they are
+    mempool  {"limit"?}                           -> [{"tx", "sender", "nonce", "fee", "bytes", "operations", "raw",
+                                              "seen_ms"}]   who pays most first; "raw": all of it
+    peers    {}                                   -> [{"peer", "height", "tip", "work", "light", "slow"}]
     proof    {"of"}                               -> {"proof", "height", "time", "sender"}   of a transaction or digest
     beacon   {"height"}                           -> {"height", "block"} or null
     mine_start {"threads"?, "duty"?, "on_demand"?} | mine_stop {} | mine_status {}
@@ -40,7 +40,6 @@ from apps.chain.core.payee import payee
 from overlay.app import AppContext, CommandHandler
 from overlay.errors import LocalError, NotFound
 from overlay.identity.keys import KEY_BYTES
-from overlay.identity.node_id import format_id
 from overlay.runtime.future import Future
 from overlay.runtime.ports import SECOND
 
@@ -114,21 +113,27 @@ class Commands:
         return {"tx": txid.hex(), "height": found[0], "confirmations": found[1]}
 
     async def mempool(self, args: dict[str, Any]) -> Any:
-        limit = _number(args, "limit", MAX_POOL_TXS + 1, default=MAX_POOL_TXS)
+        limit = _number(args, "limit", MAX_POOL_TXS + 1, default=100)
         found = await self.chain.desk.do("waiting", limit, self.chain.ctx.now.wall_ms)
-        return {"txs": [{"tx": raw.hex(), "seen_ms": seen_ms} for raw, seen_ms in found]}
+        return [
+            {
+                "tx": tx.hex(), "sender": sender.hex(), "nonce": nonce, "fee": fee, "bytes": len(raw),
+                "operations": operations, "raw": raw.hex(), "seen_ms": seen_ms,
+            }
+            for tx, sender, nonce, fee, operations, raw, seen_ms in found
+        ]  # fmt: skip
 
     async def peers(self, args: dict[str, Any]) -> Any:
         peers = self.chain.peers
-        rows = [
+        return [
             {
-                "id": format_id(one.id), "height": one.standing.height, "tip": one.standing.tip.hex(),
-                "work": one.standing.work, "light": one.standing.light, "slow": peers.is_slow(one.id),
+                "peer": one.id.hex(), "height": one.standing.height if one.standing else None,
+                "tip": one.standing.tip.hex() if one.standing else None,
+                "work": one.standing.work if one.standing else None,
+                "light": one.standing.light if one.standing else None, "slow": peers.is_slow(one.id),
             }
-            for one in peers.known.values() if one.standing is not None
+            for one in peers.known.values()
         ]  # fmt: skip
-        summary = self.chain.desk.summary
-        return {"peers": rows, "synced": self.chain.sync.done, "headers": summary.best_height}
 
     async def payee(self, args: dict[str, Any]) -> Any:
         found = await payee(self.chain, _text(args, "to"))
@@ -193,8 +198,7 @@ class Commands:
     async def mine_work(self, args: dict[str, Any]) -> Any:
         bench = self.chain.bench
         bench.rate = None if args.get("rate") is None else _number(args, "rate", 1 << 53)
-        work = await bench.work(_number(args, "after", 1 << 53, default=0), WORK_S * SECOND)
-        return work | {"mining": self.chain.mining.how is not None}
+        return await bench.work(_number(args, "after", 1 << 53, default=0), WORK_S * SECOND)
 
     async def mine_found(self, args: dict[str, Any]) -> Any:
         return {"taken": self.chain.bench.found(_number(args, "number", 1 << 53), _hex(args, "nonce", 8))}

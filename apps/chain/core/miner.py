@@ -65,9 +65,8 @@ class Bench:
     """The port for a process that asks for work and brings what it found, by two commands of the application:
 
         mine_work  {"after": number, "rate"?: hashes a second or null}
-                   -> {"number", "mining", "prefix", "difficulty", "pow", "threads", "duty"}, or {"number", "mining"}
-                      alone: rest. Answered when there is other work than that of `after`, and after WORK_S in any case.
-                      `mining` false: none will come before somebody says so.
+                   -> {"number", "prefix", "difficulty", "pow", "threads", "duty"}, or {"number"} alone: rest.
+                      Answered when there is other work than that of `after`, and after WORK_S in any case.
         mine_found {"number", "nonce": 16 hex digits} -> {"taken": bool}   False: too late
     """
 

@@ -106,7 +106,7 @@ class TxRelay:
             if blamed:
                 self._count_invalid(author, f"{rule}: {why}")
             elif entry in ("added", "gap"):
-                self.ctx.emit("tx", txid=txid, entry=entry)
+                self.ctx.emit("tx", tx=txid, entry=entry)
 
     def _is_deaf_to(self, author: bytes) -> bool:
         found = self._conduct.get(author)

@@ -70,7 +70,7 @@ class Wallet:
         if sum(1 for _ in self.ctx.storage.scan(_OWN)) < MAX_OWN_TXS:
             self.ctx.storage.put(_OWN + txid, raw)
             await self.ctx.storage.synced()
-        self.ctx.emit("tx", txid=txid, entry=entry)
+        self.ctx.emit("tx", tx=txid, entry=entry)
         self.relay.publish(raw)
         return txid
 
@@ -114,7 +114,7 @@ class Wallet:
             [(entry, _, rule, why, _)] = await self.batches.txs([raw])
             if entry == "invalid":
                 self.ctx.storage.delete(key)
-                self.ctx.emit("tx lost", txid=txid, reason=f"{rule}: {why}")
+                self.ctx.emit("tx lost", tx=txid, reason=f"{rule}: {why}")
                 return
         if where is None or not where[1]:
             self.relay.publish(raw)

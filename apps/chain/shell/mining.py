@@ -54,7 +54,8 @@ class Mill:
         while True:
             told = await self._command("mine_work", after=number, rate=self._rate)
             works = "prefix" in told
-            self._idle = not told["mining"] or (not works and told["number"] == number)
+            # Between two blocks there is none for a moment; a process is kept for that, and for half a minute.
+            self._idle = not works and (told["number"] == number or not (await self._command("mine_status"))["mining"])
             number = told["number"]
             self._order = told | {"prefix": told["prefix"].hex()} if works else {"number": number}
             self._rate = None if self._idle else self._rate
