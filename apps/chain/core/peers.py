@@ -20,8 +20,8 @@ from overlay.runtime.ports import SECOND
 #: Announced for so long, and again after a third of it.
 _ANNOUNCED_S = 3600
 _ANNOUNCE_NS = _ANNOUNCED_S * SECOND // 3
-#: Others are looked for this often while few are known, and in any case.
-_SEEK_NS, _SEEK_ANYWAY_NS = 20 * SECOND, 600 * SECOND
+#: Others are looked for this often while nobody is known, while few are, and in any case.
+_SEEK_FIRST_NS, _SEEK_NS, _SEEK_ANYWAY_NS = 3 * SECOND, 20 * SECOND, 600 * SECOND
 _SEEK_FOR_NS = 5 * SECOND
 #: A peer that was asked in vain so often in a row is forgotten.
 _MAX_FAILURES = 8
@@ -63,12 +63,14 @@ class Peers:
             if now_ns >= announce_ns:
                 announce_ns = now_ns + _ANNOUNCE_NS
                 if not await self._announced(key):
-                    announce_ns = now_ns + _SEEK_NS
+                    announce_ns = now_ns + _SEEK_FIRST_NS
             if now_ns >= seek_ns:
                 for contact in await self.ctx.some_providers(key, most=2 * FEW_PEERS, within_ns=_SEEK_FOR_NS):
                     self.heard_of(contact.id)
                 seek_ns = now_ns + (_SEEK_NS if len(self.known) < FEW_PEERS else _SEEK_ANYWAY_NS)
-            await self.ctx.sleep(_SEEK_NS)
+            if not self.known:
+                seek_ns = 0
+            await self.ctx.sleep(_SEEK_NS if self.known else _SEEK_FIRST_NS)
 
     async def _announced(self, key: bytes) -> bool:
         try:
