@@ -40,6 +40,7 @@ from overlay.dht.state import DhtState, may_pass
 from overlay.errors import BadMessage, LimitError, LocalError, OverlayError, Refused, TimedOut
 from overlay.events import AppEvent
 from overlay.gossip.service import Gossip, Subscription
+from overlay.identity.domain import DomainSigner
 from overlay.limits import MAX_APP_BODY, MAX_APP_COMMANDS, MAX_APP_NAME, MAX_APPS
 from overlay.rpc.contact import Contact
 from overlay.runtime.address import Address
@@ -132,6 +133,12 @@ class AppContext:
     def id(self) -> bytes:
         """NodeId of this peer, 32 bytes."""
         return self.dht.own_id
+
+    def signer(self, domain: bytes) -> DomainSigner:
+        """Signs with the key of this peer what begins with `domain`, and nothing else: b"p2pnode/tx/1\\0".
+
+        LocalError if it is no domain (overlay.identity.domain): records and datagrams are signed elsewhere."""
+        return DomainSigner(self.dht.endpoint.signer, domain)
 
     # --- other peers ------------------------------------------------------------------------
 

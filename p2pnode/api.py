@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
+from p2pnode.paths import Home as Home
 from p2pnode.shells import Opened as Opened
 from p2pnode.shells import RunningNode as RunningNode
 from p2pnode.shells import Shell as Shell
@@ -223,6 +224,9 @@ def _failure_of(response: http.client.HTTPResponse) -> Fail:
 class Session(Protocol):
     """`click.pass_obj` gives it to a command: what was said before the verb."""
 
+    @property
+    def home(self) -> Home: ...
+
     def node(self) -> Client:
         """The running node of this home; nothing is contacted before the first call."""
         ...
@@ -230,6 +234,22 @@ class Session(Protocol):
     def command(self, words: str) -> str:
         """A command line that a person can paste: with --home if this one had it."""
         ...
+
+
+def ask_app(
+    session: Session, app: str, command: str, args: dict[str, Any], *, what: str, without: str,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+) -> Any:  # fmt: skip
+    """The answer of an application of the running node. Fail: what it says, or what the node does.
+
+    `what`, as a person calls it, does not run in a node that was started `without` it."""
+    try:
+        return session.node().call("POST", f"/v1/apps/{app}/{command}", args, timeout_s=timeout_s)["answer"]
+    except Fail as failure:
+        if failure.code == "not_found" and failure.what.startswith("no application"):
+            facts = {"it was started without": without, "start it with": session.command("run")}
+            raise Fail(f"{what} does not run in this node", code=failure.code, facts=facts) from None
+        raise
 
 
 class DemoPeer(Protocol):

@@ -20,8 +20,8 @@ from p2pnode.paths import HOME_VARIABLE, Home, HomeError
 #: A settings file is typed by a person.
 MAX_FILE = 1024 * 1024
 _PREFIX = "P2PNODE_"
-#: The application that runs unless somebody says no; an entry point of p2pnode.apps.
-FILES = "files"
+#: The applications that run unless somebody says no; entry points of p2pnode.apps.
+FILES, CHAIN = "files", "chain"
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 #: What a person calls the types of TOML.
 _NAMES = {bool: "bool", int: "int", float: "float", str: "str", list: "list", tuple: "list", dict: "table"}
@@ -135,6 +135,10 @@ class Config:
     bittorrent: bool = _option(
         True, "Give shares to programs of BitTorrent, and take from them. Never on a private network."
     )
+    chain: bool = _option(True, "Keep the chain of this network: time, names, credits (p2pnode chain, chain-explorer).")
+    light: bool = _option(
+        False, "Of the chain keep headers alone, and ask others for proofs. Such a node neither mines nor pays."
+    )
     apps: tuple[str, ...] = _option((), "Further overlay applications to run: a name, or package.module:Class.")
     network: NetworkConfig = attrs.field(factory=NetworkConfig)
     log: LogConfig = attrs.field(factory=LogConfig)
@@ -144,7 +148,8 @@ class Config:
     @property
     def all_apps(self) -> tuple[str, ...]:
         """Names of applications in the order in which they start."""
-        return (*([FILES] if self.files and FILES not in self.apps else []), *self.apps)
+        always = [name for name, wanted in ((FILES, self.files), (CHAIN, self.chain)) if wanted]
+        return (*(name for name in always if name not in self.apps), *self.apps)
 
 
 _SECTIONS: dict[str, type[NetworkConfig] | type[LogConfig]] = {"network": NetworkConfig, "log": LogConfig}

@@ -210,7 +210,7 @@ async def open_node(
                 if record is not None:
                     recorder = begin(
                         record, network=network, pair=pair, apps=config.all_apps, bittorrent=config.bittorrent,
-                        storage=store, suite=suite,
+                        light=config.light, storage=store, suite=suite,
                     )  # fmt: skip
                 try:
                     apps = [one.app for one in opened]

@@ -55,12 +55,15 @@ class Parts:
 def make_parts(config: Config) -> Parts:
     """SettingError or LocalError if a setting names something that cannot be used."""
     network = network_of(config)
-    terms = terms_of(network, bittorrent=config.bittorrent)
+    terms = terms_of(network, bittorrent=config.bittorrent, light=config.light)
     return Parts(network, [parse_seed(text, network) for text in config.join], terms, load_apps(config.all_apps, terms))
 
 
-def terms_of(network: Network, *, bittorrent: bool) -> Terms:
-    return Terms(private=network.psk is not None, bittorrent=bittorrent)
+def terms_of(network: Network, *, bittorrent: bool, light: bool) -> Terms:
+    return Terms(
+        private=network.psk is not None, bittorrent=bittorrent, network_id=network.network_id,
+        puzzle_bits=network.puzzle_bits, light=light,
+    )  # fmt: skip
 
 
 def network_of(config: Config) -> Network:

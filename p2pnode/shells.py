@@ -26,6 +26,12 @@ class Terms:
     private: bool
     #: Whether programs of BitTorrent may be talked to.
     bittorrent: bool
+    #: 32 bytes: what all nodes of this network agree on (overlay.identity.network).
+    network_id: bytes = attrs.field(repr=lambda value: value.hex()[:8])
+    #: Work in an identity of this network.
+    puzzle_bits: int
+    #: Whether headers of the chain are kept alone.
+    light: bool
 
 
 class Events(Protocol):

@@ -85,6 +85,9 @@ WORKLOADS: Registry[Part] = Registry(
         "publish": "simulations.messages:Publish",
         "app-command": "simulations.messages:AppCommand",
         "share-files": "simulations.files.sharing:ShareFiles",
+        "mine-blocks": "simulations.chain.blocks:MineBlocks",
+        "one-chain": "simulations.chain.blocks:OneChain",
+        "double-spends": "simulations.chain.blocks:DoubleSpends",
     },
 )
 ADVERSARIES: Registry[Part] = Registry(
@@ -107,6 +110,9 @@ ADVERSARIES: Registry[Part] = Registry(
         "reflectors": "simulations.adversaries.flood:Reflectors",
         "corrupt-units": "simulations.adversaries.sharers:CorruptUnits",
         "free-riders": "simulations.adversaries.sharers:FreeRiders",
+        "selfish-miner": "simulations.adversaries.selfish:SelfishMiner",
+        "chain-liars": "simulations.adversaries.chain_liars:ChainLiars",
+        "tx-flooders": "simulations.adversaries.tx_flood:TxFlooders",
     },
 )
 

@@ -56,7 +56,7 @@ class Wanted:
 
 def begin(
     wanted: Wanted, *, network: Network, pair: KeyPair, apps: Sequence[str], storage: Storage, bittorrent: bool = True,
-    suite: Suite = Suite.AESGCM, chance: Callable[[int], bytes] = os.urandom,
+    light: bool = False, suite: Suite = Suite.AESGCM, chance: Callable[[int], bytes] = os.urandom,
 ) -> Recorder:  # fmt: skip
     """Makes the file and writes all that a fresh core needs. RecordingError if that cannot be, or is over the limit."""
     rng, entropy = int.from_bytes(chance(8), "big"), chance(32)
@@ -72,6 +72,7 @@ def begin(
         "entropy": entropy,
         "apps": list(apps),
         "bittorrent": bittorrent,
+        "light": light,
         "suite": int(suite),
     }  # fmt: skip
     writer = Writer(wanted.path)

@@ -217,7 +217,8 @@ def _peer_of(header: dict[str, Any], store: MemoryStore) -> tuple[Peer, dict[str
         named["name"], puzzle_bits=named["puzzle_bits"], psk=named["psk"],
         params=tuple((name, value) for name, value in named["params"]),
     )  # fmt: skip
-    terms = terms_of(network, bittorrent=header.get("bittorrent", True))  # older recordings have no such setting
+    # Older recordings have no such settings.
+    terms = terms_of(network, bittorrent=header.get("bittorrent", True), light=header.get("light", False))
     apps = [one.app for one in load_apps(header["apps"], terms)]
     peer = Peer(
         network=network, keys=KeyPair.from_seed(header["key"]), storage=RecordedStorage(store, lambda *_: None),

@@ -64,7 +64,7 @@ class MuteMembers:
 
         def peer(index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Peer:
             made = swarm.population.peer(index, storage, rng, entropy)
-            mute = _Mute(made.endpoint, lambda: swarm.measures.count("kept_back"))
+            mute = Mute(made.endpoint, lambda: swarm.measures.count("kept_back"))
             made.gossip.state.endpoint = cast(Endpoint, mute)
             if self.grafts:
                 chance = swarm.rng("mute-members", index, swarm.engine.life(index))
@@ -220,7 +220,7 @@ class SpamPublishers:
 
 
 @attrs.define(slots=True)
-class _Mute:
+class Mute:
     """An endpoint that tells nobody of a message; whatever else is asked of it goes to the real one."""
 
     _endpoint: Endpoint

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from simulations.invariants.apps import AppsRun
 from simulations.invariants.base import MAX_BROKEN, Broken, Invariant
 from simulations.invariants.bounds import MemoryBounded
+from simulations.invariants.chain import ChainTrue
 from simulations.invariants.closest import LookupsExact
 from simulations.invariants.conserved import Conserved, TimeGoesOn
 from simulations.invariants.endings import LookupsEnd
@@ -28,7 +29,7 @@ INVARIANTS: dict[str, Callable[[Swarm], Invariant]] = {
     invariant.name: invariant
     for invariant in (
         LookupsEnd, LookupsExact, MemoryBounded, NothingForeign, ValuesFound, DiskKeepsSeqs, Conserved, TimeGoesOn,
-        AppsRun, FilesTrue,
+        AppsRun, FilesTrue, ChainTrue,
     )
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ def _commands(group: click.Group, path: tuple[str, ...]) -> Iterator[tuple[str, 
 
 
 #: Without other plug-ins: another distribution may be installed beside this one.
-ALL = [path for path in _commands(cli, ()) if path[0] in {*LAZY, "files"}]
+ALL = [path for path in _commands(cli, ()) if path[0] in {*LAZY, "chain", "files"}]
 
 
 @pytest.mark.parametrize("path", [(), *ALL], ids=" ".join)

@@ -231,7 +231,7 @@ def test_demo_once(home: Path) -> None:
     assert last["v"] == 1
     assert last["ok"] is True
     assert [step["name"] for step in last["steps"]] == [
-        "start", "discovery", "put_get", "overwrite_refused", "kill", "restart", "files",
+        "start", "discovery", "put_get", "overwrite_refused", "kill", "restart", "chain", "files",
     ]  # fmt: skip
     assert list((home / "demo").iterdir()) == []
 

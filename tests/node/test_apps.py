@@ -14,12 +14,11 @@ from overlay import App, AppContext
 from overlay.app import check_apps
 from overlay.errors import LocalError
 from overlay.events import AppEvent
-from p2pnode.api import Terms
 from p2pnode.driver import CommandFailed, Subscription
 from p2pnode.node import Node, open_node
 from p2pnode.parts import load_apps
 from p2pnode.paths import Home
-from tests.node.test_node import config, seen
+from tests.node.test_node import TERMS, config, seen
 
 
 async def emitted(events: Subscription, name: str) -> dict[str, Any]:
@@ -103,7 +102,7 @@ async def test_a_node_computes_operates_and_stores_for_its_applications(tmp_path
 
 
 async def test_a_node_without_applications_says_which_there_are(tmp_path: Path) -> None:
-    async with open_node(Home(tmp_path / "a"), config(files=False)) as node:
+    async with open_node(Home(tmp_path / "a"), config(files=False, chain=False)) as node:
         assert await node.command("apps") == []
         with pytest.raises(CommandFailed, match=r"no application 'chat' runs here \(there are: none\)") as failed:
             await node.command("app", app="chat", command="say", args={})
@@ -115,7 +114,7 @@ def test_a_module_in_the_present_folder_is_found(tmp_path: Path, monkeypatch: py
     (tmp_path / "written_just_now.py").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (loaded,) = load_apps(["written_just_now:Mine"], Terms(private=False, bittorrent=False))
+    (loaded,) = load_apps(["written_just_now:Mine"], TERMS)
     assert loaded.app.name == "mine"
 
 

@@ -170,7 +170,7 @@ async def test_networks_do_not_mix(tmp_path: Path) -> None:
         assert (await c.command("ping", peer=b.listen[0].removeprefix("udp ")))["id"] == b.id
 
 
-TERMS = Terms(private=False, bittorrent=False)
+TERMS = Terms(private=False, bittorrent=False, network_id=bytes(32), puzzle_bits=0, light=False)
 
 
 class Echo(App):

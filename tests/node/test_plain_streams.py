@@ -40,7 +40,7 @@ async def client(node: Node) -> trio.SocketStream:
 
 async def test_somebody_with_a_socket_reaches_the_application_and_no_other_byte_does(tmp_path: Path) -> None:
     with trio.fail_after(30):
-        async with open_node(Home(tmp_path / "a"), config(apps=(PLAINLY,), files=False)) as node:
+        async with open_node(Home(tmp_path / "a"), config(apps=(PLAINLY,), files=False, chain=False)) as node:
             await node.command("status")  # its applications have begun
             silent = [await client(node) for _ in range(400)]
             for first in (b"GET / HTTP/1.1\r\n", b"\x16\x03\x01"):
@@ -60,7 +60,7 @@ async def test_somebody_with_a_socket_reaches_the_application_and_no_other_byte_
 
 async def test_a_node_without_such_an_application_takes_none(tmp_path: Path) -> None:
     with trio.fail_after(30):
-        async with open_node(Home(tmp_path / "a"), config(files=False)) as node:
+        async with open_node(Home(tmp_path / "a"), config(files=False, chain=False)) as node:
             other = await client(node)
             await other.send_all(GREETING)
             assert await gone(other)
@@ -71,9 +71,10 @@ async def test_a_node_without_such_an_application_takes_none(tmp_path: Path) -> 
 async def test_a_recorded_node_with_plain_streams_replays(tmp_path: Path, recorded: str) -> None:
     file = tmp_path / "node.rec"
     wanted = {recorded: Wanted(file)}
+    alone = config(apps=(PLAINLY,), files=False, chain=False)
     async with (
-        open_node(Home(tmp_path / "a"), config(apps=(PLAINLY,), files=False), record=wanted.get("taker")) as a,
-        open_node(Home(tmp_path / "b"), config(apps=(PLAINLY,), files=False), record=wanted.get("dialler")) as b,
+        open_node(Home(tmp_path / "a"), alone, record=wanted.get("taker")) as a,
+        open_node(Home(tmp_path / "b"), alone, record=wanted.get("dialler")) as b,
     ):
         with trio.fail_after(30):
             await a.command("status")

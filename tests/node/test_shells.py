@@ -58,7 +58,7 @@ class Shell:
 
         def keep(text: str) -> str:
             (folder / "kept").write_text(text)
-            return f"{text}, {terms}"
+            return f"{text}, {terms.private}, {terms.bittorrent}, {len(terms.network_id)}"
 
         async def serve(node: RunningNode) -> None:
             answer = await node.command("app", app="note", command="keep", args={"text": "of serve"})
@@ -79,7 +79,7 @@ class Broken(Shell):
 
 
 def running(shell: type[Shell]) -> Config:
-    return config(files=False, apps=(f"{__name__}:{shell.__name__}",))
+    return config(files=False, chain=False, apps=(f"{__name__}:{shell.__name__}",))
 
 
 @pytest.fixture(autouse=True)
@@ -94,8 +94,8 @@ async def test_a_shell_has_a_folder_and_runs_beside_the_node(tmp_path: Path, cap
             while not caplog.records:  # what it raises ends it alone
                 await trio.lowlevel.checkpoint()
         assert "beside application note" in caplog.text
-        assert await ask(node, "keep", text="x") == "x, Terms(private=False, bittorrent=True)"
-    assert HAPPENED == ["served: of serve, Terms(private=False, bittorrent=True)", "closed"]
+        assert await ask(node, "keep", text="x") == "x, False, True, 32"
+    assert HAPPENED == ["served: of serve, False, True, 32", "closed"]
     assert (home.app_folder("note") / "kept").read_text() == "x"
     assert home.app_folder("note").stat().st_mode & 0o777 == 0o700
 
@@ -154,7 +154,7 @@ async def test_a_node_that_shares_files_can_be_replayed(tmp_path: Path) -> None:
     verdict = replay(file)
     assert verdict.difference is None, verdict.difference
     assert (verdict.ended, verdict.damage) == ("the node ended", None)
-    assert verdict.made_by["apps"] == ["files"]
+    assert verdict.made_by["apps"] == ["files", "chain"]
     assert verdict.duration_s < 3600 * SECOND
 
 

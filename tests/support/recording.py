@@ -32,7 +32,7 @@ from p2pnode.record.ports import MemoryStore
 from p2pnode.record.recorder import DEFAULT_LIMIT, RecordedCore, Recorder, Wanted, begin
 from tests.support.pair import keys_of
 
-TERMS = Terms(private=False, bittorrent=True)
+TERMS = Terms(private=False, bittorrent=True, network_id=bytes(32), puzzle_bits=0, light=False)
 NETWORK = Network("recorded", puzzle_bits=0)
 FRIEND = parse_address("10.0.0.7:4433")
 

@@ -10,7 +10,7 @@ import pytest
 
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND
-from simulations.churn import exponential_ns, gamma, pareto_ns, weibull_ns
+from simulations.draws import exponential_ns, gamma, pareto_ns, weibull_ns
 from simulations.storage import MemoryStorage
 
 DRAWS = 20_000

@@ -76,6 +76,11 @@ class Ahead:
         self._refresh()
         return self._id(row.height) == row.id
 
+    def id_at(self, height: int) -> bytes | None:
+        """Of the block of that height on the way to the best header; None if it does not lead so far."""
+        self._refresh()
+        return self._id(height) if 0 <= height <= self.ledger.best.height else None
+
     def _id(self, height: int) -> bytes | None:
         if height > self._base:
             at = height - self._base - 1

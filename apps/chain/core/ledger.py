@@ -49,6 +49,11 @@ class Ledger:
     def tip(self) -> HeaderRow:
         return self.active.tip
 
+    @property
+    def held(self) -> int:
+        """How many wait for their time."""
+        return len(self._held)
+
     # --- what comes in ---
 
     def accept_header(self, raw: bytes, now_ms: int, *, source: bytes = b"") -> Outcome:

@@ -93,3 +93,48 @@ MAX_COMPACT_BYTES = 1 + HEAD_BYTES + MAX_HEADER_BYTES + HEAD_BYTES + SHORT_ID_BY
 #: A proof with the headers of half a million blocks: 3 months at 15 s.
 MAX_PROOF_BYTES = 80 * MIB
 MAX_PROOF_ITEMS = 1_000_000
+
+# --- between peers -------------------------------------------------------------------------
+#: Bytes of one message of a stream; what does not fit goes in parts (overlay.limits.MAX_STREAM_MESSAGE is 257 KiB).
+MAX_PART = 240 * KIB
+#: Bodies asked of one peer at once, and of all: 32 MiB of the largest blocks.
+MAX_BODIES_PER_PEER = 16
+MAX_BODIES = 64
+#: Until the next part of an answer comes; then another peer is asked.
+ANSWER_S = 20
+#: Blocks of one transaction of the store while far from the tip.
+MAX_CONNECTED_AT_ONCE = 64
+#: Peers whose tips are compared before it is decided whom to follow.
+COMPARED_TIPS = 3
+#: Peers that are remembered: more are found when these are silent.
+MAX_PEERS = 64
+#: Below so many that answer others are looked for.
+FEW_PEERS = 8
+#: Streams of one peer's copy that are answered at once, and of all: a sync needs one.
+MAX_SERVED_PER_PEER = 2
+MAX_SERVED = 64
+#: Peers with whom nothing is exchanged any more, and for how long.
+MAX_BARRED = 1_024
+BARRED_S = 3_600
+#: Invalid transactions a minute that one author may publish before none of his are looked at, and for how long.
+MAX_INVALID_TXS_PER_MINUTE = 100
+DEAF_S = 600
+MAX_METERED_AUTHORS = 1_024
+#: Compact blocks whose missing transactions are being asked for.
+MAX_PARTIAL = 16
+#: ... and those that came before their parent or their time: 2 MiB with 2,000 transactions each.
+MAX_EARLY = 128
+#: Own transactions that are not in a block yet and are published again now and then.
+MAX_OWN_TXS = 1_000
+#: Transactions of one message of a topic: as many of the least size as 1 MiB holds.
+MAX_PUBLISHED_TXS = 8_192
+#: Signatures that are checked where the block is connected; more go to two threads first.
+FEW_SIGNATURES = 32
+
+# --- mining --------------------------------------------------------------------------------
+#: A miner is given what waits now, and the time, so often.
+REFRESH_S = 5
+#: Who mines on demand does so also when the last block is so old: the chain is a clock.
+IDLE_MINING_S = 600
+#: A worker that asks for other work is answered after this, though there is none.
+WORK_S = 30

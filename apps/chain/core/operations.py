@@ -23,6 +23,12 @@ DIGEST_BYTES = 32
 _NAME: Final = re.compile(rb"[a-z0-9-]+")
 
 
+def is_name(name: bytes) -> bool:
+    """Whether somebody can claim it."""
+    return MIN_NAME_BYTES <= len(name) <= MAX_NAME_BYTES and _NAME.fullmatch(name) is not None
+
+
+
 @attrs.frozen(slots=True)
 class Pay:
     #: Public key, 32 bytes.

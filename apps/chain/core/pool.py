@@ -273,6 +273,8 @@ class Pool:
         self._settle([*before, *(tx for txid, tx in back.items() if txid not in confirmed)])
         for sender in list(self._gaps):
             for tx in list(self._gaps[sender].values()):
+                if tx.txid not in self._gapped:
+                    continue  # one before it brought it into line
                 if tx.nonce <= self._settled(sender).nonce(sender) or tx.last <= self.view.tip().height:
                     self._forget_gap(tx)
                     self.add(tx, now_ms, signed=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from p2pnode.api import Session
+from p2pnode.api import Session, ask_app
 from p2pnode.ui.fail import Fail
 from p2pnode.ui.render import one_line, say
 
@@ -15,7 +15,7 @@ from p2pnode.ui.render import one_line, say
 ID_SHOWN = 8
 #: Notes that are printed; `files status` has all.
 NOTES = 5
-_PATH = "/v1/apps/files/"
+_WITHOUT = "run --no-files, or files = false in node.toml"
 #: Only hashing takes longer, and whoever waits for that says so.
 ANSWER_S = 120.0
 #: Longer than any disk needs: 100 TiB at 300 MB/s take four days.
@@ -25,14 +25,10 @@ HASHING_S = 14 * 86_400.0
 def ask(session: Session, command: str, args: dict[str, Any], *, timeout_s: float = ANSWER_S) -> Any:
     """The answer of the application. Fail: what it says, or what the node does."""
     try:
-        return session.node().call("POST", _PATH + command, args, timeout_s=timeout_s)["answer"]
+        return ask_app(session, "files", command, args, what="file sharing", without=_WITHOUT, timeout_s=timeout_s)
     except Fail as failure:
-        if failure.code != "not_found" or failure.what.startswith("application "):
+        if failure.code != "not_found" or failure.what.startswith(("application ", "file sharing ")):
             raise
-        if failure.what.startswith("no application"):
-            facts = {"it was started without": "run --no-files, or files = false in node.toml",
-                     "start it with": session.command("run")}  # fmt: skip
-            raise Fail("file sharing does not run in this node", code=failure.code, facts=facts) from None
         facts = {"look": session.command("files list")}
         raise Fail(failure.what, code=failure.code, facts=facts) from None
 

@@ -27,19 +27,25 @@ _LOOK_S = 0.2
         "p2pnode files share photo.jpg",
         "p2pnode files share ~/music/live --tag concert --tag 2024",
         "p2pnode files share report.pdf --json | jq -r .link",
+        "p2pnode files share report.pdf --anchor",
     )
 )
 @click.argument("path", type=click.Path())
 @click.option("--tag", "tags", multiple=True, metavar="T", help="A word to be found by. May be repeated.")
 @click.option("--name", metavar="N", help="What it is called elsewhere; else as here.")
 @click.option("--hybrid", is_flag=True, help="Also for BitTorrent programs that know only version 1 (hashes twice).")
+@click.option("--anchor", is_flag=True, help="Have the chain witness that it exists now (p2pnode chain).")
 @json_option
 @click.pass_obj
-def share(session: Session, path: str, tags: tuple[str, ...], name: str | None, hybrid: bool, as_json: bool) -> None:
+def share(
+    session: Session, path: str, tags: tuple[str, ...], name: str | None, hybrid: bool, anchor: bool, as_json: bool
+) -> None:  # fmt: skip
     """Share the file or folder PATH, and print the link that others fetch it with.
 
     It stays where it is; the node reads it there, also after a restart. What changes later is withdrawn. Ctrl-C while
     it is being hashed shares nothing. Links, devices and sockets in a folder are left out.
+
+    --anchor writes the SHA-256 of a file, or the id of the share of a folder, into the chain.
     """
     where = os.path.abspath(path)
     if not os.path.lexists(where):
@@ -50,6 +56,7 @@ def share(session: Session, path: str, tags: tuple[str, ...], name: str | None, 
     args |= {"name": name} if name is not None else {}
     args |= {"tags": list(tags)} if tags else {}
     args |= {"hybrid": True} if hybrid else {}
+    args |= {"anchor": _anchored(where)} if anchor else {}
     made = Hashing(session, where, args)
     with shown(os.path.basename(where) or where, quiet=as_json) as progress:
         answer = made.run(progress)
@@ -60,6 +67,23 @@ def share(session: Session, path: str, tags: tuple[str, ...], name: str | None, 
     print(f"shared   {one_line(answer['name'])}  {size_text(answer['size'])}   {answer['link']}", flush=True)
     say(f"{counted(answer['files'], 'file')}; anywhere on the network:")
     say(f"  p2pnode files get {shlex.quote(answer['link'])}")
+    if anchor:
+        what = shlex.quote(path) if os.path.isfile(where) else answer["anchor"]["digest"]
+        say("since when it exists, once that is in a block:")
+        say(f"  chain-explorer anchor {one_line(what)}")
+
+
+def _anchored(path: str) -> str | bool:
+    """What goes into the chain: the SHA-256 of a file, which everybody can compute; of a folder the id of the share."""
+    if not os.path.isfile(path):
+        return True
+    import hashlib
+
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        fail("the file cannot be read", code="usage", path=path, reason=error.strerror or str(error))
 
 
 @attrs.define(slots=True, eq=False)

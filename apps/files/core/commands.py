@@ -3,9 +3,10 @@
 `p2pnode app ask files COMMAND KEY=VALUE`. A share is named by its link, its id in hex, or the beginning of that. `get`
 returns at once: `status` tells how far it is.
 
-    share   {"path", "name"?, "tags"?: [text], "hybrid"?: bool} -> {"id", "link", "name", "size", "files", "notes"}
-            when all is hashed. Without "tags" a share that is here keeps those it has. `hybrid`: for clients of
-            BitTorrent v1, too
+    share   {"path", "name"?, "tags"?: [text], "hybrid"?: bool, "anchor"?: true or hex digits}
+            -> {"id", "link", "name", "size", "files", "notes", "anchor"?: {"digest", "txid"}}   when all is hashed.
+            "anchor": 32 bytes that are written into the chain, true: the id of the share. Without "tags" a share that
+            is here keeps those it has. `hybrid`: for clients of BitTorrent v1, too
     get     {"link" | "torrent": path, "folder", "only"?: [pattern]} -> {as status, "began", "again"}
             `began`: it was not under way. `again`: all of it was here, and the disk looks whether it still is; name and
             place are those of before. What is here already stays where it is; what rests goes on.
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from apps.files.core.anchoring import Anchoring
 from apps.files.core.arguments import text_of, texts_of
 from apps.files.core.around import describe_bans
 from apps.files.core.choker import slots_for
@@ -80,11 +82,14 @@ class Commands:
     async def share(self, args: dict[str, Any]) -> Any:
         path, name = text_of(args, "path"), text_of(args, "name") if args.get("name") is not None else None
         tags = None if args.get("tags") is None else check_tags(args["tags"])
+        wanted = args.get("anchor")
+        anchor = None if not wanted else Anchoring.of(self.files.ctx, wanted)
         info, notes = await self.scan(path, name, tags=tags, hybrid=bool(args.get("hybrid")))
-        return {
+        answer = {
             "id": info.id.hex(), "link": self.files.link(info.id, info), "name": info.name.decode(errors="replace"),
             "size": info.length, "files": len(info.files), "notes": notes,
         }  # fmt: skip
+        return answer if anchor is None else answer | {"anchor": await anchor.write(info.id)}
 
     async def scan(
         self, path: str, name: str | None, *, tags: tuple[str, ...] | None = None, hybrid: bool = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -11,15 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from p2pnode.cli.session import Session, examples, json_option, pass_session
-from p2pnode.ui.fail import Fail, fail
+from p2pnode.ui.fail import Fail
+from p2pnode.ui.identity import PASSPHRASE_VARIABLE, copy_key, new_passphrase, own_key, refuse_second, take_over
 from p2pnode.ui.render import is_fancy, print_fields, print_json, say
 
 if TYPE_CHECKING:
     from overlay.identity.keys import KeyPair
     from p2pnode.keyfile import Progress
-
-#: Read by `run` too, so that a service can start.
-PASSPHRASE_VARIABLE = "P2PNODE_PASSPHRASE"
 
 
 @click.group("id", epilog=examples("p2pnode id show", "p2pnode id export backup.pem"))
@@ -37,7 +34,7 @@ def show(session: Session, as_json: bool) -> None:
     except Fail as failure:
         if failure.code != "no_node":
             raise
-        answer = _described(_own_key(session))
+        answer = _described(own_key(session.home))
     if as_json:
         print_json(answer)
     else:
@@ -56,9 +53,9 @@ def new(session: Session, puzzle_bits: int | None, passphrase: bool, as_json: bo
     from p2pnode.keyfile import new_key, save_key
 
     home = session.home.make()
-    _refuse_second(home.key, "id new")
+    refuse_second(home, "id new")
     bits = load(home).network.puzzle_bits if puzzle_bits is None else puzzle_bits
-    secret = _new_passphrase() if passphrase else None
+    secret = new_passphrase() if passphrase else None
     pair = new_key(bits, progress=_progress())
     save_key(home.key, pair, passphrase=secret)
     _report(pair, home.key, as_json=as_json)
@@ -72,16 +69,8 @@ def new(session: Session, puzzle_bits: int | None, passphrase: bool, as_json: bo
 @pass_session
 def import_key(session: Session, file: Path, as_json: bool) -> None:
     """Take over a key (PKCS#8 PEM, Ed25519) as the identity of this home. Run it in one place only."""
-    from p2pnode.keyfile import MAX_SECRET, parse_key, save_key
-
-    home = session.home
-    home.check()
-    _refuse_second(home.key, f"id import {shlex.quote(str(file))}")
-    pem = sys.stdin.buffer.read(MAX_SECRET) if str(file) == "-" else _read(file, MAX_SECRET)
-    secret = ask_passphrase() if b"ENCRYPTED" in pem else None
-    pair = parse_key(pem, name="stdin" if str(file) == "-" else str(file), passphrase=secret)
-    save_key(home.make().key, pair, passphrase=secret)
-    _report(pair, home.key, as_json=as_json)
+    pair = take_over(session.home, file, f"id import {shlex.quote(str(file))}")
+    _report(pair, session.home.key, as_json=as_json)
 
 
 @id_group.command(epilog=examples("p2pnode id export backup.pem", "p2pnode id export - | gpg -c > backup.gpg"))
@@ -90,27 +79,9 @@ def import_key(session: Session, file: Path, as_json: bool) -> None:
 @pass_session
 def export(session: Session, file: Path, passphrase: bool) -> None:
     """Write a copy of the key to FILE (0600), or to stdout with `-`. Whoever has it is this node."""
-    from p2pnode.keyfile import save_key
-
-    pair = _own_key(session)
-    secret = _new_passphrase() if passphrase else None
-    if str(file) == "-":
-        sys.stdout.buffer.write(pair.to_pem(passphrase=secret))
-        sys.stdout.buffer.flush()
-    else:
-        save_key(file.absolute(), pair, passphrase=secret)
+    copy_key(own_key(session.home), file, passphrase=new_passphrase() if passphrase else None)
+    if str(file) != "-":
         say(f"copied to {file}; keep it secret")
-
-
-def _own_key(session: Session) -> KeyPair:
-    from p2pnode.keyfile import load_key, needs_passphrase
-
-    path = session.home.key
-    if not path.exists():
-        fail(
-            "this home has no identity yet", code="not_found", looked_for=str(path), make_one=session.command("id new")
-        )
-    return load_key(path, passphrase=ask_passphrase() if needs_passphrase(path) else None)
 
 
 def _described(pair: KeyPair) -> dict[str, object]:
@@ -120,15 +91,6 @@ def _described(pair: KeyPair) -> dict[str, object]:
     return {"v": 1, "id": format_id(node_id_of(public)), "key": public.hex(), "address": None, "network": None}
 
 
-def _refuse_second(path: Path, command: str) -> None:
-    if os.path.lexists(path):
-        fail(
-            "this home has an identity, and a key is never overwritten",
-            key=str(path),
-            use_another_home=f"p2pnode --home DIR {command}",
-        )
-
-
 def _report(pair: KeyPair, path: Path, *, as_json: bool) -> None:
     described = _described(pair)
     if as_json:
@@ -136,47 +98,6 @@ def _report(pair: KeyPair, path: Path, *, as_json: bool) -> None:
     else:
         print(described["id"])
         say(f"key: {path}")
-
-
-def _read(file: Path, most: int) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(most)
-    except OSError as error:
-        fail("the key file cannot be read", code="usage", file=str(file), reason=error.strerror or str(error))
-
-
-def ask_passphrase() -> str:
-    given = os.environ.get(PASSPHRASE_VARIABLE)
-    return _asked(again=False) if given is None else given
-
-
-def _new_passphrase() -> str:
-    given = os.environ.get(PASSPHRASE_VARIABLE)
-    if given is None:
-        given = _asked(again=True)
-    if not given:
-        fail("the passphrase is empty", code="usage")
-    return given
-
-
-def _asked(*, again: bool) -> str:
-    if not _has_terminal():
-        fail(
-            "a passphrase is needed, and there is no terminal to ask at",
-            code="usage",
-            give_it=f"{PASSPHRASE_VARIABLE} in the environment",
-        )
-    return str(click.prompt("passphrase", hide_input=True, confirmation_prompt=again, err=True))
-
-
-def _has_terminal() -> bool:
-    """As getpass looks for one: that of the process first, so that stdin may be a key."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError:
-        return sys.stdin is not None and sys.stdin.isatty()
-    return True
 
 
 def _progress() -> Progress | None:

@@ -56,6 +56,8 @@ _TOLD_EVERY = 20_000
 @click.option("--bridge", metavar="[HOST:]PORT", help='Serve peers of the package "kademlia"; loopback by default.')
 @click.option("--no-files", is_flag=True, help="Neither share files nor fetch any.")
 @click.option("--no-bittorrent", is_flag=True, help="Share files with peers of this network alone.")
+@click.option("--no-chain", is_flag=True, help="Keep no chain: neither mine nor pay nor anchor.")
+@click.option("--light", is_flag=True, help="Of the chain keep headers alone, and ask others for proofs.")
 @click.option(
     "--app", "apps", multiple=True, metavar="NAME", help="Application to run: a name, or package.module:Class."
 )
@@ -87,6 +89,8 @@ def run(
     bridge: str | None,
     no_files: bool,
     no_bittorrent: bool,
+    no_chain: bool,
+    light: bool,
     apps: tuple[str, ...],
     record: Path | None,
     record_limit: int,
@@ -112,6 +116,8 @@ def run(
         "bridge": bridge,
         "files": False if no_files else None,
         "bittorrent": False if no_bittorrent else None,
+        "chain": False if no_chain else None,
+        "light": True if light else None,
         "apps": apps,
         "network.name": network,
         "network.key_file": network_key,
@@ -243,8 +249,8 @@ def _recording(file: Path | None, megabytes: int) -> Wanted | None:
 def _passphrase(home: Home) -> str | None:
     if not home.key.exists():
         return None
-    from p2pnode.cli.commands.id import ask_passphrase
     from p2pnode.keyfile import needs_passphrase
+    from p2pnode.ui.identity import ask_passphrase
 
     return ask_passphrase() if needs_passphrase(home.key) else None
 

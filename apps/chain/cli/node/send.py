@@ -1,0 +1,59 @@
+"""`p2pnode chain send`."""
+
+from __future__ import annotations
+
+import click
+
+from apps.chain.cli.node.asking import (
+    Credits,
+    ask,
+    explorer,
+    fee_option,
+    sent,
+    text_within,
+    timeout_option,
+    told,
+    wait_option,
+)
+from p2pnode.api import Session
+from p2pnode.ui.options import examples, json_option
+from p2pnode.ui.render import one_line, print_json, say
+
+
+@click.command(
+    epilog=examples(
+        "p2pnode chain send xn1q… 2.5",
+        "p2pnode chain send edge-3 10 --memo relay --wait 1",
+        "p2pnode chain send n7xk-4qfa 0.5 --json | jq -r .txid",
+    )
+)
+@click.argument("to")
+@click.argument("amount", type=Credits())
+@click.option("--memo", metavar="TEXT", default="", help="At most 32 bytes, which everybody can read.")
+@fee_option
+@wait_option
+@timeout_option
+@json_option
+@click.pass_obj
+def send(
+    session: Session, to: str, amount: int, memo: str, fee: int | None, confirmations: int | None,
+    timeout: float | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Pay AMOUNT credits to TO: an address, a name, or the beginning of the id of a peer that is known here.
+
+    A name that looks like the id of a peer is refused; name:NAME says that it is one. What was sent cannot be taken
+    back.
+    """
+    from apps.chain.cli.explorer.texts import credits_text, shortened
+    from apps.chain.core.limits import MAX_MEMO_BYTES
+
+    text_within(memo, MAX_MEMO_BYTES, "memo")
+    payee = ask(session, "payee", to=to)
+    answer = ask(session, "send", to=payee["key"], amount=amount, memo=memo, fee=fee)
+    found = sent(session, answer["tx"], confirmations, timeout)
+    if as_json:
+        print_json({"v": 1, "to": payee["address"], "amount": amount} | found)
+        return
+    whom = f"{shortened(payee['address'])} ({one_line(payee['is'])})"
+    print(f"sent     {credits_text(amount)} to {whom}   {told(found)}", flush=True)
+    say(f"look at it:   {explorer(session, 'tx ' + found['txid'][:16])}")

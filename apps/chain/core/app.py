@@ -1,0 +1,217 @@
+"""The chain as an application: a peer keeps it with all others that run it on this network.
+
+Events: block, synced, tx, mined, reorg, held, invalid, diverged, bad peer, deaf, tx lost, not published, trouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from apps.chain.core import commands
+from apps.chain.core.batches import Batches, functions
+from apps.chain.core.books import OPERATIONS
+from apps.chain.core.desk import Desk
+from apps.chain.core.light import Light
+from apps.chain.core.miner import Bench, How, Miner, Mining
+from apps.chain.core.news import Told
+from apps.chain.core.operations import Anchor
+from apps.chain.core.outcome import Verdict
+from apps.chain.core.params import Params
+from apps.chain.core.peers import Peers
+from apps.chain.core.relay import BlockRelay, TxRelay
+from apps.chain.core.serving import Serving
+from apps.chain.core.sync import FEW_BLOCKS, Sync
+from apps.chain.core.talk import Talks
+from apps.chain.core.wallet import Wallet
+from apps.chain.core.wire import PROTOCOL
+from overlay.app import App, AppContext
+from overlay.errors import LocalError, OverlayError
+from overlay.identity.keys import Verifier, verify
+from overlay.runtime.future import Future
+from overlay.runtime.ports import SECOND
+from overlay.wire import cbor
+
+#: Held blocks are looked at, and streams that nobody needs are closed, so often.
+_TICK_NS = SECOND
+#: Bodies that do not come by themselves in so many ticks are fetched.
+_BEHIND_TICKS = 3
+#: A change of branch that takes back more blocks than this is an alarm.
+DEEP_REORG = 6
+#: Others are asked where they are after so many targets.
+_COMPARE_TARGETS = 2
+_MINE = b"mine"
+
+
+class Chain(App):
+    name = "chain"
+
+    def __init__(
+        self, params: Params, operations: Mapping[str, Callable[..., Any]], *, light: bool = False,
+        miner: Miner | None = None,
+    ) -> None:  # fmt: skip
+        """`operations`: all of a `books.Books`, which has the same parameters. `miner`: who looks for nonces here;
+        None: a process beside the node, by commands."""
+        missing = [name for name in OPERATIONS if name not in operations]
+        if missing:
+            raise LocalError(f"the books of a chain lack {', '.join(missing)}")
+        self.params, self.operations, self.light = params, operations, light
+        self.functions = functions(lambda: self._verifier)
+        self._verifier: Verifier = verify
+        self._miner = miner
+        self._ctx: AppContext | None = None
+        self.desk: Desk
+        self.peers: Peers
+        self.talks: Talks
+        self.batches: Batches
+        self.sync: Sync
+        self.mining: Mining
+        self.bench: Bench
+        self.txs: TxRelay
+        self.blocks: BlockRelay
+        self.wallet: Wallet
+        self.serving: Serving
+        self.verified: Light
+
+    @property
+    def ctx(self) -> AppContext:
+        assert self._ctx is not None
+        return self._ctx
+
+    async def run(self, ctx: AppContext) -> None:
+        self._ctx, self._verifier = ctx, ctx.dht.endpoint.verifier
+        opened: Future[None] = ctx.dht.loop.future()
+        commands.declare(self, ctx, opened)
+        self.desk = await Desk.open(ctx)
+        chain_id = self.params.chain_id
+        self.talks = Talks(ctx)
+        self.peers = Peers(ctx, chain_id, self.talks.end)
+        self.batches = Batches(ctx, self.desk, chain_id)
+        every_ns = _COMPARE_TARGETS * self.params.target_s * SECOND
+        self.sync = Sync(ctx, self.desk, self.peers, self.talks, self.batches, self.tell, every_ns, self.light)
+        self.blocks = BlockRelay(
+            ctx, self.desk, self.batches, self.peers, self.talks, self.tell, self.sync.wake, chain_id
+        )
+        self.txs = TxRelay(ctx, self.batches, self.peers, chain_id)
+        self.wallet = Wallet(ctx, self.desk, self.batches, self.txs, self.params)
+        self.serving = Serving(ctx, self.desk, self.peers)
+        self.verified = Light(ctx, self.desk, self.peers, self.talks, self.params)
+        self.bench = Bench(ctx)
+        self.mining = Mining(
+            ctx, self.desk, self.bench if self._miner is None else self._miner, self.tell, self.publish_block
+        )
+        ctx.services.provide("anchor", self.anchor)
+        ctx.services.provide("beacon", self.beacon)
+        ctx.serve(self.serving.on_request)
+        if saved := ctx.storage.get(_MINE):
+            self.mining.set(How(*cbor.decode(saved)))
+        self._spawn()
+        opened.set()
+
+    def _spawn(self) -> None:
+        """What runs beside: all of it ends with the application."""
+        tasks: list[tuple[str, Awaitable[None]]] = [
+            ("peers", self.peers.run()), ("sync", self.sync.run()), ("blocks", self.blocks.run()),
+            ("ticks", self._tick()),
+        ]  # fmt: skip
+        if not self.light:
+            self.ctx.accept(self.serving.on_stream, protocol=PROTOCOL)
+            tasks += [
+                ("transactions", self.txs.run()), ("mining", self.mining.run()), ("wallet", self.wallet.run()),
+                ("what waits", self._take_pool()),
+            ]  # fmt: skip
+        for name, task in tasks:
+            self.ctx.spawn(task, name=name)  # type: ignore[arg-type]
+
+    # --- what becomes of blocks ---------------------------------------------------------------
+
+    def tell(self, told: Sequence[Told], source: bytes) -> None:
+        """Reports what became of what `source` sent (b"": of our own), and bars who sent what no correct peer does.
+
+        What had waited for it is reported, and nobody is blamed for it: who sent that is not known any more."""
+        for at, one in enumerate(told):
+            self._report(one, source)
+            if one.bad and at == 0 and source:
+                self.peers.bar(source, f"{one.rule}: {one.why}")
+
+    def _report(self, one: Told, source: bytes) -> None:
+        if one.verdict is Verdict.HELD:
+            self.ctx.emit("held", block=one.block, reason=one.why, peer=source)
+        elif one.bad:
+            fields = {"block": one.culprit or one.block, "rule": one.rule, "reason": one.why, "peer": source}
+            self.ctx.emit("invalid", **fields)
+        if one.disconnected:
+            depth, fork = len(one.disconnected), one.disconnected[-1][0] - 1
+            new = one.connected[-1] if one.connected else (0, b"", 0)
+            self.ctx.emit(
+                "reorg", depth=depth, deep=depth > DEEP_REORG, fork=fork, old=one.disconnected[0][1], new=new[1],
+                height=new[0],
+            )  # fmt: skip
+        if len(one.connected) > FEW_BLOCKS:
+            first, last = one.connected[0], one.connected[-1]
+            self.ctx.emit("synced", first=first[0], last=last[0], block=last[1])
+        else:
+            for height, block, txs in one.connected:
+                self.ctx.emit("block", height=height, block=block, txs=txs)
+
+    async def _tick(self) -> None:
+        behind = 0
+        while True:
+            await self.ctx.sleep(_TICK_NS)
+            self.talks.tidy()
+            # A header whose body nobody has sent, nor is being asked for it.
+            summary = self.desk.summary
+            behind = behind + 1 if summary.best_work > summary.work else 0
+            if behind == _BEHIND_TICKS:
+                behind = 0
+                self.sync.wake()
+            if not self.desk.summary.held:
+                continue
+            try:
+                for told in await self.batches.tick():
+                    self.tell(told, b"")
+            except LocalError as error:
+                self.ctx.emit("trouble", error=str(error))
+
+    async def _take_pool(self) -> None:
+        """What waited before this node came: of the first that gives it."""
+        while not self.sync.done:
+            await self.ctx.sleep(SECOND)
+        for one in self.peers.with_work(0):
+            try:
+                raws = await self.talks.of(one.id).pool()
+                await self.batches.txs(raws)
+                return
+            except OverlayError:
+                continue
+
+    async def publish_block(self, compact: bytes) -> None:
+        """One that was mined here."""
+        await self.blocks.publish(compact)
+
+    # --- for other applications --------------------------------------------------------------
+
+    async def anchor(self, digest: bytes, tag: bytes) -> bytes:
+        """Has these 32 bytes written into the chain, with at most 32 bytes beside them; id of the transaction.
+
+        LocalError if the account has too little."""
+        return await self.wallet.send([Anchor(digest, tag=tag)])
+
+    async def beacon(self, height: int) -> bytes | None:
+        """32 bytes that nobody knew before the block of this height; None: it is not there yet.
+
+        Whoever mines it may throw it away, at the price of a reward, if it does not like them: a bias of one bit."""
+        return await self.desk.do("beacon", height)  # type: ignore[no-any-return]
+
+    # --- mining ------------------------------------------------------------------------------
+
+    async def mine(self, how: How | None) -> None:
+        """From now on, also after a restart."""
+        if self.light:
+            raise LocalError("a light node cannot mine: it does not know what an account has")
+        if how is None:
+            self.ctx.storage.delete(_MINE)
+        else:
+            self.ctx.storage.put(_MINE, cbor.encode([how.threads, how.duty, how.on_demand]))
+        await self.ctx.storage.synced()
+        self.mining.set(how)

@@ -1,0 +1,401 @@
+"""The ledger, the transactions that wait and what is being put together, behind operations of an application.
+
+An operation is called in a thread of a shell, one at a time (desk.py), and gives plain data. In a swarm it is called
+directly. Beside its own value each gives a `Summary` as a tuple: where the chain is now.
+
+    bytes and numbers in                     (value, summary) out
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from apps.chain.core.ahead import Ahead, headers_after
+from apps.chain.core.block import Block, decode_block
+from apps.chain.core.compact import Compact, Rebuilding, decode_compact, encode_compact, picked, rebuild
+from apps.chain.core.header import prefix_of
+from apps.chain.core.headers import Branch
+from apps.chain.core.judge import Judge, nobody
+from apps.chain.core.ledger import Ledger, open_ledger
+from apps.chain.core.limits import HEAD_BYTES, MAX_EARLY, MAX_PART, MAX_PARTIAL, MAX_POOL_TXS
+from apps.chain.core.merkle import leaf_of
+from apps.chain.core.mining import assembled, header_on
+from apps.chain.core.news import pack
+from apps.chain.core.outcome import Outcome, Verdict
+from apps.chain.core.params import Params
+from apps.chain.core.pool import Pool, rate_of
+from apps.chain.core.proof import make_proof
+from apps.chain.core.rows import Status, TxRow
+from apps.chain.core.rules import Invalid
+from apps.chain.core.state import digest_of
+from apps.chain.core.store import Store
+from apps.chain.core.tx import Tx
+from overlay.errors import BadMessage, LocalError, NotFound
+from overlay.identity.keys import Verifier, verify
+
+_V = TypeVar("_V")
+#: What the application asks for by name.
+OPERATIONS = (
+    "open", "headers", "header", "compact", "fill", "blocks", "txs", "tick", "template", "mined", "plan", "locator",
+    "after", "body", "txs_at", "best_txs", "proof", "on_line", "beacon", "account", "where", "waiting", "name",
+)  # fmt: skip
+
+
+@attrs.frozen(slots=True)
+class Summary:
+    """Where the chain is."""
+
+    height: int
+    tip: bytes
+    work: int
+    #: Time of the tip, seconds.
+    time: int
+    difficulty: int
+    #: Of the best header, whether its body is here or not.
+    best_height: int
+    best: bytes
+    best_work: int
+    #: Transactions that wait, and their bytes.
+    waiting: int
+    waiting_bytes: int
+    #: Blocks that are held until their time.
+    held: int
+    #: The last block of the chain after which the state was digested, and the digest; b"": none yet.
+    mark_height: int
+    mark: bytes
+    digest: bytes
+    light: bool
+
+
+@attrs.define(slots=True, eq=False)
+class Books:
+    """Of one chain, on one store."""
+
+    store: Store
+    params: Params
+    judge: Judge = attrs.field(default=nobody, kw_only=True)
+    verifier: Verifier = attrs.field(default=verify, kw_only=True)
+    #: Headers alone are kept.
+    light: bool = attrs.field(default=False, kw_only=True)
+    #: The state is digested every so many blocks; it reads all of it. 0: never.
+    digest_every: int = attrs.field(default=0, kw_only=True)
+    _ledger: Ledger | None = attrs.field(default=None, init=False)
+    _pool: Pool | None = attrs.field(default=None, init=False)
+    _ahead: Ahead = attrs.field(init=False)
+    #: Compact blocks of which some transactions are not here yet; the oldest go first.
+    _partial: dict[bytes, Rebuilding] = attrs.field(init=False, factory=dict)
+    #: Those whose headers wait for a parent or for their time: (block, who sent it).
+    _early: dict[bytes, tuple[Compact, bytes]] = attrs.field(init=False, factory=dict)
+    #: Of peers whose headers come: what is not worth keeping yet.
+    _branches: dict[bytes, Branch] = attrs.field(init=False, factory=dict)
+    #: Root of the transactions -> those of the template that has it; the newest two.
+    _templates: dict[bytes, tuple[Tx, ...]] = attrs.field(init=False, factory=dict)
+    #: When what waits was seen first, wall ms.
+    _seen: dict[bytes, int] = attrs.field(init=False, factory=dict)
+    #: Height, id and digest of the last block whose state was digested.
+    _mark: tuple[int, bytes, bytes] = attrs.field(init=False, default=(0, bytes(32), b""))
+
+    def operations(self) -> dict[str, Callable[..., Any]]:
+        return {name: self._operation(name) for name in OPERATIONS}
+
+    def _operation(self, name: str) -> Callable[..., Any]:
+        call = getattr(self, name)
+
+        def operate(*args: Any) -> tuple[Any, tuple[Any, ...]]:
+            if self._ledger is None:
+                self._open()
+            value = call(*args)
+            return value, attrs.astuple(self.summary())
+
+        return operate
+
+    def _open(self) -> None:
+        self._ledger = open_ledger(self.store, self.params, judge=self.judge, verifier=self.verifier)
+        self._pool = Pool(self.store, self.params, self.judge, self.verifier)
+        self._ahead = Ahead(self._ledger)
+        self._digest()
+
+    @property
+    def ledger(self) -> Ledger:
+        assert self._ledger is not None
+        return self._ledger
+
+    @property
+    def pool(self) -> Pool:
+        assert self._pool is not None
+        return self._pool
+
+    def summary(self) -> Summary:
+        best, pool = self.ledger.best, self.pool
+        tip = best if self.light else self.ledger.tip
+        return Summary(
+            tip.height, tip.id, tip.work, tip.time, tip.difficulty, best.height, best.id, best.work,
+            len(pool), pool.size, self.ledger.held, *self._mark, self.light,
+        )  # fmt: skip
+
+    def open(self) -> None:
+        """Nothing more than what every operation does first."""
+
+    # --- what comes in ----------------------------------------------------------------------
+
+    def headers(self, raws: Sequence[bytes], last: bool, source: bytes, now_ms: int) -> tuple[Any, ...]:
+        """Of a peer that answers a locator, one answer after another until the last: what became of them."""
+        if source not in self._branches:
+            self._branches.clear()  # one peer at a time is followed; of another the rest will not come
+        branch = self._branches.setdefault(source, Branch())
+        outcome = self.ledger.accept_headers(raws, now_ms, branch, last=last, source=source)
+        if last or outcome.verdict is not Verdict.HEADER:
+            self._branches.pop(source, None)
+        return self._told(outcome, now_ms)
+
+    def header(self, raw: bytes, source: bytes, now_ms: int) -> tuple[Any, ...]:
+        return self._told(self.ledger.accept_header(raw, now_ms, source=source), now_ms)
+
+    def compact(self, raw: bytes, source: bytes, now_ms: int) -> tuple[Any, ...]:
+        """(what became of it, block, missing indexes). Of a block that was put together it is that of the block; if
+        something is missing it is that of the header, and `fill` or `blocks` follows."""
+        try:
+            compact = decode_compact(raw)
+        except Invalid as error:
+            return pack(Outcome(Verdict.INVALID, b"", rule=error.rule, why=error.why)), b"", ()
+        told = self.header(compact.raw_header, source, now_ms)
+        if self.light or self.ledger.is_waiting(compact.id):
+            if not self.light:
+                _bounded(self._early, MAX_EARLY)[compact.id] = compact, source
+            return told, compact.id, ()
+        row = self.store.header(compact.id)
+        if row is None or row.status is not Status.HEADER:
+            return told, compact.id, ()
+        rebuilding = rebuild(compact, self.pool.known)
+        if rebuilding.missing:
+            _bounded(self._partial, MAX_PARTIAL)[compact.id] = rebuilding
+            return told, compact.id, rebuilding.missing
+        whole = self._whole(rebuilding, (), source, now_ms)
+        return (told if whole is None else whole), compact.id, ()
+
+    def fill(
+        self, block: bytes, txs: Sequence[bytes], leaves: Sequence[bytes], source: bytes, now_ms: int
+    ) -> tuple[Any, ...] | None:
+        """What was missing of a compact block, in order; `leaves`: those whose signatures are good. None: they do not
+        make the block, which is to be fetched whole. `source`: who gave the compact block."""
+        rebuilding = self._partial.pop(block, None)
+        if rebuilding is None:
+            return None
+        try:
+            rebuilding.fill(txs)
+        except BadMessage:
+            return None
+        return self._whole(rebuilding, leaves, source, now_ms)
+
+    def _whole(
+        self, rebuilding: Rebuilding, leaves: Sequence[bytes], source: bytes, now_ms: int
+    ) -> tuple[Any, ...] | None:
+        block = rebuilding.block()
+        return None if block is None else self._accept(block, leaves, source, now_ms)
+
+    def blocks(
+        self, raws: Sequence[bytes], leaves: Sequence[bytes], sources: Sequence[bytes], now_ms: int
+    ) -> list[tuple[Any, ...]]:
+        """Bodies in order, in one transaction of the store."""
+        outcomes = self.ledger.accept_blocks(
+            raws, now_ms, known=self.pool.known, checked=_Either(frozenset(leaves), self.pool.checked),
+            source=sources[0] if sources else b"",
+        )  # fmt: skip
+        return [self._told(outcome, now_ms) for outcome in outcomes]
+
+    def _accept(self, block: Block, leaves: Sequence[bytes], source: bytes, now_ms: int) -> tuple[Any, ...]:
+        outcome = self.ledger.accept_block(
+            block, now_ms, known=self.pool.known, checked=_Either(frozenset(leaves), self.pool.checked), source=source
+        )
+        return self._told(outcome, now_ms)
+
+    def txs(
+        self, raws: Sequence[bytes], leaves: Sequence[bytes], now_ms: int
+    ) -> list[tuple[str, bytes, str, str, bool]]:
+        """(entry, id, rule, why, whether no correct peer sends it) of each; `leaves`: as for `fill`."""
+        told, good = [], frozenset(leaves)
+        for raw in raws:
+            admission = self.pool.add(raw, now_ms, signed=bool(good) and leaf_of(raw) in good)
+            self._seen.setdefault(admission.txid, now_ms)
+            rule = str(admission.rule or "")
+            told.append((str(admission.entry), admission.txid, rule, admission.why, admission.blamed))
+        if len(self._seen) > 2 * MAX_POOL_TXS:
+            self._seen = {txid: seen for txid, seen in self._seen.items() if self.pool.get(txid) is not None}
+        return told
+
+    def tick(self, now_ms: int) -> list[tuple[Any, ...]]:
+        """What had to wait for its time."""
+        return [self._told(outcome, now_ms) for outcome in self.ledger.tick(now_ms)]
+
+    def _told(self, outcome: Outcome, now_ms: int) -> tuple[Any, ...]:
+        """What is to be reported, and what follows from it: compact blocks that came before their parents, or before
+        their time, are put together now if nothing is missing."""
+        packed = pack(outcome)
+        queue = [outcome]
+        while queue:
+            one = queue.pop(0)
+            if one.connected or one.disconnected:
+                self.pool.update(attrs.evolve(one, then=()), now_ms)
+            queue += one.then
+            for block in one.headers:
+                found = self._early.pop(block, None)
+                whole = None if found is None else rebuild(found[0], self.pool.known).block()
+                if found is not None and whole is not None:
+                    then = self.ledger.accept_block(
+                        whole, now_ms, known=self.pool.known, checked=self.pool.checked, source=found[1]
+                    )
+                    packed += pack(then)
+                    queue.append(then)
+        self._digest()
+        return packed
+
+    def _digest(self) -> None:
+        every, height = self.digest_every, self.ledger.tip.height
+        if not every or self.light:
+            return
+        due = height - height % every
+        if height == due and self._mark[1] != self.ledger.tip.id:
+            self._mark = height, self.ledger.tip.id, digest_of(self.store)
+
+    # --- mining -----------------------------------------------------------------------------
+
+    def template(self, miner: bytes, now_ms: int) -> tuple[bytes, int, int, bytes, int]:
+        """(all bytes of a header before its nonce, difficulty, sort of work, parent, transactions)."""
+        if self.light:
+            raise LocalError("a light node cannot mine: it does not know what an account has")
+        txs = tuple(self.pool.template())
+        header = header_on(self.params, self.ledger.tip, txs, miner, now_ms)
+        self._templates[header.root] = txs
+        while len(self._templates) > 2:
+            del self._templates[next(iter(self._templates))]
+        return prefix_of(header), header.difficulty, int(self.params.pow), header.parent, len(txs)
+
+    def mined(self, raw_header: bytes, root: bytes, now_ms: int) -> tuple[tuple[Any, ...], bytes] | None:
+        """What became of the block of a header that was found, and the block for others, compact; None: its template
+        is not known any more."""
+        txs = self._templates.get(root)
+        if txs is None:
+            return None
+        block = assembled(raw_header, txs)
+        return self._accept(block, [tx.leaf for tx in txs], b"", now_ms), encode_compact(block)
+
+    # --- sync -------------------------------------------------------------------------------
+
+    def locator(self) -> list[bytes]:
+        return self._ahead.locator()
+
+    def plan(self, most: int) -> list[tuple[bytes, int, bool]]:
+        """(block, height, whether its signatures need no check) of the bodies that are missing up to the best header,
+        upwards."""
+        return [(row.id, row.height, row.trusted) for row in self._ahead.wanted(most)]
+
+    # --- for other peers ----------------------------------------------------------------------
+
+    def after(self, locator: Sequence[bytes]) -> list[bytes]:
+        """Headers of blocks that are whole here, behind the first of these that is among them: a message of them."""
+        return headers_after(self.store, locator)
+
+    def body(self, block: bytes) -> bytes | None:
+        """Only of blocks that were found good: who gives another one is at fault."""
+        row = self.store.header(block)
+        return self.store.block(block) if row is not None and row.status is Status.VALID else None
+
+    def txs_at(self, block: bytes, indexes: Sequence[int]) -> list[bytes]:
+        """Of a block of ours; [] if it is not here, has no such ones, or they are too long for one answer."""
+        raw = self.body(block)
+        try:
+            found = [] if raw is None else picked(decode_block(raw), indexes)
+        except BadMessage:
+            return []
+        return found if sum(map(len, found)) + HEAD_BYTES * len(found) <= MAX_PART else []
+
+    def proof(self, of: bytes) -> bytes:
+        """That a transaction, or the first one that anchored a digest, is in a block; empty: it is in none, or that is
+        not here any more."""
+        row = self.store.tx(of)
+        if row is None and (anchors := self.store.anchors(of)):
+            row = TxRow(of, anchors[0].height, anchors[0].pos)
+        try:
+            return b"" if row is None else make_proof(self.store, self.params, row, last=row.height)
+        except NotFound:
+            return b""
+
+    def on_line(self, height: int, block: bytes) -> bool:
+        """Whether it is the block of that height on the way to the best header."""
+        row = self.store.header(block)
+        return row is not None and row.height == height and self._ahead.leads_to(row)
+
+    def beacon(self, height: int) -> bytes | None:
+        """Id of the block of a height on the way to the best header; None: not there yet."""
+        return self._ahead.id_at(height)
+
+    def best_txs(self) -> list[bytes]:
+        """Those that wait and pay most, in an order in which they can be taken in, as many as fit into an answer."""
+        found: list[bytes] = []
+        room = MAX_PART
+        # Of one account the first come first, whatever the later ones pay.
+        order = sorted(self.pool, key=lambda tx: (-rate_of(tx), tx.txid))
+        for tx in sorted(_fitting(order, room), key=lambda tx: (tx.sender, tx.nonce)):
+            found.append(tx.raw)
+        return found
+
+    # --- for people ---------------------------------------------------------------------------
+
+    def account(self, key: bytes) -> tuple[int, int, int, int]:
+        """(balance, nonce, nonce of the next transaction, units that waiting ones spend)."""
+        found = self.store.accounts((key,)).get(key)
+        balance, nonce = (found.balance, found.nonce) if found else (0, 0)
+        return balance, nonce, self.pool.next_nonce(key), sum(tx.spent for tx in self.pool.of(key))
+
+    def where(self, txid: bytes) -> tuple[int, int] | None:
+        """(height, confirmations) of a transaction in the chain that counts; 0 confirmations: it waits."""
+        row = self.store.tx(txid)
+        if row is not None:
+            return row.height, self.ledger.tip.height - row.height + 1
+        return (0, 0) if self.pool.get(txid) is not None else None
+
+    def waiting(self, most: int, now_ms: int) -> list[tuple[bytes, bytes, int, int, int, bytes, int]]:
+        """(id, sender, nonce, fee, operations, all bytes, when it was seen first in wall ms) of those that wait, who
+        pays most first."""
+        order = sorted(self.pool, key=lambda tx: (-rate_of(tx), tx.txid))[:most]
+        seen = self._seen
+        return [
+            (tx.txid, tx.sender, tx.nonce, tx.fee, len(tx.operations), tx.raw, seen.setdefault(tx.txid, now_ms))
+            for tx in order
+        ]
+
+    def name(self, name: bytes) -> tuple[bytes, bytes, int] | None:
+        """(owner, value, first height at which anybody may claim it), None if it is free."""
+        row = self.store.names((name,)).get(name)
+        return None if row is None or row.expires <= self.ledger.tip.height + 1 else (row.owner, row.value, row.expires)
+
+
+def _bounded(table: dict[bytes, _V], most: int) -> dict[bytes, _V]:
+    """The same, with room for one more: the oldest go."""
+    while len(table) >= most:
+        del table[next(iter(table))]
+    return table
+
+
+@attrs.frozen(slots=True)
+class _Either:
+    """In one or the other."""
+
+    one: frozenset[bytes]
+    other: Any
+
+    def __contains__(self, leaf: object) -> bool:
+        return leaf in self.one or leaf in self.other
+
+
+def _fitting(txs: Iterable[Tx], room: int) -> list[Tx]:
+    found = []
+    for tx in txs:
+        room -= len(tx.raw) + HEAD_BYTES
+        if room < 0:
+            break
+        found.append(tx)
+    return found

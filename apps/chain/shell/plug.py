@@ -1,0 +1,64 @@
+"""The chain in a node: the core on its disk, and its miner. The entry point `chain` of p2pnode.apps."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import trio
+
+from apps.chain.core.app import Chain
+from apps.chain.core.books import OPERATIONS, Books
+from apps.chain.core.facts import NOTE, encode_params
+from apps.chain.core.params import Params, of_network
+from apps.chain.shell.mining import mine
+from apps.chain.shell.opening import open_chain
+from apps.chain.shell.schema import FILE_NAME
+from apps.chain.shell.store import SqliteStore
+from overlay.errors import LocalError
+from p2pnode.api import Opened, Terms
+
+
+class ChainShell:
+    """A p2pnode.api.Shell."""
+
+    def bare(self, terms: Terms) -> Chain:
+        return Chain(_params(terms), dict.fromkeys(OPERATIONS, _no_disk), light=terms.light)
+
+    @asynccontextmanager
+    async def open(self, folder: Path, terms: Terms) -> AsyncIterator[Opened]:
+        params = _params(terms)
+        store = await trio.to_thread.run_sync(partial(_opened, folder / FILE_NAME, params))
+        try:
+            books = Books(store, params, light=terms.light)
+            chain = Chain(params, books.operations(), light=terms.light)
+            yield Opened(chain, None if terms.light else mine)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(store.close)
+
+
+def _params(terms: Terms) -> Params:
+    return of_network(terms.network_id, terms.puzzle_bits)
+
+
+def _opened(path: Path, params: Params) -> SqliteStore:
+    """The newest blocks are looked at. It says which chain it is: whoever reads the file alone cannot know."""
+    store = open_chain(path, params).store
+    try:
+        said = encode_params(params)
+        if store.note(NOTE) != said:
+            store.begin()
+            store.put_note(NOTE, said)
+            store.commit()
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _no_disk(*_: object) -> NoReturn:
+    raise LocalError("this is a replay: there is no disk")

@@ -1,0 +1,163 @@
+"""`p2pnode chain` in front of a fake node: what is asked, what is printed, and which exit code says what."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.chain.core.address import format_address
+from p2pnode.driver import CommandFailed
+from tests.cli import golden
+from tests.cli.conftest import Run
+from tests.support.fake_node import ID, KEY, FakeNode
+
+TXID = "c4" * 32
+OWN = {"address": format_address(KEY), "key": KEY.hex()}
+OTHER = {"address": format_address(bytes([7]) * 32), "key": "07" * 32}
+MINING = {"mining": True, "threads": 2, "duty": 20, "on_demand": True, "found": 3, "rate": 1200}
+STATUS = {
+    "chain_id": "3f9a1c77" * 2, "height": 18_204, "tip": "7c" * 32, "time": 1_767_226_089, "difficulty": 36_412,
+    "work": 661_904_112, "headers": 18_204, "mempool": 37, "mempool_bytes": 9_300, "peers": 9, "synced": True,
+    "light": False, "held": 0, "barred": 0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def chain(node: FakeNode) -> FakeNode:
+    """A node with a chain in which everything goes well; what is sent is in a block at the second look."""
+    looks: list[str] = []
+
+    def tx(args: dict[str, Any]) -> dict[str, Any]:
+        looks.append(args["tx"])
+        return {"tx": args["tx"], "height": 9 if len(looks) > 1 else 0, "confirmations": len(looks) - 1}
+
+    sent = {"tx": TXID}
+    node.answers |= {
+        ("chain", "status"): STATUS, ("chain", "address"): OWN, ("chain", "send"): sent, ("chain", "anchor"): sent,
+        ("chain", "name"): sent, ("chain", "tx"): tx, ("chain", "whois"): None,
+        ("chain", "account"): OWN | {"balance": 118_250_000, "nonce": 5, "next": 6, "pending": 2_500_800},
+        ("chain", "payee"): OTHER | {"is": "the name edge-3"}, ("chain", "mine_start"): MINING,
+        ("chain", "mine_status"): MINING, ("chain", "mine_stop"): MINING | {"mining": False, "rate": None},
+    }  # fmt: skip
+    return node
+
+
+def asked(node: FakeNode, command: str) -> dict[str, Any]:
+    (args,) = [args["args"] for name, args in node.asked if name == "app" and args["command"] == command]
+    return dict(args)
+
+
+LINES: dict[str, tuple[str, ...]] = {
+    "status": ("status",),
+    "wallet-show": ("wallet", "show"),
+    "send": ("send", "edge-3", "2.5", "--memo", "relay", "--wait", "1"),
+    "anchor": ("anchor", "ab" * 32),
+    "name-claim": ("name", "claim", "edge-4"),
+    "mine-start": ("mine", "start", "--threads", "2", "--duty", "20%", "--on-demand"),
+    "mine-stop": ("mine", "stop"),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_what_is_said(run: Run, chain: FakeNode, home: Path, name: str) -> None:
+    ran = run("chain", *LINES[name])
+    assert ran.code == 0, ran
+    golden.check(f"chain-{name}", (ran.out + ran.err).replace(str(home), "HOME"))
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_json_is_one_object(run: Run, chain: FakeNode, name: str) -> None:
+    ran = run("chain", *LINES[name], "--json")
+    assert (ran.code, ran.json["v"]) == (0, 1)
+    golden.check(f"json-chain-{name}", ran.out)
+
+
+def test_amounts_are_credits(run: Run, chain: FakeNode) -> None:
+    assert run("chain", "send", "edge-3", "0.000001", "--fee", "1.5").code == 0
+    assert asked(chain, "send") == {"to": OTHER["key"], "amount": 1, "memo": "", "fee": 1_500_000}
+
+
+@pytest.mark.parametrize(
+    "amount", ["0", "0.0000001", "-1", "1e3", "1,5", "nan", "", "1.", "\N{ARABIC-INDIC DIGIT ONE}"]
+)
+def test_what_is_no_amount_is_refused_before_anything_is_asked(run: Run, chain: FakeNode, amount: str) -> None:
+    assert run("chain", "send", "edge-3", "--", amount).code == 2
+    assert chain.asked == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("send", "edge-3", "1", "--memo", "x" * 33),
+        ("anchor", "abcd"),
+        ("anchor", "ab" * 32, "--tag", "\N{OGHAM LETTER BEITH}" * 11),
+        ("name", "claim", "No"),
+        ("name", "claim", "edge-3", "x" * 129),
+        ("mine", "start", "--duty", "0"),
+        ("mine", "start", "--threads", "0"),
+        ("wallet", "export", "-", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_typed_wrongly_is_usage(run: Run, chain: FakeNode, line: tuple[str, ...]) -> None:
+    ran = run("chain", *line)
+    assert ran.code == 2, ran
+    assert not [args for name, args in chain.asked if name == "app" and args["command"] in ("send", "anchor", "name")]
+
+
+def test_a_file_is_anchored_by_its_hash(run: Run, chain: FakeNode, tmp_path: Path) -> None:
+    path = tmp_path / "report.pdf"
+    path.write_bytes(b"all is well")
+    assert run("chain", "anchor", str(path), "--tag", "t").code == 0
+    assert asked(chain, "anchor") == {"digest": hashlib.sha256(b"all is well").hexdigest(), "tag": "t", "fee": None}
+
+
+def test_a_name_says_who_claims_it(run: Run, chain: FakeNode) -> None:
+    assert run("chain", "name", "claim", "edge-4").code == 0
+    assert asked(chain, "name") == {"name": "edge-4", "value": ID, "fee": None}
+
+
+@pytest.mark.parametrize(
+    ("line", "code"), [(("claim", "edge-3"), 1), (("set", "edge-3", "x"), 1), (("release", "edge-3"), 1)], ids=str
+)
+def test_names_of_others_are_left_alone(run: Run, chain: FakeNode, line: tuple[str, ...], code: int) -> None:
+    chain.answers["chain", "whois"] = {"name": "edge-3", "owner": OTHER["key"], "value": "x", "expires": 9}
+    ran = run("chain", "name", *line)
+    assert (ran.code, "another's" in ran.err) == (code, True)
+    assert not [args for name, args in chain.asked if name == "app" and args["command"] == "name"]
+
+
+def test_own_names_are_given_back(run: Run, chain: FakeNode) -> None:
+    chain.answers["chain", "whois"] = {"name": "edge-3", "owner": OWN["key"], "value": "x", "expires": 9}
+    assert run("chain", "name", "release", "edge-3", "--json").json["value"] is None
+    assert asked(chain, "name")["value"] == ""
+
+
+def test_the_words_of_the_application_come_through(run: Run, chain: FakeNode) -> None:
+    chain.answers["chain", "send"] = CommandFailed("failed", "it is not sent: S3: spends 5 units of 2")
+    ran = run("chain", "send", "edge-3", "1")
+    assert (ran.code, ran.err.splitlines()[0]) == (1, "error: it is not sent: S3: spends 5 units of 2")
+    chain.answers["chain", "payee"] = CommandFailed("not_found", "nobody is called so")
+    ran = run("chain", "send", "edge-3", "1")
+    assert (ran.code, "chain-explorer" in ran.err) == (4, True)
+
+
+def test_a_node_without_a_chain_says_so(run: Run, node: FakeNode) -> None:
+    ran = run("chain", "status")
+    assert ran.code == 4
+    assert "the chain does not run in this node" in ran.err
+    assert "run --no-chain" in ran.err
+
+
+def test_without_a_node_there_is_none_to_ask(run: Run) -> None:
+    for line in (("status",), ("send", "edge-3", "1"), ("mine", "status")):
+        assert run("chain", *line).code == 3
+
+
+def test_a_wait_that_is_too_long_ends(run: Run, chain: FakeNode) -> None:
+    chain.answers["chain", "tx"] = {"tx": TXID, "height": 0, "confirmations": 0}
+    ran = run("chain", "send", "edge-3", "1", "--wait", "1", "--timeout", "0.01", "--json")
+    assert (ran.code, ran.json["error"]["facts"]["transaction"]) == (6, TXID)
