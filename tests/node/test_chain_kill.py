@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.chain_process import kill_and_check, kill_migrating_and_check, kill_pruning_and_check
+from tests.support.failing_vfs import disk
+
+__all__ = ["disk"]
+pytestmark = pytest.mark.usefixtures("disk")
 
 
 def test_kills_amid_changes_of_branch_tear_nothing(tmp_path: Path) -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from tests.support.failing_vfs import disk
 from tests.support.torn_log import make
+
+__all__ = ["disk"]
+pytestmark = pytest.mark.usefixtures("disk")
 
 
 def test_a_log_cut_at_every_sector_opens_at_a_commit(tmp_path: Path) -> None:

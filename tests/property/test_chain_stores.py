@@ -30,6 +30,7 @@ from apps.chain.core.store import Store
 from apps.chain.shell.store import open_store
 from apps.chain.shell.view import open_view
 from tests.support.chain_rows import KEYS, PLACES, answers
+from tests.support.failing_vfs import FailingDisk
 
 # Few of each, so that rows meet; among them the ends of every range.
 keys = st.sampled_from(KEYS)
@@ -66,6 +67,8 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="chain-"))
+        self.disk = FailingDisk()
+        self.disk.__enter__()
         self.file = self.folder / "chain.db"
         self.sqlite = open_store(self.file)
         self.memory = MemoryStore()
@@ -76,6 +79,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.sqlite.close()
+        self.disk.__exit__()
         shutil.rmtree(self.folder)
 
     def is_open(self) -> bool:
@@ -217,4 +221,4 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestStores = StoreMachine.TestCase
 # Not made smaller: each step asks everything twice, and would take minutes.
-TestStores.settings = settings(max_examples=40, stateful_step_count=40, phases=[Phase.explicit, Phase.generate])
+TestStores.settings = settings(max_examples=20, stateful_step_count=40, phases=[Phase.explicit, Phase.generate])

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.failing_vfs import disk
 from tests.support.torn_log import make
+
+__all__ = ["disk"]
+pytestmark = pytest.mark.usefixtures("disk")
 
 
 @pytest.mark.parametrize("seed", range(3))

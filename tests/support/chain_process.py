@@ -28,6 +28,7 @@ from apps.chain.shell.opening import Chain, open_chain
 from apps.chain.shell.schema import FILE_NAME
 from tests.support.chain_folder import Everything, Traffic, accept_all, write_chain
 from tests.support.chains import QUICK, Maker, key_of
+from tests.support.failing_vfs import FailingDisk
 from tests.support.wanderer import Wanderer, now_ms
 
 ROOT = Path(__file__).parents[2]
@@ -225,15 +226,16 @@ def kill_migrating_and_check(folder: Path, *, seed: int, kills: int) -> tuple[in
 
 def main(role: str, folder: Path, seed: int) -> None:
     schema.CHECKPOINT_PAGES = CHECKPOINT_PAGES  # type: ignore[misc]
-    match role:
-        case "reorgs" | "torn":
-            wander(folder, seed, torn=role == "torn")
-        case "prunes":
-            prune(folder)
-        case "migrate":
-            migrate(folder)
-        case _:
-            raise SystemExit(__doc__)
+    with FailingDisk():
+        match role:
+            case "reorgs" | "torn":
+                wander(folder, seed, torn=role == "torn")
+            case "prunes":
+                prune(folder)
+            case "migrate":
+                migrate(folder)
+            case _:
+                raise SystemExit(__doc__)
 
 
 if __name__ == "__main__":

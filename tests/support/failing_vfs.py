@@ -5,15 +5,19 @@
         ...
         disk.heal()
 
-Every connection that is opened meanwhile is on it. It counts what changes a file: writing, truncating, syncing.
+Every connection that is opened meanwhile is on it. It counts what changes a file: writing, truncating, syncing. Syncs
+do nothing: no test takes the power away, and on a busy machine each takes 30 ms. Tests that kill are on it for that
+alone: `pytest.mark.usefixtures("disk")`, with `disk` imported from here.
 """
 
 from __future__ import annotations
 
 import _sqlite3
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+import pytest
 
 #: https://www.sqlite.org/rescode.html
 OK, FULL, IOERR_WRITE, IOERR_FSYNC, IOERR_TRUNCATE = 0, 13, 778, 1034, 1546
@@ -113,7 +117,12 @@ class FailingDisk:
             if due and (name == "sync" or self._code != IOERR_FSYNC):
                 self.hit = self.hit or name
                 return self._code
-            # Nobody takes the power away from these tests, and a sync takes milliseconds.
             return OK if name == "sync" else real(*args)
 
         return call
+
+
+@pytest.fixture
+def disk() -> Iterator[FailingDisk]:
+    with FailingDisk() as disk:
+        yield disk
