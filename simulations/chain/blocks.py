@@ -150,7 +150,7 @@ class OneChain:
         done: list[float] = []
 
         def look() -> None:
-            if not done and len({tip for _, tip in chronicle.tips().values()}) == 1:
+            if not done and len({tip for _, tip, _ in chronicle.tips().values()}) == 1:
                 done.append(swarm.now_s - self.from_s)
                 swarm.mark("one chain")
 

@@ -3,7 +3,8 @@
 Figures:
 
     chain_height, chain_spread           of the highest node at the end; how far the lowest is behind it
-    chain_tips                           different tips at the end; 1: all are equal
+    chain_tips                           different tips at the end; 1: all are equal. Of one work count as one: of a
+                                         tie each keeps what it saw first, until the next block
     chain_mined, chain_stale             blocks that were found; the share of them that is not in the chain at the end
     chain_interval_s, chain_per_minute   seconds between blocks on average; most blocks that one node connected within
                                          any 60 s (after a sleep: of those found since)
@@ -88,22 +89,22 @@ class Chronicle:
 
     # --- where they are ---------------------------------------------------------------------
 
-    def tips(self) -> dict[int, tuple[int, bytes]]:
-        """(height, id) of the tip of each honest node that is awake and has joined."""
+    def tips(self) -> dict[int, tuple[int, bytes, int]]:
+        """(height, id, work) of the tip of each honest node that is awake and has joined."""
         found = {}
         for node in self.swarm.honest():
             running = self.world.running.get(node)
             if running is not None and hasattr(running, "desk"):
                 summary = running.desk.summary
-                found[node] = summary.height, summary.tip
+                found[node] = summary.height, summary.tip, summary.work
         return found
 
     def _sample(self) -> None:
         tips = self.tips()
         if tips:
             now_ns = self.swarm.engine.now_ns
-            self.swarm.measures.sample("chain_tips", now_ns, len({tip for _, tip in tips.values()}))
-            self.swarm.measures.sample("chain_height", now_ns, max(height for height, _ in tips.values()))
+            self.swarm.measures.sample("chain_tips", now_ns, len({tip for _, tip, _ in tips.values()}))
+            self.swarm.measures.sample("chain_height", now_ns, max(height for height, _, _ in tips.values()))
 
     def main(self) -> dict[bytes, int]:
         """id -> height of the chain of the highest honest node."""
@@ -120,14 +121,14 @@ class Chronicle:
         tips = self.tips()
         if not tips:
             return
-        counts, heights = self.swarm.measures.counts, [height for height, _ in tips.values()]
+        counts, heights = self.swarm.measures.counts, [height for height, _, _ in tips.values()]
         main = self.main()
         begin_ns = self.from_s * SECOND
         mined = {block: at for block, at in self.mined.items() if at[1] >= begin_ns}
         own = {self.swarm.population.id(node) for node in range(len(self.swarm)) if node not in self.swarm.adversaries}
         counts |= {
             "chain_height": max(heights), "chain_spread": max(heights) - min(heights),
-            "chain_tips": len({tip for _, tip in tips.values()}), "chain_mined": len(mined),
+            "chain_tips": len({work for _, _, work in tips.values()}), "chain_mined": len(mined),
             "chain_deepest": self._deepest, "chain_held": self._held, "chain_per_minute": self._per_minute,
             "chain_barred_honest": sum(1 for _, peer, _ in self.barred if peer in own),
         }  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any
 import cbor2
 import pytest
 
+from apps.chain.core import wire
 from apps.chain.core.compact import encode_compact
 from apps.chain.core.operations import Evidence, SetName
 from apps.chain.core.proof import make_proof
@@ -172,3 +173,25 @@ def test_objects_of_the_chain_fit_and_others_do_not() -> None:
     assert fits("chain-tx", world.make.tx("anna", *more, nonce=0))
     assert not fits("chain-tx", world.make.tx("anna", SetName(b"ab", b""), nonce=0))
     assert not fits("chain-tx", world.make.tx("anna", nonce=0))
+
+
+def test_what_peers_of_a_chain_say_fits() -> None:
+    id32 = bytes(32)
+    standing = wire.Standing(7, id32, 1 << 200, 4, id32, b"", False)
+    for rule, data in {
+        "chain-standing": wire.encode_standing(standing), "chain-where": wire.STANDING_QUESTION,
+        "chain-txs": wire.encode_txs([b"tx", b"another"]),
+    }.items():  # fmt: skip
+        assert fits(rule, data), rule
+    questions = (
+        wire.AskHeaders((id32,)), wire.AskBodies((id32,)), wire.AskTxs(id32, (0, 5)), wire.AskPool(),
+        wire.AskProof(id32), wire.AskAccount(id32),
+    )  # fmt: skip
+    assert all(fits("chain-question", wire.encode_question(question)) for question in questions)
+    answers = (
+        wire.Headers((b"h",), True), wire.Part(False, b""), wire.Part(True, b"x"), wire.Txs((b"tx",)),
+        wire.AccountIs(1, 2, 3),
+    )  # fmt: skip
+    assert all(fits("chain-answer", wire.encode_answer(answer)) for answer in answers)
+    assert not fits("chain-question", cbor2.dumps([7]))
+    assert not fits("chain-answer", cbor2.dumps([2, 1, b""]))
