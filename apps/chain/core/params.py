@@ -16,15 +16,12 @@ from apps.chain.core.merkle import EMPTY
 from apps.chain.core.tx import CHAIN_ID_BYTES
 from apps.chain.core.work import Pow
 from overlay.errors import BadMessage, LocalError
-from overlay.identity.network import DEFAULT_PUZZLE_BITS
 from overlay.wire import cbor
 
 #: 1 January 2026. The first two blocks are taken to have come in time, however late they come.
 GENESIS_TIME = 1_767_225_600
 #: About 2.5 s of one core.
 SCRYPT_DIFFICULTY = 6_000
-#: Blocks until a reward is credited: deeper changes of branch are rare, and raise an alarm.
-_MATURITY, _NO_MATURITY = 20, 2
 _FACTS = 10
 _GENESIS = b"p2pnode-chain/genesis/1\0"
 _CHAIN = b"p2pnode-chain/1\0"
@@ -42,7 +39,7 @@ class Params:
     half_life: int = attrs.field(default=20, kw_only=True)
     clamp: int = attrs.field(default=12, kw_only=True)
     #: Block h is credited when block h + maturity connects.
-    maturity: int = attrs.field(default=_MATURITY, kw_only=True)
+    maturity: int = attrs.field(default=20, kw_only=True)
     #: Units for a block, halved every so many blocks: 21 million credits in all.
     subsidy: int = attrs.field(default=50 * CREDIT, kw_only=True)
     halving: int = attrs.field(default=210_000, kw_only=True)
@@ -108,13 +105,6 @@ class Params:
             self.target_s if height <= 1 else solve_s,
             target_s=self.target_s, half_life=self.half_life, clamp=self.clamp, least=self.least_difficulty,
         )  # fmt: skip
-
-
-def of_network(network_id: bytes, puzzle_bits: int) -> Params:
-    """The chain of a network of real nodes. Where an identity costs less than by default a block does, too: half for
-    each bit. Where it costs nothing, in a demo or for tests, a reward is there to be spent after three blocks."""
-    least = max(MIN_MIN_DIFFICULTY, SCRYPT_DIFFICULTY >> max(0, DEFAULT_PUZZLE_BITS - puzzle_bits))
-    return Params(network_id, least_difficulty=least, maturity=_MATURITY if puzzle_bits else _NO_MATURITY)
 
 
 def simulated(network_id: bytes, **changes: int) -> Params:

@@ -13,7 +13,8 @@ import trio
 from apps.chain.core.app import Chain
 from apps.chain.core.books import OPERATIONS, Books
 from apps.chain.core.facts import NOTE, encode_params
-from apps.chain.core.params import Params, of_network
+from apps.chain.core.networks import of_network
+from apps.chain.core.params import Params
 from apps.chain.shell.mining import mine
 from apps.chain.shell.opening import open_chain
 from apps.chain.shell.schema import FILE_NAME
