@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import trio
 
 import p2pnode
 from overlay.app import work_of
+from overlay.dht.claim import check_claim
 from overlay.errors import LocalError
 from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
@@ -204,7 +205,10 @@ async def open_node(
                     "another node on this machine runs with a copy of this key, and peers cannot tell the two apart: "
                     "stop one, move its %s away, and it gets an identity of its own", home.key,
                 )  # fmt: skip
-            async with _stored(home) as store, shells_of(parts.apps, parts.terms, home) as opened:
+            async with AsyncExitStack() as stack:
+                store = await stack.enter_async_context(_stored(home))
+                check_claim(store, network)  # before applications look at what they keep, which is that network's, too
+                opened = await stack.enter_async_context(shells_of(parts.apps, parts.terms, home))
                 recorder: Recorder | Unrecorded = Unrecorded(store)
                 suite = faster_suite()
                 if record is not None:

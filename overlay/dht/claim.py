@@ -16,10 +16,15 @@ _NETWORK = b"network"
 
 def claim(storage: Storage, network: Network) -> None:
     """Claim a new storage for `network`. Raises LocalError if it is another's."""
-    owner = storage.get(_NETWORK)
-    if owner is None:
+    check_claim(storage, network)
+    if storage.get(_NETWORK) is None:
         storage.put(_NETWORK, network.network_id + network.name.encode())
-    elif owner[:32] != network.network_id:
+
+
+def check_claim(storage: Storage, network: Network) -> None:
+    """Raises LocalError if it is another's; one that is nobody's stays so."""
+    owner = storage.get(_NETWORK)
+    if owner is not None and owner[:32] != network.network_id:
         name = owner[32:].decode(errors="replace")
         raise OtherOwner(name, owner[:32], network)
 
