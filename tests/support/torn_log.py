@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -17,6 +17,9 @@ from tests.support.wanderer import Wanderer, now_ms
 
 #: A power loss leaves whole sectors.
 SECTOR = 512
+#: What stands where nothing was written, of so many bytes: no file, zeros, or what was there before.
+Rest = Callable[[int], bytes]
+RESTS: dict[str, Rest] = {"nothing": lambda length: b"", "zeros": bytes, "old": random.Random(1).randbytes}
 
 
 @attrs.frozen
@@ -27,15 +30,10 @@ class Torn:
     #: Digest of each commit -> its number.
     commits: dict[bytes, int]
 
-    def cuts(self, *, step: int = SECTOR) -> Iterator[int]:
-        """Numbers of the commits at which the file opens, for a log that is longer and longer."""
+    def cuts(self, rest: Rest, *, step: int = SECTOR) -> list[int]:
+        """Numbers of the commits at which the file opens, for a log of which more and more was written."""
         log = (self.folder / f"{FILE_NAME}-wal").read_bytes()
-        chance = random.Random(1)
-        for length in range(0, len(log) + 1, step):
-            # A sector that was not written has what was there before, or nothing.
-            rest = chance.choice((b"", bytes(len(log) - length), chance.randbytes(len(log) - length)))
-            yield self._opened(log[:length] + rest)
-        yield self._opened(log)
+        return [self._opened(log[:at] + rest(len(log) - at)) for at in (*range(0, len(log), step), len(log))]
 
     def _opened(self, log: bytes) -> int:
         at = self.folder / "torn"
