@@ -260,6 +260,10 @@ def test_what_is_deleted_while_it_is_shared(files: Any, nodes: Nodes, tmp_path: 
     source = random_file(tmp_path / "deleted.bin", 300_000, seed=9)
     share = shared(files, nodes[0], source)
     source.unlink()
+    # A status that comes amid the look that it has asked for says so.
+    wait_until(
+        lambda: "checking" not in files(nodes[0], "status", share["id"]).out, within_s=20, what="the look to end"
+    )
     ran = files(nodes[0], "status", share["id"])
     assert "failed: " in ran.out
     assert "deleted.bin is gone; share it again where it is now, or remove the share" in ran.out
