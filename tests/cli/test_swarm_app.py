@@ -31,7 +31,7 @@ def test_an_application_is_run_by_every_node(run: Run, scenario: str, app: str) 
 @pytest.mark.parametrize(
     ("app", "told"),
     [
-        ("chatt", "population.apps: no application 'chatt': expected package.module:Class, or one of these: chat"),
+        ("chatt", "population.apps: no application 'chatt': expected package.module:Class, or one of these: chain"),
         ("no.such:App", "population.apps: application no.such:App cannot be loaded: ModuleNotFoundError"),
     ],
 )

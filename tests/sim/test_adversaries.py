@@ -298,4 +298,4 @@ def test_reflection_does_not_pay() -> None:
 
 def test_every_shipped_scenario_reads_and_begins() -> None:
     for name in shipped():
-        assert len(Swarm(load(name, ("population.nodes=20",)))) >= 20
+        assert len(Swarm(load(name, ("population.nodes=40",)))) >= 40

@@ -89,6 +89,7 @@ OTHERS = {
     "p2pnode.store.store.open_store": "opens a file of this home",
     "p2pnode.transport.sockets.open_sockets": "opens sockets",
     "p2pnode.transport.udp.open_udp": "opens sockets",
+    "p2pnode.ui.output.open_closed": "opens what stands in for a stream that the shell did not give",
 }
 
 _NETWORK = cases.PUBLIC
