@@ -6,9 +6,6 @@ from bisect import bisect_left
 
 from overlay.dht.distance import BITS
 
-#: Fewer than this are sorted at once.
-_FEW = 8
-
 
 class Nearest:
     """A set of ids (as numbers) that answers which are nearest to a target by XOR."""
@@ -28,21 +25,15 @@ class Nearest:
 
     def to(self, target: int, count: int) -> list[int]:
         """The `count` nearest, nearest first."""
-        found: list[int] = []
-        self._walk(target, count, 0, len(self._numbers), BITS - 1, 0, found)
-        return found[:count]
-
-    def _walk(self, target: int, count: int, low: int, high: int, bit: int, prefix: int, found: list[int]) -> None:
-        """Numbers [low, high) share `prefix` above `bit`: first the half on the target's side, then the other."""
-        if low >= high or len(found) >= count:
-            return
-        if high - low <= _FEW or bit < 0:
-            found += sorted(self._numbers[low:high], key=lambda number: number ^ target)
-            return
-        upper = prefix | 1 << bit
-        middle = bisect_left(self._numbers, upper, low, high)
-        halves = [(low, middle, prefix), (middle, high, upper)]
-        if target >> bit & 1:
-            halves.reverse()
-        for half_low, half_high, half_prefix in halves:
-            self._walk(target, count, half_low, half_high, bit - 1, half_prefix, found)
+        numbers = self._numbers
+        # Those that share the first bits of the target are nearer than all others, and stand together. Ids are
+        # spread evenly, so some four times `count` of them share so many bits; where they do not, fewer bits do.
+        bits = min(BITS, max(0, (len(numbers) // (4 * count)).bit_length()))
+        while True:
+            rest = BITS - bits
+            prefix = target >> rest
+            low = bisect_left(numbers, prefix << rest)
+            high = bisect_left(numbers, prefix + 1 << rest, low)
+            if high - low >= count or bits == 0:
+                return sorted(numbers[low:high], key=target.__xor__)[:count]
+            bits = max(0, bits - 2)

@@ -16,6 +16,7 @@ from overlay.runtime.ports import MS, SECOND, Core, Entropy, Outcome, Storage
 from simulations.apps import AppError, AppErrors, SwarmApps, count_events, factory
 from simulations.arrivals import Arrivals
 from simulations.engine import Engine, OnReport
+from simulations.garbage import seldom_collected
 from simulations.host import MakePeer, seed_of
 from simulations.invariants import MAX_BROKEN, Broken, Invariant, checked
 from simulations.measures import Measures
@@ -268,10 +269,11 @@ class Swarm:
 
     def run_until(self, time_ns: int, on_progress: Callable[[float], object] | None = None) -> None:
         """In steps of a tenth of a virtual second, so that a bar can move; not further once it is stopped."""
-        while self.engine.now_ns < time_ns and not self._stopped:
-            self.engine.run_until(min(time_ns, self.engine.now_ns + 100 * MS))
-            if on_progress is not None:
-                on_progress(self.now_s)
+        with seldom_collected():
+            while self.engine.now_ns < time_ns and not self._stopped:
+                self.engine.run_until(min(time_ns, self.engine.now_ns + 100 * MS))
+                if on_progress is not None:
+                    on_progress(self.now_s)
 
     def stop(self) -> None:
         """End `run` at the next step, between two events: what ran can still be looked at. For handlers of signals."""

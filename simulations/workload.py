@@ -26,15 +26,17 @@ def spread(swarm: Swarm, count: int, from_s: float, to_s: float | None, fn: Call
 @attrs.frozen(slots=True, kw_only=True)
 class Lookups:
     """Random honest nodes look for random keys. Success: the closest honest node that lives was found. Where no node
-    but the one that looks can be reached by strangers, it asks nothing, and `lookup_nobody_to_find` counts that."""
+    but the one that looks can be reached by strangers, it asks nothing, and `NAME_nobody_to_find` counts that."""
 
+    #: Begins all its figures: several in one run are told apart.
+    name: str = "lookup"
     count: int = attrs.field(default=1000, validator=positive)
     paths: int = attrs.field(default=4, validator=between(1, 8))
     from_s: float = attrs.field(default=60.0, validator=not_negative)
     to_s: float | None = attrs.field(default=None, validator=after("from_s"))
 
     def begin(self, swarm: Swarm) -> None:
-        rng = swarm.rng("lookups")
+        rng = swarm.rng(f"{self.name}s")
         spread(swarm, self.count, self.from_s, self.to_s, lambda _: self._one(swarm, rng))
 
     def _one(self, swarm: Swarm, rng: Rng) -> None:
@@ -46,11 +48,11 @@ class Lookups:
         number = int.from_bytes(target, "big")
         nearest = min((i for i in swarm.servers() if i != node), key=lambda i: swarm.number(i) ^ number, default=None)
         if nearest is None:
-            swarm.measures.count("lookup_nobody_to_find")
+            swarm.measures.count(f"{self.name}_nobody_to_find")
             return
 
         def ended(outcome: Outcome, took_ns: int) -> None:
-            operations = swarm.measures.operation("lookup")
+            operations = swarm.measures.operation(self.name)
             if not isinstance(outcome, Ok):
                 return operations.add(began_ns, took_ns, False)
             # A closest node that died meanwhile cannot be found.
