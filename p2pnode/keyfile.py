@@ -14,6 +14,7 @@ from pathlib import Path
 
 from overlay.errors import LocalError
 from overlay.identity.keys import KeyPair
+from overlay.identity.pem import from_pem, to_pem
 from overlay.identity.puzzle import KeySearch
 from p2pnode.paths import HomeError
 
@@ -141,14 +142,14 @@ def load_key(path: Path, *, passphrase: str | None = None) -> KeyPair:
 def parse_key(pem: bytes, *, name: str, passphrase: str | None = None) -> KeyPair:
     """A key from PEM, for `id import`; `name` says in errors where it came from."""
     try:
-        return KeyPair.from_pem(pem, passphrase=passphrase)
+        return from_pem(pem, passphrase=passphrase)
     except LocalError as error:
         raise KeyFileError(str(error), facts={"file": name}) from None
 
 
 def save_key(path: Path, pair: KeyPair, *, passphrase: str | None = None) -> None:
     """PKCS#8 PEM, 0600, never over another: KeyFileError. Also for `id export`."""
-    write_secret(path, pair.to_pem(passphrase=passphrase))
+    write_secret(path, to_pem(pair, passphrase=passphrase))
 
 
 def new_key(bits: int, *, progress: Progress | None = None) -> KeyPair:

@@ -14,8 +14,6 @@ from functools import lru_cache
 from typing import Protocol
 
 import attrs
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 from nacl.exceptions import BadSignatureError
 
@@ -74,33 +72,6 @@ class KeyPair:
             raise LocalError(f"a key is made from {SEED_BYTES} bytes, not {len(seed)}")
         key, expanded = crypto_sign_seed_keypair(seed)
         return cls(key, seed, expanded)
-
-    @classmethod
-    def from_pem(cls, pem: bytes, *, passphrase: str | None = None) -> KeyPair:
-        """Reads a PKCS#8 PEM key (RFC 5958, RFC 8410), as `openssl genpkey -algorithm ed25519` makes."""
-        password = None if passphrase is None else passphrase.encode()
-        try:
-            loaded = serialization.load_pem_private_key(pem, password)
-        except TypeError:  # cryptography's way of saying that exactly one of the two is encrypted
-            wanted = "has no passphrase" if passphrase is not None else "needs a passphrase"
-            raise LocalError(f"the key {wanted}") from None
-        except ValueError:
-            why = "not a PEM private key" if passphrase is None else "wrong passphrase, or not a PEM private key"
-            raise LocalError(f"the key cannot be read: {why}") from None
-        except Exception as error:  # UnsupportedAlgorithm and what else the library may add
-            raise LocalError(f"the key cannot be read: {error}") from None
-        if not isinstance(loaded, Ed25519PrivateKey):
-            raise LocalError("the key is not an Ed25519 key")
-        return cls.from_seed(loaded.private_bytes_raw())
-
-    def to_pem(self, *, passphrase: str | None = None) -> bytes:
-        """PKCS#8 PEM, encrypted if there is a passphrase (its salt comes from the operating system)."""
-        encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if passphrase:
-            encryption = serialization.BestAvailableEncryption(passphrase.encode())
-        return Ed25519PrivateKey.from_private_bytes(self.seed).private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption
-        )
 
     def sign(self, data: bytes) -> bytes:
         """64 bytes, the same for the same data (RFC 8032 is deterministic)."""

@@ -45,10 +45,11 @@ def take_over(home: Home, file: Path, command: str) -> KeyPair:
 
 def copy_key(pair: KeyPair, file: Path, *, passphrase: str | None) -> None:
     """To a new file (0600), or to stdout (`-`)."""
+    from overlay.identity.pem import to_pem
     from p2pnode.keyfile import save_key
 
     if str(file) == STDIO:
-        sys.stdout.buffer.write(pair.to_pem(passphrase=passphrase))
+        sys.stdout.buffer.write(to_pem(pair, passphrase=passphrase))
         sys.stdout.buffer.flush()
     else:
         save_key(file.absolute(), pair, passphrase=passphrase)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from overlay.errors import LocalError
 from overlay.identity import keys
 from overlay.identity.keys import KeyPair, is_sound_key, verify
+from overlay.identity.pem import from_pem, to_pem
 
 P = 2**255 - 19
 L = 2**252 + 27742317777372353535851937790883648493
@@ -149,21 +150,21 @@ def test_a_key_that_is_no_point_verifies_nothing() -> None:
 
 @pytest.mark.parametrize("passphrase", [None, "correct horse"])
 def test_a_key_is_read_back_from_pem(passphrase: str | None) -> None:
-    pem = GOOD.to_pem(passphrase=passphrase)
+    pem = to_pem(GOOD, passphrase=passphrase)
 
     assert pem.startswith(b"-----BEGIN ENCRYPTED" if passphrase else b"-----BEGIN PRIVATE")
-    assert KeyPair.from_pem(pem, passphrase=passphrase) == GOOD
+    assert from_pem(pem, passphrase=passphrase) == GOOD
 
 
 def test_why_a_pem_cannot_be_read() -> None:
     with pytest.raises(LocalError, match="needs a passphrase"):
-        KeyPair.from_pem(GOOD.to_pem(passphrase="a"))
+        from_pem(to_pem(GOOD, passphrase="a"))
     with pytest.raises(LocalError, match="has no passphrase"):
-        KeyPair.from_pem(GOOD.to_pem(), passphrase="a")
+        from_pem(to_pem(GOOD), passphrase="a")
     with pytest.raises(LocalError, match="wrong passphrase"):
-        KeyPair.from_pem(GOOD.to_pem(passphrase="a"), passphrase="b")
+        from_pem(to_pem(GOOD, passphrase="a"), passphrase="b")
     with pytest.raises(LocalError, match="not a PEM"):
-        KeyPair.from_pem(b"hello")
+        from_pem(b"hello")
 
 
 def test_a_key_of_another_algorithm_is_refused() -> None:
@@ -172,7 +173,7 @@ def test_a_key_of_another_algorithm_is_refused() -> None:
     )
 
     with pytest.raises(LocalError, match="not an Ed25519 key"):
-        KeyPair.from_pem(pem)
+        from_pem(pem)
 
 
 def test_a_key_does_not_show_its_secret() -> None:
