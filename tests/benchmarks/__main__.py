@@ -24,7 +24,7 @@ BENCHES: dict[str, list[str]] = {
     "rpc": [],
     "network": [],
     "streams": [],
-    "files": [],
+    "files": ["--files", "20000"],
     "join": [],
     "churn": [],
     "idle": [],
