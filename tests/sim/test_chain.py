@@ -298,3 +298,14 @@ def test_other_applications_anchor_and_draw_by_the_chain() -> None:
     settled(swarm, done[0].hex())
     [row] = swarm.world.store(1).anchors(bytes.fromhex(DIGEST))
     assert row.tag == b"by another"
+
+
+def test_few_that_know_each_other_hardly_look_for_more() -> None:
+    swarm = ChainSwarm(3, lan=True, fake_keys=True)
+    swarm.run_for(300)
+    before = swarm.network.sent
+    swarm.run_for(600)
+    assert [swarm.ask(node, "status")["peers"] for node in range(3)] == [2, 2, 2]
+    # A minute of one: what two topics say to two members, who else has them, how far the two are. It is 45; 67 where
+    # the DHT is asked three times a minute who else keeps the chain.
+    assert (swarm.network.sent - before) / 3 / 10 < 55

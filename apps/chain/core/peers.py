@@ -20,7 +20,8 @@ from overlay.runtime.ports import SECOND
 #: Announced for so long, and again after a third of it.
 _ANNOUNCED_S = 3600
 _ANNOUNCE_NS = _ANNOUNCED_S * SECOND // 3
-#: Others are looked for this often while nobody is known, while few are, and in any case.
+#: Others are looked for this often while nobody is known; while few are, twice as long after each time that found
+#: nobody new (who comes later announces itself, and is heard of by what it publishes); and in any case.
 _SEEK_FIRST_NS, _SEEK_NS, _SEEK_ANYWAY_NS = 3 * SECOND, 20 * SECOND, 600 * SECOND
 _SEEK_FOR_NS = 5 * SECOND
 #: A peer that was asked in vain so often in a row is forgotten.
@@ -57,7 +58,7 @@ class Peers:
 
     async def run(self) -> None:
         """Announces this node and looks for others, as long as the application lives."""
-        key, announce_ns, seek_ns = chain_key(self.chain_id), 0, 0
+        key, announce_ns, seek_ns, wait_ns = chain_key(self.chain_id), 0, 0, _SEEK_NS
         while True:
             now_ns = self.ctx.now.mono_ns
             if now_ns >= announce_ns:
@@ -65,11 +66,13 @@ class Peers:
                 if not await self._announced(key):
                     announce_ns = now_ns + _SEEK_FIRST_NS
             if now_ns >= seek_ns:
+                known = set(self.known)
                 for contact in await self.ctx.some_providers(key, most=2 * FEW_PEERS, within_ns=_SEEK_FOR_NS):
                     self.heard_of(contact.id)
-                seek_ns = now_ns + (_SEEK_NS if len(self.known) < FEW_PEERS else _SEEK_ANYWAY_NS)
+                wait_ns = min(2 * wait_ns, _SEEK_ANYWAY_NS) if self.known.keys() <= known else _SEEK_NS
+                seek_ns = now_ns + (wait_ns if len(self.known) < FEW_PEERS else _SEEK_ANYWAY_NS)
             if not self.known:
-                seek_ns = 0
+                seek_ns, wait_ns = 0, _SEEK_NS
             await self.ctx.sleep(_SEEK_NS if self.known else _SEEK_FIRST_NS)
 
     async def _announced(self, key: bytes) -> bool:
