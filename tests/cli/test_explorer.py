@@ -207,7 +207,11 @@ def test_a_corrupt_block_is_found_at_its_height(explore: Explore, place: Place) 
     [
         ("UPDATE account SET balance=balance+1 WHERE balance=(SELECT max(balance) FROM account)", 4, "STORE"),
         ("UPDATE undo SET undo=x'828080' WHERE n=(SELECT n FROM header WHERE height=17)", 3, "STORE"),
+        ("DELETE FROM undo WHERE n=(SELECT n FROM header WHERE height=17)", 3, "STORE"),
         ("UPDATE active SET fees=fees+1 WHERE height=19", 3, "STORE"),
+        ("UPDATE active SET size=size+1 WHERE height=19", 1, "STORE"),
+        ("UPDATE header SET status=-2 WHERE height=12", 0, "STORE"),
+        ("UPDATE header SET seq=0 WHERE height=12", 0, "STORE"),
         ("UPDATE header SET time=time+1 WHERE height=9", 0, "STORE"),
         ("UPDATE header SET raw=(SELECT raw FROM header WHERE height=8) WHERE height=9", 0, "H6"),
         ("DELETE FROM anchor WHERE height=19", 4, "STORE"),

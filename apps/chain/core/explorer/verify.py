@@ -1,9 +1,9 @@
 """Checks a chain from its bytes, as if nobody had checked it before, level by level.
 
-    0  headers: encoding, work, order, times, difficulties, and the sums that are kept beside them
+    0  headers: encoding, work, order, times, difficulties, and the sums and marks that are kept beside them
     1  and bodies: they are there, and those of their headers
     2  and transactions: each by itself, and its signature
-    3  and all of it once more into a store in memory: what undoes each block is as it was kept, and undoing all of
+    3  and all of it once more into a store in memory: what undoes each block is there, and as it was kept, and undoing all of
        them leads back to the first one
     4  and that store holds what this one does
 
@@ -26,7 +26,7 @@ from apps.chain.core.judge import Judge
 from apps.chain.core.ledger import open_ledger
 from apps.chain.core.limits import MAX_UNDO_ITEMS
 from apps.chain.core.memory import MemoryStore
-from apps.chain.core.rows import ActiveRow, HeaderRow
+from apps.chain.core.rows import ActiveRow, HeaderRow, Status
 from apps.chain.core.rules import Invalid
 from apps.chain.core.store import Table
 from overlay.errors import BadMessage, LocalError
@@ -134,6 +134,8 @@ def _check_header(chain: Chain, active: ActiveRow, row: HeaderRow, parent: Heade
         header.height, header.time, header.difficulty, header.miner, header.txs,
     ):  # fmt: skip
         raise _Faulty(active, STORE, "what is kept of the block is not what its header says")
+    if row.status is not Status.VALID or (row.seq > 0) is not (parent is not None):
+        raise _Faulty(active, STORE, f"its block counts, and its header is kept as {row.status.name}, number {row.seq}")
 
 
 def _said(row: HeaderRow) -> tuple[object, ...]:
@@ -204,7 +206,9 @@ def _connect(chain: Chain, memory: MemoryStore, active: ActiveRow, judge: Judge)
     if memory.active(active.height) != active:
         raise _Faulty(active, STORE, "what is kept of the block is not what its transactions say")
     kept = chain.view.undo(active.id)
-    if kept is not None and _undone_by(kept) != _undone_by(memory.undo(active.id)):
+    if kept is None:
+        raise _Faulty(active, STORE, "what undoes it is not here")
+    if _undone_by(kept) != _undone_by(memory.undo(active.id)):
         raise _Faulty(active, STORE, "what was kept to undo it does not undo it")
 
 
