@@ -1,8 +1,8 @@
 """The rules by their codes, and the one error that says which of them was broken.
 
 H: headers, B: bodies, X: a transaction alone, S: a transaction in its place. docs/protocol/chain.md has the same table
-with the tests. H6, H9, B2 and B3 do not make a block invalid for ever: its parent or its time may come, and its header
-does not say that there is no right body.
+with the tests. H6, H9, B1, B2 and B3 do not make a block invalid for ever: its parent or its time may come, and its
+header does not say that there is no right body.
 """
 
 from __future__ import annotations

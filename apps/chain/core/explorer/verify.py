@@ -3,8 +3,8 @@
     0  headers: encoding, work, order, times, difficulties, and the sums and marks that are kept beside them
     1  and bodies: they are there, and those of their headers
     2  and transactions: each by itself, and its signature
-    3  and all of it once more into a store in memory: what undoes each block is there, and as it was kept, and undoing all of
-       them leads back to the first one
+    3  and all of it once more into a store in memory: what undoes each block is there, and as it was kept, and undoing
+       all of them leads back to the first one
     4  and that store holds what this one does
 
 Levels 3 and 4 need every body, and memory for all accounts and indexes.
