@@ -1,4 +1,4 @@
-"""Eight processes: all read everything, some die without notice, all come back. Thirty: tests/soak/."""
+"""Six processes: all read everything, some die without notice, all come back. Thirty: tests/soak/."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.support.nodes import Nodes
 
 @pytest.mark.slow
 def test_a_network_of_processes_keeps_every_value(tmp_path: Path) -> None:
-    with Nodes(tmp_path, 8, network="eight") as nodes:
+    with Nodes(tmp_path, 6, network="six") as nodes:
         nodes.start_all()
-        nodes.wait_tables(at_least=7)
+        nodes.wait_tables(at_least=5)
         life = Life(nodes, random.Random(1))
-        life.write(24)
+        life.write(16)
         assert life.unreadable_anywhere() == []
 
         life.kill_and_measure(life.chance.sample(nodes.all[1:], 2))

@@ -15,6 +15,7 @@ from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Ok
 from simulations.adversaries.replay import Heard
+from simulations.population import Codec
 from simulations.spec import BadScenario, load, scenario_of, shipped
 from simulations.swarm import Asked, RunEnd, Swarm
 
@@ -30,7 +31,7 @@ def swarm_of(
         "link": {"profile": "lan"},
         "adversaries": list(adversaries),
     }
-    return Swarm(scenario_of("test", table | more), seed=seed)
+    return Swarm(scenario_of("test", table | more), seed=seed, codec=Codec.OBJECTS)
 
 
 def ran(*adversaries: dict[str, Any], **more: Any) -> RunEnd:

@@ -13,6 +13,7 @@ from overlay.errors import LocalError
 from overlay.runtime.ports import SECOND, Ok
 from simulations.apps import factory
 from simulations.messages import AppCommand, Deliveries, Publish
+from simulations.population import Codec
 from simulations.scenario import LinkSpec, Population, Scenario
 from simulations.spec import BadScenario, load, scenario_of
 from simulations.swarm import Swarm
@@ -295,12 +296,12 @@ def test_what_tells_that_it_was_heard_must_be_said() -> None:
 
 
 def test_the_shipped_scenario_holds_its_claims() -> None:
-    end = Swarm(load("chat", ("population.nodes=16",)), seed=1).run()
+    end = Swarm(load("chat", ("population.nodes=16",)), seed=1, codec=Codec.OBJECTS).run()
     assert end.ok, (end.verdicts, end.broken)
     assert end.measures["chat.said_count"] == 100 * 15
 
 
 def test_the_shipped_scenario_fails_where_nobody_waits() -> None:
     settings = ("population.nodes=16", "workload.within_s=0.05", "duration_s=130")
-    end = Swarm(load("chat", settings), seed=1).run()
+    end = Swarm(load("chat", settings), seed=1, codec=Codec.OBJECTS).run()
     assert [verdict.name for verdict in end.verdicts if not verdict.ok] == ["everybody hears what is said"]

@@ -22,7 +22,7 @@ DIGEST = hashlib.sha256(b"a report").hexdigest()
 
 def two(**more: Any) -> ChainSwarm:
     """Node 0 mines, node 1 does not; three blocks are there, and node 0 has something."""
-    swarm = ChainSwarm(2, lan=True, fake_keys=True, rates={0: RATE}, **more)
+    swarm = ChainSwarm(2, lan=True, rates={0: RATE}, **more)
     swarm.run_for(5)
     swarm.mine(0)
     swarm.until_height(0, 4)
@@ -125,7 +125,7 @@ def test_who_comes_late_catches_up_in_few_steps() -> None:
 
 
 def test_bodies_come_from_several_peers_at_once() -> None:
-    swarm = ChainSwarm(4, fake_keys=True, rates={0: RATE})  # ways are long: one peer would not be done at once
+    swarm = ChainSwarm(4, rates={0: RATE})  # ways are long: one peer would not be done at once
     swarm.run_for(5)
     swarm.mine(0)
     swarm.until_height(0, 120)
@@ -239,7 +239,7 @@ def test_a_light_node_checks_what_it_is_told() -> None:
 
 
 def test_a_worker_gets_work_and_brings_what_it_found() -> None:
-    swarm = ChainSwarm(2, lan=True, fake_keys=True)
+    swarm = ChainSwarm(2, lan=True)
     swarm.run_for(5)
     assert swarm.ask(0, "mine_work", after=99) == {"number": 0}
     swarm.ask(0, "mine_start", threads=2, duty=50)

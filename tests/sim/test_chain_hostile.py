@@ -62,7 +62,7 @@ class Hostile(SwarmChain):
 
 def three(act: Act | None = None, *, lie: str = "", **more: Any) -> ChainSwarm:
     kind = partial(liar, lie) if act is None else partial(hostile, act)
-    swarm = ChainSwarm(3, lan=True, fake_keys=True, rates={0: RATE}, kinds={LIAR: kind}, **more)
+    swarm = ChainSwarm(3, lan=True, rates={0: RATE}, kinds={LIAR: kind}, **more)
     swarm.run_for(5)
     swarm.mine(0)
     return swarm
@@ -138,7 +138,7 @@ def test_a_chain_of_little_work_is_not_kept() -> None:
 
         ctx.serve(stand)
 
-    swarm = ChainSwarm(3, lan=True, fake_keys=True, rates={0: RATE / 4})
+    swarm = ChainSwarm(3, lan=True, rates={0: RATE / 4})
     # Before the liar comes they have more than that of these thirty by all that is ever kept beside the best chain.
     swarm.engine.kill(LIAR)
     swarm.world.others[LIAR] = partial(hostile, act)

@@ -25,7 +25,7 @@ SMALL: dict[str, tuple[str, ...]] = {
         "population.nodes=6", "timeline.0.at_s=400", "timeline.0.for_s=3600", "workload.count_from_s=400",
         "workload.to_s=4400", "duration_s=4460",
     ),
-    "chain-skew": ("population.nodes=10", "workload.to_s=500", "workload.count_from_s=100", "duration_s=600"),
+    "chain-skew": ("population.nodes=10", "workload.to_s=350", "workload.count_from_s=100", "duration_s=450"),
     "chain-eclipse": (
         "population.nodes=10", "adversaries.count=7", "population.bootstraps=2", "duration_s=300", "workload.to_s=240",
     ),
@@ -34,7 +34,7 @@ SMALL: dict[str, tuple[str, ...]] = {
         "adversaries.from_s=400", "adversaries.to_s=430", "duration_s=520", "workload.difficulty=4096",
         "workload.target_s=15",
     ),
-    "chain-selfish-miner": ("duration_s=900",),
+    "chain-selfish-miner": ("duration_s=600",),
 }  # fmt: skip
 #: What needs the size of the scenario.
 LARGE_ONLY = {
@@ -49,7 +49,6 @@ def well(name: str) -> RunEnd:
     return run(name, *SMALL[name])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_what_is_claimed_holds(name: str) -> None:
     end = well(name)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from simulations.population import Codec
 from simulations.spec import scenario_of
 from simulations.swarm import Swarm
 
@@ -18,7 +19,7 @@ def swarm_of(disk: str, **churn: Any) -> Swarm:
         "churn": {"model": "exponential", "session_s": 25, "offline_s": 5, "from_s": 20, "disk": disk, **churn},
         "workload": [{"kind": "updates", "authors": 5, "puts": 30, "reads": 30, "from_s": 20}],
     }
-    return Swarm(scenario_of("test", table), seed=3)
+    return Swarm(scenario_of("test", table), seed=3, codec=Codec.OBJECTS)
 
 
 @pytest.mark.parametrize("disk", ["kept", "lost", "backup"])
@@ -39,7 +40,7 @@ def test_who_returns_finds_its_disk_or_an_empty_one(disk: str) -> None:
         "link": {"profile": "lan"},
         "churn": {"model": "pareto", "session_s": 15, "offline_s": 2, "from_s": 5, "disk": disk},
     }
-    swarm = Swarm(scenario_of("test", table), seed=3)
+    swarm = Swarm(scenario_of("test", table), seed=3, codec=Codec.OBJECTS)
     found: list[int] = []
     start = swarm.start
 
@@ -61,7 +62,7 @@ def test_a_mass_exit_says_goodbye() -> None:
         "link": {"profile": "lan"},
         "timeline": [{"action": "leave", "at_s": 30, "share": 0.5}],
     }
-    swarm = Swarm(scenario_of("test", table), seed=1)
+    swarm = Swarm(scenario_of("test", table), seed=1, codec=Codec.OBJECTS)
     swarm.run()
     alive = swarm.honest()
     assert len(alive) == 30 - round(27 * 0.5)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ EVENTFUL: dict[str, Any] = {
 _PROGRAM = "from tests.sim.test_codecs import course; import json; print(json.dumps(course('fast')[:3]))"
 
 
+@cache
 def course(codec: str) -> tuple[str, int, int, list[tuple[int, int, Event]]]:
     """Trace, events, bytes, and all that was reported."""
     reports: list[tuple[int, int, Event]] = []

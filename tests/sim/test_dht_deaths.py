@@ -13,8 +13,8 @@ from overlay.runtime.ports import MS, Failed
 from simulations.network import Link
 from tests.support.swarm import LOOPBACK, WAN, Swarm
 
-N = 50
-VALUES = 100
+N = 40
+VALUES = 60
 
 
 @attrs.frozen(slots=True)

@@ -29,7 +29,7 @@ def _count(swarm: Swarm, seconds: float) -> tuple[Counter[tuple[int, str]], floa
     return sent, sent.total() / len(swarm.alive()) / (seconds / MINUTE)
 
 
-@pytest.mark.parametrize(("n", "lan", "bound"), [(2, True, 10), (8, True, 30), (30, False, 25), (60, False, 30)])
+@pytest.mark.parametrize(("n", "lan", "bound"), [(2, True, 10), (8, True, 30), (40, False, 27)])
 def test_messages_of_an_idle_node(n: int, lan: bool, bound: int) -> None:
     """A contact is pinged once a minute at most, and one ping serves both; rare lookups come on top."""
     swarm = Swarm(n, seed=n, link=LOOPBACK, lan=lan, fake_keys=True)

@@ -22,8 +22,7 @@ from tests.sim.test_planted_bugs import failed, run
 _SMALL = ("population.nodes=16", "population.arrive_s=5", "workload.from_s=8", "workload.get_from_s=12",
           "workload.unit_kib=64", "workload.size_mib=4", "duration_s=70")  # fmt: skip
 #: Slots are scarce enough for merit to count.
-_RIDERS = (*_SMALL, "population.nodes=24", "adversaries.count=4", "workload.unit_kib=256", "workload.size_mib=16",
-           "duration_s=130")  # fmt: skip
+_RIDERS = (*_SMALL, "adversaries.count=3", "workload.unit_kib=256", "workload.size_mib=12", "duration_s=110")
 
 
 @cache

@@ -9,6 +9,7 @@ import pytest
 from overlay.gossip import exchange, memory
 from overlay.identity.network import Network
 from overlay.limits import MESH_CLIENTS, MESH_LOW
+from simulations.population import Codec
 from simulations.spec import load, scenario_of
 from simulations.swarm import RunEnd, Swarm
 from tests.support.swarm import Swarm as Peers
@@ -22,7 +23,7 @@ def ran(*adversaries: dict[str, Any], count: int = 10) -> RunEnd:
         "adversaries": list(adversaries),
         "workload": [{"kind": "publish", "count": count, "from_s": 20, "settle_s": 20}],
     }
-    return Swarm(scenario_of("test", table), seed=1).run()
+    return Swarm(scenario_of("test", table), seed=1, codec=Codec.OBJECTS).run()
 
 
 def test_mute_members_give_nothing_and_nobody_misses_it() -> None:

@@ -13,6 +13,7 @@ from overlay.events import GossipDelivered
 from overlay.gossip import bodies, memory
 from overlay.runtime.ports import MS
 from simulations.invariants.bounds import sizes
+from simulations.population import Codec
 from simulations.spec import load, scenario_of
 from simulations.swarm import RunEnd
 from simulations.swarm import Swarm as Scenario
@@ -34,10 +35,9 @@ def times_ms(swarm: Swarm, node: int, body: bytes, *, seconds: float) -> list[in
     )
 
 
-@pytest.mark.slow
-def test_a_hundred_get_all_of_it_at_one_datagram_in_twenty_lost() -> None:
+@pytest.mark.parametrize("n", [40, pytest.param(100, marks=pytest.mark.soak)])
+def test_all_get_all_of_it_at_one_datagram_in_twenty_lost(n: int) -> None:
     """Ways of 20 to 120 ms, one way."""
-    n = 100
     swarm = Swarm(n, seed=1, link=attrs.evolve(WAN, loss_ppm=50_000), fake_keys=True)
     swarm.run_for(5)
     subscribe(swarm, range(n))
@@ -86,7 +86,7 @@ def ran(*adversaries: dict[str, Any], count: int = 10, size: int = 50_000, nodes
         "adversaries": list(adversaries),
         "workload": [{"kind": "publish", "count": count, "size": size, "from_s": 20, "settle_s": 20}],
     }
-    return Scenario(scenario_of("test", table), seed=1).run()
+    return Scenario(scenario_of("test", table), seed=1, codec=Codec.OBJECTS).run()
 
 
 @pytest.mark.parametrize("kind", ["mute-members", "hollow-members"])

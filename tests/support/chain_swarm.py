@@ -39,7 +39,7 @@ class ChainSwarm(Swarm):
         self.world.luck = lambda node: Rng(self.seed << 16 | node)
         setup(self.world)
         self.apps = SwarmApps(self._chains)
-        super().__init__(0, make_peer=self._with_chain, join=False, **more)
+        super().__init__(0, make_peer=self._with_chain, join=False, fake_keys=True, **more)
         self.engine = Engine(
             self._with_chain, seed=self.seed, network=self.network, functions=self.apps.functions,
             operations=self.apps.operations, on_report=lambda *report: self.reports.append(report),
@@ -54,7 +54,7 @@ class ChainSwarm(Swarm):
     def _with_chain(self, index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Core:
         return Peer(
             network=self.realm, keys=FakeKeyPair(self.keys(index).key), storage=storage, rng=rng, entropy=entropy,
-            verifier=fake_verify, book=self._book, apps=self.apps(index),
+            verifier=fake_verify, book=self._book, codec=self._codec, apps=self.apps(index),
         )  # fmt: skip
 
     def chain(self, node: int) -> Chain:

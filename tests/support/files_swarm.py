@@ -29,7 +29,7 @@ class FilesSwarm(Swarm):
         self.disks: dict[int, MemoryDisk] = {}
         self.files: dict[int, Files] = {}
         self.apps = SwarmApps(self._files)
-        super().__init__(0, make_peer=self._with_files, join=False, **more)
+        super().__init__(0, make_peer=self._with_files, join=False, fake_keys=True, **more)
         self.engine = Engine(
             self._with_files, seed=self.seed, network=self.network, functions=self.apps.functions,
             operations=self.apps.operations, on_report=lambda *report: self.reports.append(report),
@@ -46,7 +46,7 @@ class FilesSwarm(Swarm):
     def _with_files(self, index: int, storage: Storage, rng: Rng, entropy: Entropy) -> Core:
         return Peer(
             network=self.realm, keys=FakeKeyPair(self.keys(index).key), storage=storage, rng=rng, entropy=entropy,
-            verifier=fake_verify, book=self._book, apps=self.apps(index),
+            verifier=fake_verify, book=self._book, codec=self._codec, apps=self.apps(index),
         )  # fmt: skip
 
     def ask(self, node: int, command: str, **args: Any) -> Any:

@@ -16,8 +16,10 @@ from overlay.rpc.contact import ContactBook
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import MS, SECOND, Core, Entropy, Failed, Interface, Outcome, Storage
+from overlay.wire.codec import WIRE
 from simulations.engine import Engine, MakePeer
 from simulations.fake_keys import FakeKeyPair, fake_verify
+from simulations.memo import remembering
 from simulations.network import INTERNET, Link, Network
 
 PORT = 4433
@@ -52,7 +54,8 @@ class Swarm:
     """`n` peers, started and (unless `join=False`) joined through node 0.
 
     Without `make_peer` they are real peers with keys of their own that share one ContactBook. With
-    `fake_keys` their signatures are cheap (simulations/fake_keys.py) and all decisions the same. `address`
+    `fake_keys` their signatures are cheap (simulations/fake_keys.py), a datagram that nobody changed is not
+    decoded again (simulations/memo.py), and all decisions are the same (test_codecs.py). `address`
     places nodes elsewhere than `lan` says. Keys of nodes in `clients` fail the puzzle of `realm`.
     """
 
@@ -91,6 +94,7 @@ class Swarm:
         if clients and not realm.puzzle_bits:
             raise LocalError("every key solves a puzzle of 0 bits: clients need another realm")
         self._book = ContactBook()
+        self._codec = remembering() if fake_keys else WIRE
         for _ in range(n):
             self.add()
         if join and n > 1:
@@ -192,7 +196,7 @@ class Swarm:
         keys = self.keys(index)
         return Peer(
             network=self.realm, keys=FakeKeyPair(keys.key) if self._fake_keys else keys, storage=storage, rng=rng,
-            entropy=entropy, verifier=fake_verify if self._fake_keys else verify, book=self._book,
+            entropy=entropy, verifier=fake_verify if self._fake_keys else verify, book=self._book, codec=self._codec,
         )  # fmt: skip
 
 
