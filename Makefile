@@ -58,6 +58,7 @@ bench: $(VENV)/test.stamp
 
 nightly: $(VENV)/soak.stamp
 	@HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m nightly -o faulthandler_timeout=0 $(ARGS)
+	@HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest tests/property -o faulthandler_timeout=1800 $(ARGS)
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*

@@ -16,9 +16,11 @@ TRIXIE = HERE.parent / ".cache" / "trixie.stamp"
 # No profile has a deadline: a deadline reads the wall clock, and a busy machine is not a bug.
 _common = settings(deadline=None, print_blob=True)
 #: At a desk: new examples with every run; a failing one is printed with its blob and kept in .hypothesis/.
-settings.register_profile("desk", _common, max_examples=100)
+settings.register_profile("desk", _common, max_examples=60)
 #: In CI: the same examples with every run, so that a change is judged by what it changed.
-settings.register_profile("ci", _common, max_examples=100, derandomize=True)
+settings.register_profile("ci", _common, max_examples=60, derandomize=True)
+#: `make nightly`, tests/property: half an hour of new ones.
+settings.register_profile("deep", _common, max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
 #: `make soak`: many, and new ones.
 settings.register_profile(
     "soak", _common, max_examples=20_000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
