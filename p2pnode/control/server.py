@@ -92,6 +92,15 @@ def _remove_stale(path: Path) -> None:
     raise Fail("somebody serves on the control socket of this home already", facts=facts)
 
 
+class _Connection(TCPServer):
+    """One that ends with its client. hypercorn waits for the next request also of who has gone, as long as of who is
+    there; what it offers to change that is a method to override."""
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
+
+
 @attrs.define(slots=True, eq=False)
 class Server:
     """Connections of one listener: bounded, and each can be closed whatever it is waiting for."""
@@ -135,7 +144,7 @@ class Server:
         state = ConnectionState({"abort": stream.socket.close, "stopping": self._stopping})
         # Casts: hypercorn types ASGI and streams in its own, narrower words (and takes plain streams as well as TLS).
         app = ASGIWrapper(cast("Any", self.app))
-        connection = TCPServer(app, self._config, self._context, state, cast("Any", stream))
+        connection = _Connection(app, self._config, self._context, state, cast("Any", stream))
         # Shielded: the end of the node is told to a connection by _end, after its grace.
         with trio.CancelScope(shield=True) as scope:
             self._open[stream] = scope

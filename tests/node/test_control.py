@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from overlay.events import GossipDelivered, PeerSeen
 from overlay.identity.node_id import node_id_of
@@ -184,6 +185,31 @@ async def test_own_host_is_served(tmp_path: Path, host: bytes) -> None:
     async with served(tmp_path) as it:
         reply = await it.raw(b"GET /v1/status HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
         assert reply.startswith(b"HTTP/1.1 200")
+
+
+async def test_who_is_read_late_is_answered(tmp_path: Path, mock_clock: MockClock) -> None:
+    """A machine that is too busy to let the node read for some seconds is no reason to hang up."""
+    async with served(tmp_path), await trio.open_unix_socket(str(tmp_path / api.SOCKET_NAME)) as stream:
+        await wait_all_tasks_blocked()
+        mock_clock.jump(10)
+        await wait_all_tasks_blocked()
+        await stream.send_all(b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert b"".join([chunk async for chunk in stream]).startswith(b"HTTP/1.1 200")
+
+
+async def test_who_has_gone_takes_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock
+) -> None:
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 2)
+    async with served(tmp_path):
+        for _ in range(3):
+            async with await trio.open_unix_socket(str(tmp_path / api.SOCKET_NAME)):
+                await wait_all_tasks_blocked()
+            await wait_all_tasks_blocked()  # no time passes
+            async with await trio.open_unix_socket(str(tmp_path / api.SOCKET_NAME)) as stream:
+                await stream.send_all(b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+            await wait_all_tasks_blocked()
 
 
 async def test_body_has_a_bound(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_histories_do_change_branches() -> None:
     count()
     assert sum(seen) > 50
     assert sum(map(bool, seen)) > 15
-    # Which of the four a run meets depends on more than the seed: hypothesis also draws numbers that it finds in modules.
+    # Which of the four a run meets depends on more than the seed: hypothesis also draws numbers that modules have.
     kinds = {row.why.partition(":")[0] for row in bad}
     assert len(kinds) >= 3
     assert kinds <= {"S2", "S3", "S5", "X7"}
