@@ -100,6 +100,24 @@ def test_30_a_byte_more_is_not(world: World, full: tuple[Block, Block]) -> None:
     world.refuses(Rule.B1, full[1].raw)
 
 
+def test_30_nor_is_one_that_was_put_together_here(world: World, full: tuple[Block, Block]) -> None:
+    world.refuses(Rule.B1, full[1])
+    assert world.ledger.best.id == world.tip
+    assert world.store.block(full[1].id) is None
+    world.refuses(Rule.H11, full[1])  # its header commits to all of it: there is no other body
+
+
+def test_30_nor_one_whose_parent_has_no_body_yet(world: World, full: tuple[Block, Block]) -> None:
+    parent = world.next()
+    header = world.make.header(parent.id, full[1].txs, extra=full[1].header.extra)
+    block = make_block(world.make.mined(header), full[1].txs)
+    assert len(block.raw) > MAX_BLOCK_BYTES
+    world.ledger.accept_header(parent.raw_header, world.now_ms(parent))
+    world.refuses(Rule.B1, block)
+    assert world.store.block(block.id) is None
+    world.accepts(parent)
+
+
 def test_30_nor_is_a_block_in_another_encoding(world: World) -> None:
     raw = world.next().raw
     for other in (raw + b"\0", b"\x83" + raw[1:] + b"\0", b"\x9f" + raw[1:] + b"\xff", b"", cbor.encode([b"", [0]])):

@@ -82,7 +82,7 @@ class Active:
                 return self._go_to(row, now_ms, given), faults
             except _Broken as broken:
                 self.tip = self._row(self.store.tip().id)
-                self._mark(broken.fault)
+                self.mark(broken.fault)
                 faults.append(broken.fault)
         return Change(), faults
 
@@ -143,7 +143,7 @@ class Active:
         self.tip = self._row(tip.parent)
         return Step(tip.id, tip.height, txs)
 
-    def _mark(self, fault: Fault) -> None:
+    def mark(self, fault: Fault) -> None:
         """Only what its header commits to comes here: a body that is another's was turned away before."""
         bad = fault.row.id
         self.store.set_status((bad,), Status.INVALID, why=str(fault.error))

@@ -41,8 +41,7 @@ def encode_block(raw_header: bytes, txs: Sequence[bytes]) -> bytes:
 
 def decode_block(raw: bytes) -> Block:
     """Invalid B1, or a rule of the header. The transactions are bytes still."""
-    if len(raw) > MAX_BLOCK_BYTES:
-        raise Invalid(Rule.B1, f"a block of {len(raw)} bytes, at most {MAX_BLOCK_BYTES}")
+    check_size(raw)
     try:
         items: Any = cbor.decode(raw, max_items=_MAX_ITEMS)
     except BadMessage as error:
@@ -56,9 +55,14 @@ def decode_block(raw: bytes) -> Block:
 
 
 def make_block(raw_header: bytes, txs: Sequence[bytes]) -> Block:
-    """Of what is here already: a header that was accepted, and transactions."""
+    """Of what is here already: a header and transactions. It may be too large: `check_size`."""
     raw = encode_block(raw_header, txs)
     return Block(raw, raw_header, id_of(raw_header), decode_header(raw_header), tuple(txs))
+
+
+def check_size(raw: bytes) -> None:
+    if len(raw) > MAX_BLOCK_BYTES:
+        raise Invalid(Rule.B1, f"a block of {len(raw)} bytes, at most {MAX_BLOCK_BYTES}")
 
 
 def check_body(header: Header, txs: Sequence[bytes]) -> None:

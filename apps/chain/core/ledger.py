@@ -14,7 +14,7 @@ import attrs
 
 from apps.chain.core import headers as rules
 from apps.chain.core.active import Active, Change, Fault, Given
-from apps.chain.core.block import Block, check_body, decode_block, encode_block
+from apps.chain.core.block import Block, check_body, check_size, decode_block, encode_block
 from apps.chain.core.header import Header, decode_header, id_of
 from apps.chain.core.headers import Branch
 from apps.chain.core.judge import Judge, nobody
@@ -216,6 +216,14 @@ class Ledger:
             check_body(block.header, block.txs)
         except Invalid as error:
             return Outcome(Verdict.MUTATED, block.id, rule=error.rule, why=error.why, headers=kept)
+        try:
+            # Of bytes that came whole this was looked at first. One that was put together here has no other body, so
+            # its header is at fault.
+            check_size(block.raw)
+        except Invalid as error:
+            self.active.mark(Fault(row, error))
+            self.best = self.store.best_header()
+            return Outcome(Verdict.INVALID, block.id, rule=error.rule, why=error.why, headers=kept)
         return attrs.evolve(self._whole(row, block, now_ms, given), headers=kept)
 
     def _whole(self, row: HeaderRow, block: Block, now_ms: int, given: Given) -> Outcome:

@@ -1,0 +1,101 @@
+"""Operations on a chain: blocks that are put together, and what is given to others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from apps.chain.core.block import Block
+from apps.chain.core.books import Books
+from apps.chain.core.compact import encode_compact
+from apps.chain.core.header import prefix_of
+from apps.chain.core.limits import MAX_BLOCK_BYTES, MAX_HEADER_BYTES
+from apps.chain.core.mining import assembled
+from apps.chain.core.news import unpack
+from apps.chain.core.outcome import Verdict
+from apps.chain.core.pool import Entry
+from apps.chain.core.tx import least_fee
+from apps.chain.core.work import search
+from tests.support.chains import QUICK, World, key_of, pay
+
+#: Payments with the longest memos: 426 of them are larger than a block.
+_MANY = 426
+_PEOPLE = tuple(f"person {number}" for number in range(8))
+
+
+def large(nonce: int) -> tuple[str, int]:
+    return _PEOPLE[nonce % len(_PEOPLE)], nonce // len(_PEOPLE)
+
+
+@pytest.fixture(scope="module")
+def rich() -> tuple[World, list[bytes]]:
+    """A chain on which many may spend, and their transactions."""
+    world = World(QUICK, blocks=6)
+    world.accepts(world.next(world.make.tx("anna", *(pay(who, 1_000_000) for who in _PEOPLE), nonce=0)))
+    pays = [pay("bert", 1, memo=bytes(32))] * 16
+    txs = [world.make.tx(who, *pays, nonce=nonce, fee=least_fee(2_000)) for who, nonce in map(large, range(_MANY))]
+    return world, txs
+
+
+def books_on(world: World, waiting: Sequence[bytes] = ()) -> Books:
+    """New ones, with the chain of a world, and a pool."""
+    books = Books(type(world.store)(), QUICK)
+    books._open()
+    now_ms = world.now_ms()
+    blocks = [raw_at(world, height) for height in range(1, world.height + 1)]
+    books.blocks(blocks, (), [b""] * len(blocks), now_ms)
+    assert books.ledger.tip.id == world.tip
+    for tx in waiting:
+        assert books.pool.add(tx, now_ms, signed=True).entry is Entry.ADDED
+    return books
+
+
+def raw_at(world: World, height: int) -> bytes:
+    row = world.store.active(height)
+    raw = None if row is None else world.store.block(row.id)
+    assert raw is not None
+    return raw
+
+
+def verdict(told: tuple[Any, ...]) -> tuple[Verdict, str]:
+    first = unpack(told)[0]
+    return first.verdict, first.rule
+
+
+def test_a_block_that_is_too_large_is_invalid_however_it_comes(rich: tuple[World, list[bytes]]) -> None:
+    world, txs = rich
+    block: Block = world.make.block(world.tip, txs)
+    now_ms = world.now_ms(block)
+    assert len(block.raw) > MAX_BLOCK_BYTES
+    warm, cold, half = books_on(world, txs), books_on(world), books_on(world, txs[:400])
+    told, _, missing = warm.compact(encode_compact(block), b"peer", now_ms)
+    assert (missing, verdict(told)) == ((), (Verdict.INVALID, "B1"))
+    told, of, missing = half.compact(encode_compact(block), b"peer", now_ms)
+    filled = half.fill(of, [txs[at] for at in missing], (), b"peer", now_ms)
+    assert filled is not None
+    assert verdict(filled) == (Verdict.INVALID, "B1")
+    [told] = cold.blocks([block.raw], (), [b"peer"], now_ms)
+    assert verdict(told) == (Verdict.INVALID, "B1")
+    for books in (warm, half, cold):
+        assert books.ledger.tip.id == world.tip
+        assert books.store.block(block.id) is None
+    # Where it was put together it is known to be nothing: no body is looked for.
+    assert warm.plan(8) == half.plan(8) == []
+
+
+def test_a_miner_makes_no_block_that_is_too_large(rich: tuple[World, list[bytes]]) -> None:
+    world, txs = rich
+    books = books_on(world, txs)
+    prefix, difficulty, _, _, count = books.template(key_of("miner").key, world.now_ms())
+    raw = search(prefix, difficulty, QUICK.pow, start=0, tries=10**6)
+    assert raw is not None
+    [taken] = books._templates.values()
+    block = assembled(raw, taken)
+    assert prefix_of(block.header) == prefix
+    assert MAX_BLOCK_BYTES - MAX_HEADER_BYTES - 1_500 < len(block.raw) <= MAX_BLOCK_BYTES
+    assert count == len(block.txs) < _MANY
+    mined = books.mined(raw, block.header.root, world.now_ms(block))
+    assert mined is not None
+    assert verdict(mined[0]) == (Verdict.TIP, "")
