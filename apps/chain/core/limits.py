@@ -100,8 +100,10 @@ MAX_PART = 240 * KIB
 #: Bodies asked of one peer at once, and of all: 32 MiB of the largest blocks.
 MAX_BODIES_PER_PEER = 16
 MAX_BODIES = 64
-#: Until the next part of an answer comes; then another peer is asked.
+#: Until an answer comes; then another peer is asked.
 ANSWER_S = 20
+#: An answer of 500 headers may take so long beside that once: 75 kB/s, with the way there and back.
+HEADERS_ANSWER_S = 1
 #: Blocks of one transaction of the store while far from the tip.
 MAX_CONNECTED_AT_ONCE = 64
 #: Peers whose tips are compared before it is decided whom to follow.

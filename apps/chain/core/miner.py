@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import attrs
 
 from apps.chain.core.desk import Desk
+from apps.chain.core.following import Tell
 from apps.chain.core.header import decode_header
 from apps.chain.core.limits import IDLE_MINING_S, MAX_AHEAD_S, NONCE_BYTES, REFRESH_S
 from apps.chain.core.news import unpack
 from apps.chain.core.rules import Invalid
-from apps.chain.core.sync import Tell
 from overlay.app import AppContext
 from overlay.errors import LocalError, TimedOut
 from overlay.runtime.future import Future

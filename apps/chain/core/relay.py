@@ -13,6 +13,7 @@ import attrs
 
 from apps.chain.core.batches import Batches
 from apps.chain.core.desk import Desk
+from apps.chain.core.following import Tell
 from apps.chain.core.limits import (
     DEAF_S,
     HEAD_BYTES,
@@ -24,7 +25,6 @@ from apps.chain.core.limits import (
 from apps.chain.core.news import Told, unpack
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.peers import Peers
-from apps.chain.core.sync import Tell
 from apps.chain.core.talk import Talks
 from apps.chain.core.wire import blocks_topic, decode_txs, encode_txs, txs_topic
 from overlay.app import AppContext

@@ -9,23 +9,24 @@ for a minute, and another one is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import attrs
 
 from apps.chain.core.batches import Batches
 from apps.chain.core.desk import Desk
+from apps.chain.core.following import Following, Tell
 from apps.chain.core.limits import (
     COMPARED_TIPS,
     MAX_BODIES,
     MAX_BODIES_PER_PEER,
     MAX_CONNECTED_AT_ONCE,
-    MAX_LOCATOR,
 )
 from apps.chain.core.news import Told
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.peers import Known, Peers
 from apps.chain.core.talk import Talks
+from apps.chain.core.wire import Standing
 from overlay.app import AppContext
 from overlay.errors import BadMessage, LocalError, OverlayError
 from overlay.runtime.future import Future
@@ -39,9 +40,6 @@ FEW_BLOCKS = 8
 _GATHER_NS = SECOND // 5
 #: Whatever strangers publish, rounds are at least so far apart.
 _APART_NS = SECOND // 2
-
-#: (what became of it, who gave it): reports and blames.
-Tell = Callable[[Sequence[Told], bytes], object]
 
 
 @attrs.define(slots=True, eq=False)
@@ -91,8 +89,10 @@ class Sync:
         self._compare_states(leaders)
         for leader in leaders:
             standing = leader.standing
-            if standing is not None and not standing.light and standing.work > self.desk.summary.best_work:
-                await self._headers(leader)
+            if standing is None or standing.light or self.peers.is_slow(leader.id):
+                continue
+            if standing.work > self.desk.summary.best_work:
+                await self._headers(leader, standing)
         if not self.light:
             await self._bodies()
         # What is here is as much as any of them has.
@@ -112,19 +112,10 @@ class Sync:
 
     # --- headers ----------------------------------------------------------------------------
 
-    async def _headers(self, leader: Known) -> None:
-        claimed = leader.standing.work if leader.standing is not None else 0
-        locator = await self.desk.do("locator")
+    async def _headers(self, leader: Known, claimed: Standing) -> None:
+        talk = self.talks.of(leader.id)
         try:
-            while True:
-                answer = await self.talks.of(leader.id).headers(locator)
-                told = await self.batches.headers(answer.headers, answer.last, leader.id)
-                self.tell(told, leader.id)
-                if any(one.bad for one in told):
-                    return
-                if answer.last or not answer.headers:
-                    break
-                locator = [told[0].block, *locator[: MAX_LOCATOR - 1]]
+            told = await Following(self.ctx, self.desk, talk, self.batches, self.tell, claimed.height).run()
         except BadMessage as error:
             self.peers.bar(leader.id, f"headers: {error.reason}")
             return
@@ -134,7 +125,9 @@ class Sync:
             self.peers.slow(leader.id)
             leader.standing = None
             return
-        if self.desk.summary.best_work >= claimed or any(one.verdict is Verdict.HELD for one in told):
+        if any(one.bad for one in told):
+            return
+        if self.desk.summary.best_work >= claimed.work or any(one.verdict is Verdict.HELD for one in told):
             return
         self.peers.bar(leader.id, "it claims more work than its headers have")
 

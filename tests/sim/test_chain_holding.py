@@ -1,0 +1,103 @@
+"""Peers that hold up who asks them: with headers that lead nowhere, with drops of an answer, with work nobody checks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from apps.chain.core import following
+from apps.chain.core.serving import Serving
+from apps.chain.core.wire import AskHeaders, Headers, Question, Standing, encode_answer
+from overlay.runtime.ports import SECOND
+from overlay.streams import Stream
+from tests.sim.test_chain_hostile import LIAR, barred, nothing, three
+from tests.support.chain_swarm import PARAMS, ChainSwarm
+from tests.support.chains import Maker
+
+#: Answers a question in its own way, or says False: then it is answered as everybody does.
+Reply = Callable[[Serving, Stream, Question], Awaitable[bool]]
+#: Headers of a message here, so that there are some messages in the past of a young swarm.
+EACH = 10
+#: Behind the first block, of about the least difficulty: a liar's own chain.
+_BLOCKS = Maker(PARAMS).line(PARAMS.genesis_id, 45, after_s=14)
+LINE = tuple(block.raw_header for block in _BLOCKS)
+HEIGHTS = {block.id: block.header.height for block in _BLOCKS}
+
+
+def lie(monkeypatch: pytest.MonkeyPatch, swarm: ChainSwarm, reply: Reply, **standing: Any) -> None:
+    """From now on the liar answers so, and says that it is there."""
+    real, true, liar = Serving._answer, Serving.standing, swarm.id(LIAR)
+
+    async def answer(self: Serving, stream: Stream, question: Question) -> None:
+        if self.ctx.id != liar or not await reply(self, stream, question):
+            await real(self, stream, question)
+
+    def stand(self: Serving) -> Standing:
+        return attrs.evolve(true(self), **standing) if self.ctx.id == liar else true(self)
+
+    monkeypatch.setattr(following, "HEADERS_PER_MESSAGE", EACH)
+    monkeypatch.setattr(Serving, "_answer", answer)
+    monkeypatch.setattr(Serving, "standing", stand)
+
+
+def newcomer(swarm: ChainSwarm) -> int:
+    """Knows of all, and asks the liar first."""
+    late = swarm.add()
+    swarm.join(nodes=[late])
+    swarm.chain(late).sync.wake(swarm.id(LIAR))
+    return late
+
+
+@pytest.mark.parametrize(
+    ("headers", "last", "why"),
+    [
+        (LINE[:1], False, "more to come"),
+        ((), False, "more to come"),
+        (LINE[:EACH], False, ""),
+        (LINE[1 : EACH + 1], False, "stand on nothing"),
+        (LINE[1:], True, "more work than its headers have"),
+    ],
+    ids=["one again and again", "none again and again", "a full answer again and again", "orphans", "the last orphans"],
+)
+def test_headers_that_lead_nowhere_hold_nobody_up(
+    monkeypatch: pytest.MonkeyPatch, headers: tuple[bytes, ...], last: bool, why: str
+) -> None:
+    asked: list[Question] = []
+
+    async def reply(_serving: Serving, stream: Stream, question: Question) -> bool:
+        if not isinstance(question, AskHeaders):
+            return False
+        asked.append(question)
+        await stream.send(encode_answer(Headers(tuple(headers[:EACH]), last)))
+        return True
+
+    swarm = three(nothing)
+    swarm.until_height(0, 48)
+    lie(monkeypatch, swarm, reply, work=1 << 60, height=1 << 40)
+    late = newcomer(swarm)
+    swarm.run_for(30)
+    assert swarm.height(late) == swarm.height(0) >= 48
+    assert len(asked) <= 6
+    assert why in barred(swarm).get(late, "")
+
+
+def test_headers_that_come_slowly_hold_nobody_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def reply(serving: Serving, stream: Stream, question: Question) -> bool:
+        if not isinstance(question, AskHeaders):
+            return False
+        await serving.ctx.sleep(19 * SECOND)
+        at = max((HEIGHTS[block] for block in question.locator if block in HEIGHTS), default=0)
+        found = LINE[at : at + EACH]
+        await stream.send(encode_answer(Headers(tuple(found), len(found) < EACH)))
+        return True
+
+    swarm = three(nothing)
+    swarm.until_height(0, 48)
+    lie(monkeypatch, swarm, reply, work=1 << 60, height=1 << 40)
+    late = newcomer(swarm)
+    swarm.run_for(50)
+    assert swarm.height(late) == swarm.height(0) >= 48
+    assert barred(swarm) == {}
