@@ -1,4 +1,4 @@
-"""Peers that hold up who asks them: with headers that lead nowhere, with drops of an answer, with work nobody checks."""
+"""Peers that hold up who asks them: headers that lead nowhere, answers that come by drops, work that nobody checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from apps.chain.core import following
 from apps.chain.core.serving import Serving
-from apps.chain.core.wire import AskHeaders, Headers, Question, Standing, encode_answer
+from apps.chain.core.wire import AskBodies, AskHeaders, Headers, Part, Question, Standing, encode_answer
 from overlay.runtime.ports import SECOND
 from overlay.streams import Stream
 from tests.sim.test_chain_hostile import LIAR, barred, nothing, three
@@ -99,5 +99,30 @@ def test_headers_that_come_slowly_hold_nobody_up_for_long(monkeypatch: pytest.Mo
     lie(monkeypatch, swarm, reply, work=1 << 60, height=1 << 40)
     late = newcomer(swarm)
     swarm.run_for(50)
+    assert swarm.height(late) == swarm.height(0) >= 48
+    assert barred(swarm) == {}
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["a byte now and then", "a body now and then"])
+def test_bodies_that_come_by_drops_are_fetched_elsewhere(monkeypatch: pytest.MonkeyPatch, whole: bool) -> None:
+    async def reply(serving: Serving, stream: Stream, question: Question) -> bool:
+        if not isinstance(question, AskBodies):
+            return False
+        for block in question.blocks:
+            body = await serving.desk.serve("body", block) or b""
+            for byte in () if whole else body:
+                await serving.ctx.sleep(15 * SECOND)
+                await stream.send(encode_answer(Part(True, bytes([byte]))))
+            await serving.ctx.sleep(15 * SECOND)
+            await stream.send(encode_answer(Part(False, body)))
+        return True
+
+    swarm = three(nothing)
+    swarm.until_height(0, 48)
+    swarm.rest(0)
+    swarm.run_for(20)
+    lie(monkeypatch, swarm, reply)
+    late = newcomer(swarm)
+    swarm.run_for(45)
     assert swarm.height(late) == swarm.height(0) >= 48
     assert barred(swarm) == {}

@@ -15,7 +15,7 @@ import attrs
 from apps.chain.core.batches import Batches
 from apps.chain.core.desk import Desk
 from apps.chain.core.header import decode_header
-from apps.chain.core.limits import ANSWER_S, HEADERS_ANSWER_S, HEADERS_PER_MESSAGE, MAX_LOCATOR
+from apps.chain.core.limits import ANSWER_S, EACH_ANSWER_S, HEADERS_PER_MESSAGE, MAX_LOCATOR
 from apps.chain.core.news import Told
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.talk import Talk
@@ -74,6 +74,6 @@ class Following:
         self._answers += 1
         if not answer.last and len(answer.headers) < HEADERS_PER_MESSAGE:
             raise BadMessage(f"{len(answer.headers)} of them, and more to come; there are {HEADERS_PER_MESSAGE} then")
-        if self._waited_ns > (ANSWER_S + HEADERS_ANSWER_S * self._answers) * SECOND:
+        if self._waited_ns > (ANSWER_S + EACH_ANSWER_S * self._answers) * SECOND:
             raise Stuck(f"{self._answers} answers took {self._waited_ns // SECOND} s")
         return answer

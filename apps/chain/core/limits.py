@@ -102,8 +102,10 @@ MAX_BODIES_PER_PEER = 16
 MAX_BODIES = 64
 #: Until an answer comes; then another peer is asked.
 ANSWER_S = 20
-#: An answer of 500 headers may take so long beside that once: 75 kB/s, with the way there and back.
-HEADERS_ANSWER_S = 1
+#: ... and so much longer for each message of headers (75 kB) or body of several that came meanwhile; bodies are paid
+#: for at this rate as well: the largest takes 32 s.
+EACH_ANSWER_S = 1
+LEAST_BYTES_A_S = 16 * KIB
 #: Blocks of one transaction of the store while far from the tip.
 MAX_CONNECTED_AT_ONCE = 64
 #: Peers whose tips are compared before it is decided whom to follow.

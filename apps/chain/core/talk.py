@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-from apps.chain.core.limits import ANSWER_S, MAX_BLOCK_BYTES
+from apps.chain.core.limits import ANSWER_S, EACH_ANSWER_S, LEAST_BYTES_A_S, MAX_BLOCK_BYTES
 from apps.chain.core.wire import (
     PROTOCOL,
     AccountIs,
@@ -27,12 +27,28 @@ from apps.chain.core.wire import (
 )
 from overlay.app import AppContext
 from overlay.errors import BadMessage
+from overlay.runtime.loop import CancelScope
 from overlay.runtime.ports import SECOND
 from overlay.runtime.queue import Queue
 from overlay.streams import Stream, StreamEnded
 
 #: A stream that was not needed for so long is closed.
 IDLE_NS = 60 * SECOND
+
+
+@attrs.define(slots=True, eq=False)
+class _Patience:
+    """Until when all that is asked for is waited for, whatever comes of it meanwhile: drops keep nobody waiting."""
+
+    ctx: AppContext
+    until_ns: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.until_ns = self.ctx.now.mono_ns + ANSWER_S * SECOND
+
+    def scope(self) -> CancelScope:
+        """TimedOut, once it is over."""
+        return self.ctx.dht.loop.fail_after(max(0, self.until_ns - self.ctx.now.mono_ns))
 
 
 @attrs.define(slots=True, eq=False)
@@ -52,7 +68,7 @@ class Talk:
 
     async def headers(self, locator: Sequence[bytes]) -> Headers:
         async with self._asked(AskHeaders(tuple(locator))) as stream:
-            answer = await self._answer(stream)
+            answer = await self._answer(stream, _Patience(self.ctx))
         if not isinstance(answer, Headers):
             raise BadMessage("asked for headers, it answered something else")
         return answer
@@ -60,20 +76,22 @@ class Talk:
     async def bodies(self, blocks: Sequence[bytes], take: Callable[[bytes, bytes], object]) -> None:
         """`take(block, body)` for one after another; an empty one is not there."""
         async with self._asked(AskBodies(tuple(blocks))) as stream:
+            patience = _Patience(self.ctx)
             for block in blocks:
-                take(block, await self._whole(stream))
+                take(block, await self._whole(stream, patience))
+                patience.until_ns += EACH_ANSWER_S * SECOND
 
     async def txs(self, block: bytes, indexes: Sequence[int]) -> tuple[bytes, ...]:
         """() if it has not got the block, or they are too long for one answer."""
         async with self._asked(AskTxs(block, tuple(indexes))) as stream:
-            answer = await self._answer(stream)
+            answer = await self._answer(stream, _Patience(self.ctx))
         if not isinstance(answer, Txs) or len(answer.txs) not in (0, len(indexes)):
             raise BadMessage(f"asked for {len(indexes)} transactions, it answered something else")
         return answer.txs
 
     async def pool(self) -> tuple[bytes, ...]:
         async with self._asked(AskPool()) as stream:
-            answer = await self._answer(stream)
+            answer = await self._answer(stream, _Patience(self.ctx))
         if not isinstance(answer, Txs):
             raise BadMessage("asked for what waits, it answered something else")
         return answer.txs
@@ -81,11 +99,11 @@ class Talk:
     async def proof(self, of: bytes) -> bytes:
         """Empty: it knows of nothing."""
         async with self._asked(AskProof(of)) as stream:
-            return await self._whole(stream)
+            return await self._whole(stream, _Patience(self.ctx))
 
     async def account(self, key: bytes) -> AccountIs:
         async with self._asked(AskAccount(key)) as stream:
-            answer = await self._answer(stream)
+            answer = await self._answer(stream, _Patience(self.ctx))
         if not isinstance(answer, AccountIs):
             raise BadMessage("asked for an account, it answered something else")
         return answer
@@ -116,31 +134,32 @@ class Talk:
     async def _send(self, question: bytes) -> Stream:
         if self.stream is not None:
             try:
-                await self.stream.send(question)
+                with _Patience(self.ctx).scope():
+                    await self.stream.send(question)
                 return self.stream
             except StreamEnded:  # it was not needed for a while
                 self.stream = None
         stream: Stream | None = None
-        with self.ctx.dht.loop.fail_after(ANSWER_S * SECOND):
-            stream = await self.ctx.connect(self.peer, protocol=PROTOCOL)
+        with _Patience(self.ctx).scope():
+            stream = self.stream = await self.ctx.connect(self.peer, protocol=PROTOCOL)
+            await stream.send(question)
         assert stream is not None  # else it raised
-        self.stream = stream
-        await stream.send(question)
         return stream
 
-    async def _answer(self, stream: Stream) -> Answer:
+    async def _answer(self, stream: Stream, patience: _Patience) -> Answer:
         raw = b""
-        with self.ctx.dht.loop.fail_after(ANSWER_S * SECOND):
+        with patience.scope():
             raw = await stream.receive()
         return decode_answer(raw)
 
-    async def _whole(self, stream: Stream) -> bytes:
+    async def _whole(self, stream: Stream, patience: _Patience) -> bytes:
         parts: list[bytes] = []
         size = 0
         while True:
-            part = await self._answer(stream)
+            part = await self._answer(stream, patience)
             if not isinstance(part, Part):
                 raise BadMessage("asked for bytes, it answered something else")
+            patience.until_ns += len(part.data) * SECOND // LEAST_BYTES_A_S
             parts.append(part.data)
             size += len(part.data)
             if size > MAX_BLOCK_BYTES:
