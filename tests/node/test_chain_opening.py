@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.chain.core.headers import Branch
+from apps.chain.core.branch import Branch
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.params import simulated
 from apps.chain.core.state import digest_of

@@ -8,13 +8,13 @@ from typing import Any
 import attrs
 import pytest
 
-from apps.chain.core import following
+from apps.chain.core import branch, following, ledger
 from apps.chain.core.serving import Serving
 from apps.chain.core.wire import AskBodies, AskHeaders, Headers, Part, Question, Standing, encode_answer
 from overlay.runtime.ports import SECOND
 from overlay.streams import Stream
 from tests.sim.test_chain_hostile import LIAR, barred, nothing, three
-from tests.support.chain_swarm import PARAMS, ChainSwarm
+from tests.support.chain_swarm import PARAMS, RATE, ChainSwarm
 from tests.support.chains import Maker
 
 #: Answers a question in its own way, or says False: then it is answered as everybody does.
@@ -126,3 +126,25 @@ def test_bodies_that_come_by_drops_are_fetched_elsewhere(monkeypatch: pytest.Mon
     swarm.run_for(45)
     assert swarm.height(late) == swarm.height(0) >= 48
     assert barred(swarm) == {}
+
+
+def test_a_split_longer_than_what_is_gathered_heals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides keep few headers of a worse branch: the better one is asked for twice, and nobody is barred."""
+    monkeypatch.setattr(branch, "MAX_BRANCH", 15)
+    monkeypatch.setattr(ledger, "KEPT_BLOCKS", 4)
+    swarm = ChainSwarm(4, lan=True, fake_keys=True, rates={0: RATE, 2: RATE / 2})
+    swarm.run_for(5)
+    swarm.mine(0)
+    swarm.until_height(0, 3)
+    swarm.network.partition([0, 1], [2, 3])
+    swarm.mine(2)
+    swarm.until_height(2, 60)
+    swarm.rest(0, 2)
+    swarm.network.heal()
+    assert len(swarm.tips()) == 2
+    asked = [swarm.count_operations(node, "headers") for node in range(4)]
+    swarm.run_for(100)
+    assert len(swarm.tips()) == 1
+    assert swarm.events("bad peer") == []
+    assert {depth for _, one in swarm.events("reorg") if isinstance(depth := one["depth"], int)} & set(range(45, 200))
+    assert max(map(len, asked)) >= 2

@@ -9,7 +9,7 @@ from apps.chain.core import ledger as ledger_module
 from apps.chain.core import waiting as waiting_module
 from apps.chain.core.ahead import Ahead, headers_after
 from apps.chain.core.block import Block, make_block
-from apps.chain.core.headers import Branch
+from apps.chain.core.branch import Branch
 from apps.chain.core.ledger import Ledger, open_ledger
 from apps.chain.core.memory import MemoryStore
 from apps.chain.core.outcome import Verdict
@@ -117,18 +117,6 @@ def test_a_long_branch_is_gathered_until_it_is_worth_keeping() -> None:
     for block in theirs:
         ledger.accept_block(block, now_ms)
     assert ledger.tip.id == theirs[-1].id
-
-
-def test_a_branch_that_never_is_worth_it_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    from apps.chain.core import headers
-
-    monkeypatch.setattr(headers, "MAX_BRANCH", 50)
-    make = Maker(PARAMS)
-    ledger = ledger_with(make.line(PARAMS.genesis_id, 250))
-    raws = [block.raw_header for block in make.line(PARAMS.genesis_id, 60, miner="x")]
-    branch = Branch()
-    assert ledger.accept_headers(raws, 2 * 10**12, branch, last=False).verdict is Verdict.LITTLE
-    assert branch.rows == []
 
 
 def test_up_to_the_block_that_is_assumed_valid_neither_work_nor_signatures_are_checked() -> None:

@@ -6,8 +6,8 @@ import attrs
 import pytest
 
 from apps.chain.core.block import make_block
+from apps.chain.core.branch import Branch
 from apps.chain.core.header import decode_header, encode_header, id_of, prefix_of
-from apps.chain.core.headers import Branch
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.params import simulated
 from apps.chain.core.rows import Status

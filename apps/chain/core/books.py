@@ -15,9 +15,9 @@ import attrs
 
 from apps.chain.core.ahead import Ahead, headers_after
 from apps.chain.core.block import Block, decode_block
+from apps.chain.core.branch import Branch
 from apps.chain.core.compact import Compact, Rebuilding, decode_compact, encode_compact, picked, rebuild
 from apps.chain.core.header import prefix_of
-from apps.chain.core.headers import Branch
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.ledger import Ledger, open_ledger
 from apps.chain.core.limits import HEAD_BYTES, MAX_EARLY, MAX_PART, MAX_PARTIAL, MAX_POOL_TXS
@@ -147,7 +147,8 @@ class Books:
             self._branches.clear()  # one peer at a time is followed; of another the rest will not come
         branch = self._branches.setdefault(source, Branch())
         outcome = self.ledger.accept_headers(raws, now_ms, branch, last=last, source=source)
-        if last or outcome.verdict is not Verdict.HEADER:
+        goes_on = not last and outcome.verdict in (Verdict.HEADER, Verdict.KNOWN)
+        if not goes_on and outcome.verdict is not Verdict.AGAIN:
             self._branches.pop(source, None)
         return self._told(outcome, now_ms)
 

@@ -48,13 +48,18 @@ class Following:
     async def run(self) -> list[Told]:
         """What became of its last headers, and of those that had waited for them. BadMessage, Stuck; TimedOut and
         StreamEnded if it does not answer."""
-        locator = await self.desk.do("locator")
-        reached = 0
+        first = locator = await self.desk.do("locator")
+        reached, again = 0, False
         while True:
             answer = await self._asked(locator)
             told = await self.batches.headers(answer.headers, answer.last, self.talk.peer)
             self.tell(told, self.talk.peer)
             end = told[0]
+            if again and end.verdict in (Verdict.AGAIN, Verdict.LITTLE):
+                raise Stuck("its chain changed while it was asked for")
+            if end.verdict is Verdict.AGAIN:  # a long branch is worth it: now it is kept
+                locator, reached, again = first, 0, True
+                continue
             if answer.last or end.verdict is Verdict.HELD or any(one.bad for one in told):
                 return told
             if end.verdict is Verdict.ORPHAN:

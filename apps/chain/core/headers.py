@@ -1,13 +1,9 @@
-"""Headers in their place: rules H3, H4 and H6 to H13, and branches that are not worth keeping yet."""
+"""Headers in their place: rules H3, H4 and H6 to H13."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import attrs
-
 from apps.chain.core.header import Header, id_of
-from apps.chain.core.limits import MAX_AHEAD_S, MAX_BRANCH
+from apps.chain.core.limits import MAX_AHEAD_S
 from apps.chain.core.params import Params
 from apps.chain.core.rows import HeaderRow, Status
 from apps.chain.core.rules import Invalid, Rule
@@ -58,47 +54,3 @@ def row_of(header: Header, raw: bytes, parent: HeaderRow, now_ms: int) -> Header
         id_of(raw), header.height, header.parent, parent.work + header.difficulty, header.time,
         header.time - parent.time, header.difficulty, header.txs, header.miner, raw, Status.HEADER, 0, now_ms,
     )  # fmt: skip
-
-
-@attrs.define(slots=True, eq=False)
-class Branch:
-    """Headers one after another that are good so far and that nobody keeps yet.
-
-    A branch is kept once it has about as much work as the best one; a peer gives its headers 500 at a time, and those
-    of a long fork are here until then. Up to the block that is assumed valid the proof of work waits as well: once that
-    block is reached, all before it are what it descends from, and need none. One of these for each peer that is asked.
-    """
-
-    rows: list[HeaderRow] = attrs.Factory(list)
-    #: How many of them, from the last back, have their work proved.
-    unproved: int = 0
-
-    @property
-    def full(self) -> bool:
-        return len(self.rows) >= MAX_BRANCH
-
-    def add(self, row: HeaderRow, *, proved: bool) -> None:
-        self.rows.append(row)
-        if not proved:
-            self.unproved = len(self.rows)
-
-    def prove(self, params: Params) -> None:
-        """Checks the work that was not; Invalid H3, and then the bad one and all behind it are gone."""
-        for at, row in enumerate(self.rows[: self.unproved]):
-            try:
-                check_work(row.difficulty, row.raw, params)
-            except Invalid:
-                del self.rows[at:]
-                self.unproved = 0
-                raise
-        self.unproved = 0
-
-    def trust(self) -> None:
-        """The last one that is not proved yet is the block that is assumed valid."""
-        for at in range(self.unproved):
-            self.rows[at] = attrs.evolve(self.rows[at], trusted=True)
-        self.unproved = 0
-
-    def take(self) -> Sequence[HeaderRow]:
-        rows, self.rows, self.unproved = self.rows, [], 0
-        return rows

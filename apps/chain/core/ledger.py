@@ -15,8 +15,8 @@ import attrs
 from apps.chain.core import headers as rules
 from apps.chain.core.active import Active, Change, Fault, Given
 from apps.chain.core.block import Block, check_body, check_size, decode_block, encode_block
+from apps.chain.core.branch import Branch, Stage
 from apps.chain.core.header import Header, decode_header, id_of
-from apps.chain.core.headers import Branch
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.limits import KEPT_BLOCKS, MAX_AHEAD_S
 from apps.chain.core.outcome import Outcome, Verdict
@@ -30,6 +30,8 @@ from overlay.errors import LocalError
 from overlay.identity.keys import Verifier, verify
 
 _T = TypeVar("_T")
+#: What follows in the same message does not matter any more.
+_DECIDED = Verdict.LITTLE, Verdict.AGAIN
 
 
 @attrs.define(slots=True, eq=False)
@@ -107,42 +109,66 @@ class Ledger:
     def _line(self, raws: Sequence[bytes], now_ms: int, branch: Branch, last: bool, source: bytes) -> Outcome:
         verdict, end = Verdict.KNOWN, None
         block = b""
+        kept: list[bytes] = []
         try:
             for raw in raws:
                 header, block = decode_header(raw), id_of(raw)
                 if self.store.header(block) is not None:
                     self._not_bad(block)
-                    branch.take()
+                    branch.part()
                 elif not self._extend(branch, raw, header, block, now_ms):
                     verdict = Verdict.ORPHAN
                     break
                 else:
                     verdict = Verdict.HEADER
-                if branch.full:
+                if branch.is_due:
+                    branch.prove(self.params)
+                    verdict = self._settle(branch, kept) or verdict
+                if verdict in _DECIDED:
                     break
         except Invalid as error:
             end = self._refused(error, block, raw, False, source)
-        ends = last or end is not None or branch.full
+        ends = last or end is not None
         if ends:
             try:
                 branch.prove(self.params)
             except Invalid as error:
                 end = Outcome(Verdict.INVALID, b"", rule=error.rule, why=error.why)
-        kept: tuple[bytes, ...] = ()
-        if branch.rows and not branch.unproved:
-            if self._is_enough(branch.rows[-1]):
-                kept = self._keep(branch.take())
-            elif ends:
-                verdict = Verdict.LITTLE
-                branch.take()
-        return attrs.evolve(end or Outcome(verdict, block), headers=kept)
+        if verdict not in _DECIDED and not branch.unproved:
+            verdict = self._settle(branch, kept, ends=ends) or verdict
+        if end is None or (end.verdict is Verdict.HELD and verdict is Verdict.AGAIN):
+            end = Outcome(verdict, block)
+        return attrs.evolve(end, headers=tuple(kept))
+
+    def _settle(self, branch: Branch, kept: list[bytes], *, ends: bool = False) -> Verdict | None:
+        """Keeps what is worth it, all of whose work is proved, of a branch that goes on or `ends` here; LITTLE or AGAIN
+        if that decides what becomes of it."""
+        worth = branch.end is not None and self._is_enough(branch.end)
+        match branch.stage:
+            case Stage.AGAIN if branch.is_due and branch.marked():
+                kept += self._keep(branch.take())
+                return None
+            case Stage.AGAIN if ends or branch.is_due:
+                branch.forget()  # its chain is another one now
+                return Verdict.LITTLE
+            case Stage.GATHERED if worth:
+                kept += self._keep(branch.take())
+                return None
+            case Stage.COUNTED if worth:
+                branch.ask_again()
+                return Verdict.AGAIN
+        if ends and branch.end is not None:
+            branch.forget()
+            return Verdict.LITTLE
+        if branch.full:
+            branch.count()
+        return None
 
     def _extend(self, branch: Branch, raw: bytes, header: Header, block: bytes, now_ms: int) -> bool:
         """Whether there is a parent."""
-        if branch.rows and branch.rows[-1].id == header.parent:
-            parent: HeaderRow | None = branch.rows[-1]
-        else:
-            branch.take()
+        parent = branch.end
+        if parent is None or parent.id != header.parent:
+            branch.part()
             parent = self.store.header(header.parent)
         if parent is None:
             rules.check_alone(header, raw, self.params)

@@ -64,7 +64,8 @@ MAX_ORPHAN_BYTES = 16 * MIB
 MAX_HELD = 32
 #: A branch is kept if it has as much work as the best one had so many blocks ago, at the tip's difficulty.
 KEPT_BLOCKS = 144
-#: Headers of a branch that is not kept yet: 22 days at 15 s. With 450 bytes for each, 57 MiB while a peer is asked.
+#: Headers of a branch that is not kept yet and are here at once: 22 days at 15 s. With 450 bytes for each, 57 MiB while
+#: a peer is asked. Of more there is a mark of 100 bytes for so many, and they are asked for twice.
 MAX_BRANCH = 131_072
 
 # --- transactions that wait ----------------------------------------------------------------

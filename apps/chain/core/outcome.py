@@ -27,6 +27,8 @@ class Verdict(enum.StrEnum):
     HELD = "held"
     #: It is good, but its branch has too little work to be kept.
     LITTLE = "little"
+    #: Its branch is worth keeping and has more headers than are gathered: they are to be asked for once more.
+    AGAIN = "again"
     #: Its header is good, its body is not the header's. Another one may be.
     MUTATED = "mutated"
     #: It breaks a rule, or descends from a block that does.
