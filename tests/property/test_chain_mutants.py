@@ -90,7 +90,7 @@ MUTANTS = {
         case(cases_2.test_26_the_last_transaction_twice_does_not_spoil_the_block),
     ),
     "descendants of a bad block stay": Mutant(
-        active.Active, "_mark", "self.store.set_status(doomed, Status.DOOMED)", "pass",
+        active.Active, "mark", "self.store.set_status(doomed, Status.DOOMED)", "pass",
         case(cases_1.test_16_a_child_whose_header_came_before),
     ),
     "a night of sleep counts in full": Mutant(
