@@ -51,6 +51,10 @@ def newcomer(swarm: ChainSwarm) -> int:
     return late
 
 
+async def as_all_do(_serving: Serving, _stream: Stream, _question: Question) -> bool:
+    return False
+
+
 @pytest.mark.parametrize(
     ("headers", "last", "why"),
     [
@@ -125,6 +129,18 @@ def test_bodies_that_come_by_drops_are_fetched_elsewhere(monkeypatch: pytest.Mon
     late = newcomer(swarm)
     swarm.run_for(45)
     assert swarm.height(late) == swarm.height(0) >= 48
+    assert barred(swarm) == {}
+
+
+def test_work_of_which_nobody_gives_headers_keeps_nobody_from_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A light one is asked for none, so it could boast for ever."""
+    swarm = three(nothing)
+    swarm.until_height(0, 3)
+    lie(monkeypatch, swarm, as_all_do, work=1 << 250, light=True)
+    late = newcomer(swarm)
+    swarm.run_for(20)
+    assert swarm.height(late) == swarm.height(0)
+    assert swarm.ask(late, "status")["synced"] is True
     assert barred(swarm) == {}
 
 

@@ -95,9 +95,17 @@ class Sync:
                 await self._headers(leader, standing)
         if not self.light:
             await self._bodies()
-        # What is here is as much as any of them has.
         if leaders:
-            self.done = all(one.standing is None or one.standing.work <= self.desk.summary.work for one in leaders)
+            self.done = not any(map(self._is_ahead, leaders))
+
+    def _is_ahead(self, one: Known) -> bool:
+        """Whether it has more than is here, as far as can be told: what light ones say is followed by nobody, and who
+        gives nothing of what it says to have may not have it."""
+        their = one.standing
+        return (
+            their is not None and not their.light and their.work > self.desk.summary.work
+            and not self.peers.is_slow(one.id)
+        )  # fmt: skip
 
     def _compare_states(self, others: Sequence[Known]) -> None:
         """After one block all have one state, or the rules are not the same everywhere: people must hear of that."""
