@@ -169,6 +169,40 @@ def test_bytes_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pool.size == len(second.raw)
 
 
+def test_bytes_are_bounded_when_one_takes_the_place_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, pool = world_and_pool()
+    small, cheap = tx_of(world, "anna", 0, fee=500), tx_of(world, "bert", 0, fee=900)
+    for tx in (small, cheap):
+        assert pool.add(tx, 0).entry is Entry.ADDED
+    large = [pay("carl", 1, memo=bytes(32)), pay("carl", 1)]
+    monkeypatch.setattr(module, "MAX_POOL_BYTES", pool.size + 10)
+    # It pays more than what it replaces, and for a byte less than what would have to go.
+    refused = pool.add(tx_of(world, "anna", 0, *large, fee=1_000), 0)
+    assert (refused.entry, "pay more" in refused.why) == (Entry.REFUSED, True)
+    assert (set(pool), pool.floor(0)) == ({small, cheap}, 0)
+    dear = tx_of(world, "anna", 0, *large, fee=50_000)
+    assert len(dear.raw) < pool.size + 10
+    assert pool.add(dear, 0).entry is Entry.REFUSED  # what pays least is what it replaces
+    monkeypatch.undo()
+    assert pool.add(middle := tx_of(world, "anna", 0, fee=5_000), 0).entry is Entry.ADDED
+    monkeypatch.setattr(module, "MAX_POOL_BYTES", pool.size + 10)
+    assert pool.add(dear, 0).dropped == (middle, cheap)
+    assert set(pool) == {dear}
+    assert pool.size == len(dear.raw)
+    assert pool.floor(0) == rate_of(cheap)
+
+
+def test_one_takes_the_place_of_another_in_a_pool_that_is_full_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_POOL_TXS", 2)
+    world, pool = world_and_pool()
+    old, other = tx_of(world, "anna", 0, fee=500), tx_of(world, "bert", 0, fee=400)
+    for tx in (old, other):
+        assert pool.add(tx, 0).entry is Entry.ADDED
+    new = tx_of(world, "anna", 0, fee=700)
+    assert pool.add(new, 0).dropped == (old,)
+    assert set(pool) == {new, other}
+
+
 def test_gaps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_POOL_GAPS", 2)
     world, pool = world_and_pool()

@@ -67,6 +67,10 @@ def rate_of(tx: Tx) -> float:
     return tx.fee / len(tx.raw)
 
 
+def _full_of_better(tx: Tx) -> Admission:
+    return Admission(Entry.REFUSED, tx.txid, why="the pool is full of transactions that pay more")
+
+
 @attrs.define(slots=True, eq=False)
 class _Line:
     """Of one account: its transactions in the order of their nonces."""
@@ -183,20 +187,18 @@ class Pool:
         if tx.nonce > working.nonce(tx.sender):
             return self._add_gap(tx, working.nonce(tx.sender), signed)
         if line.txs and tx.nonce >= line.txs[0].nonce and tx.nonce < working.nonce(tx.sender):
-            return self._replace(line, tx, signed)
+            return self._replace(line, tx, now_ms, signed)
         if tx.nonce < working.nonce(tx.sender):
             raise Invalid(Rule.S2, f"nonce {tx.nonce} != {working.nonce(tx.sender)}")
         if len(line.txs) >= MAX_POOL_PER_ACCOUNT:
             return Admission(Entry.REFUSED, tx.txid, why=f"{len(line.txs)} of this account wait already")
-        worst = self._worst(len(tx.raw))
-        if any(rate_of(one) >= rate_of(tx) or one.sender == tx.sender for one in worst):
-            return Admission(Entry.REFUSED, tx.txid, why="the pool is full of transactions that pay more")
+        worst = self._room(tx)
+        if worst is None:
+            return _full_of_better(tx)
         working.load((tx,))
         self._check(tx, signed)
         working.apply(tx, 0)
-        for one in worst:
-            self._drop_end(one)
-            self._floor, self._floor_ms = rate_of(one), now_ms
+        self._make_room(worst, now_ms)
         self._enter(line, tx)
         return Admission(Entry.ADDED, tx.txid, dropped=tuple(worst), promoted=self._promote(tx.sender, now_ms))
 
@@ -204,13 +206,16 @@ class Pool:
         if not signed and not self.verifier(tx.sender, tx.signed, tx.signature):
             raise Invalid(Rule.X7, "its sender did not sign it")
 
-    def _replace(self, line: _Line, tx: Tx, signed: bool) -> Admission:
+    def _replace(self, line: _Line, tx: Tx, now_ms: int, signed: bool) -> Admission:
         at = tx.nonce - line.txs[0].nonce
         old = line.txs[at]
         least = old.fee * REPLACE_NUMERATOR // REPLACE_DENOMINATOR + 1
         if tx.fee < least:
             why = f"a fee of {tx.fee} units, in place of another one at least {least}"
             return Admission(Entry.REFUSED, tx.txid, why=why)
+        worst = self._room(tx, old=old)
+        if worst is None:
+            return _full_of_better(tx)
         self._check(tx, signed)
         # Those behind it may not be possible any more.
         working = self._next_height()
@@ -219,7 +224,8 @@ class Pool:
             working.apply(tx, 0)  # raises what is wrong with it
         behind = line.txs[at + 1 :]
         working.load(behind)
-        dropped = [old, *self._append(working, kept, behind)]
+        dropped = [old, *self._append(working, kept, behind), *worst]
+        self._make_room(worst, now_ms)
         self._forget_line(tx.sender)
         self._lines[tx.sender] = line = _Line([], working)
         for one in kept:
@@ -370,19 +376,25 @@ class Pool:
         else:
             del self._lines[tx.sender]
 
-    def _worst(self, size: int) -> list[Tx]:
-        """What would have to go for one of so many bytes: ends of lines, of those that pay least the first."""
+    def _room(self, tx: Tx, *, old: Tx | None = None) -> list[Tx] | None:
+        """What would have to go for one more, or for one in place of an `old` one: ends of lines, of those that pay
+        least the first. None: they pay as much, or are its own."""
+        more, size = (1, len(tx.raw)) if old is None else (0, len(tx.raw) - len(old.raw))
         found: list[Tx] = []
-        freed = 0
-        while len(self._by_id) - len(found) >= MAX_POOL_TXS or self._bytes - freed + size > MAX_POOL_BYTES:
-            tx = self._end(found)
-            if tx is None:
+        while len(self._by_id) - len(found) + more > MAX_POOL_TXS or self._bytes + size > MAX_POOL_BYTES:
+            end = self._end(found)
+            if end is None:
                 break
-            found.append(tx)
-            freed += len(tx.raw)
-        for tx in found:
-            heapq.heappush(self._ends, (rate_of(tx), tx.txid))
-        return found
+            found.append(end)
+            size -= len(end.raw)
+        for one in found:
+            heapq.heappush(self._ends, (rate_of(one), one.txid))
+        return None if any(rate_of(one) >= rate_of(tx) or one.sender == tx.sender for one in found) else found
+
+    def _make_room(self, worst: list[Tx], now_ms: int) -> None:
+        for one in worst:
+            self._drop_end(one)
+            self._floor, self._floor_ms = rate_of(one), now_ms
 
     def _end(self, besides: Iterable[Tx]) -> Tx | None:
         while self._ends:
