@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.chain.core.block import Block
 from apps.chain.core.branch import Branch
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.params import simulated
@@ -13,7 +14,7 @@ from apps.chain.core.state import digest_of
 from apps.chain.shell import pruning
 from apps.chain.shell.limits import MIN_KEPT
 from apps.chain.shell.opening import open_chain
-from apps.chain.shell.schema import DiskError
+from apps.chain.shell.schema import FILE_NAME, DiskError
 from apps.chain.shell.view import open_view
 from overlay.errors import LocalError
 from tests.support.chain_folder import Traffic, accept_all, write_chain
@@ -34,6 +35,27 @@ def test_a_chain_goes_on_where_it_was_closed(tmp_path: Path) -> None:
     chain.store.close()
     with open_view(file) as view:
         assert view.tip().id == block.id
+
+
+def test_each_block_is_on_the_disk_again_once_the_node_has_caught_up(tmp_path: Path) -> None:
+    chain = open_chain(tmp_path / FILE_NAME, PARAMS)
+    synchronous: list[int] = []
+
+    def connect(block: Block) -> None:
+        assert chain.ledger.accept_block(block, 1000 * block.header.time).verdict is Verdict.TIP
+        synchronous.extend(chain.store._db.execute("PRAGMA synchronous").fetchone())
+
+    blocks = Maker(PARAMS).line(PARAMS.genesis_id, 9)
+    connect(blocks[0])
+    chain.store.sync_each(3)
+    for block in blocks[1:6]:
+        connect(block)
+    chain.store.sync_each(1)
+    for block in blocks[6:]:
+        connect(block)
+    chain.store.close()
+    normal, full = 1, 2  # https://sqlite.org/pragma.html#pragma_synchronous
+    assert synchronous == [full, normal, normal, full, normal, normal, full, full, full]
 
 
 def test_the_chain_of_another_network_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
 from apps.chain.core.books import Books
 from apps.chain.core.header import decode_header
+from apps.chain.core.limits import FEW_SIGNATURES
+from apps.chain.core.operations import Pay
 from apps.chain.core.proof import check_proof
 from apps.chain.core.relay import _Conduct
 from apps.chain.core.state import digest_of
 from apps.chain.core.work import Pow, search
+from overlay.app import AppContext
 from simulations.fake_keys import fake_verify
 from tests.support.chain_swarm import PARAMS, RATE, ChainSwarm
+from tests.support.chains import Maker
 from tests.support.swarm import CommandFailed
 
 DIGEST = hashlib.sha256(b"a report").hexdigest()
@@ -276,6 +281,52 @@ def test_on_demand_it_works_only_while_something_waits() -> None:
     assert swarm.height(0) == height + 1
     swarm.run_for(200)
     assert swarm.height(0) >= height + 2
+
+
+# --- own transactions ------------------------------------------------------------------------
+
+
+def test_what_nobody_heard_of_is_published_again() -> None:
+    swarm = two()
+    swarm.rest(0)
+    swarm.run_for(3)
+    swarm.chain(1).txs._conduct[swarm.id(0)] = _Conduct(0, 0, 10**18)
+    tx = swarm.ask(0, "send", to="11" * 32, amount=5)["tx"]
+    swarm.run_for(12)
+    del swarm.chain(1).txs._conduct[swarm.id(0)]
+    assert swarm.ask(1, "mempool") == []
+    swarm.run_for(63)
+    assert [one["tx"] for one in swarm.ask(1, "mempool")] == [tx]
+
+
+def test_many_signatures_are_checked_in_two_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    swarm = two()
+    swarm.rest(0)
+    chain = swarm.chain(0)
+    raws = [chain.wallet._signed([Pay(bytes(32), 1)], nonce, None) for nonce in range(1, FEW_SIGNATURES + 2)]
+    asked: list[tuple[str, int]] = []
+    real = AppContext.compute
+
+    async def compute(self: AppContext, function: str, *args: Any) -> Any:
+        found = await real(self, function, *args)
+        asked.append((function, len(found) // 32))
+        return found
+
+    monkeypatch.setattr(AppContext, "compute", compute)
+    block = Maker(PARAMS).block(PARAMS.genesis_id, raws)
+
+    def give(work: Coroutine[Any, Any, Any]) -> list[tuple[str, int]]:
+        asked.clear()
+        swarm.engine.peer(0).loop.spawn_root(work, name="batches")  # type: ignore[union-attr]
+        swarm.run_for(1)
+        return sorted(asked)
+
+    half = len(raws) // 2
+    assert give(chain.batches.txs(raws)) == [("good_leaves", half), ("good_leaves", len(raws) - half)]
+    assert give(chain.batches.blocks([block.raw], [b""])) == [
+        ("good_leaves_of", half), ("good_leaves_of", len(raws) - half)
+    ]  # fmt: skip
+    assert give(chain.batches.txs(raws[1:])) == []
 
 
 # --- other applications ----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from apps.chain.core.serving import Serving
 from apps.chain.core.wire import AskBodies, AskHeaders, Headers, Part, Question, Standing, encode_answer
 from overlay.runtime.ports import SECOND
 from overlay.streams import Stream
-from tests.sim.test_chain_hostile import LIAR, barred, nothing, three
+from tests.sim.test_chain_hostile import HONEST, LIAR, barred, nothing, three
 from tests.support.chain_swarm import PARAMS, RATE, ChainSwarm
 from tests.support.chains import Maker
 
@@ -104,6 +104,24 @@ def test_headers_that_come_slowly_hold_nobody_up_for_long(monkeypatch: pytest.Mo
     late = newcomer(swarm)
     swarm.run_for(50)
     assert swarm.height(late) == swarm.height(0) >= 48
+    assert barred(swarm) == {}
+
+
+def test_who_has_blocks_from_the_future_does_not_claim_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clock may be ahead: they are held, and it is not barred for work that does not count yet."""
+    make = Maker(PARAMS)
+    line = [*make.line(PARAMS.genesis_id, 2), make.block(make.line(PARAMS.genesis_id, 2)[-1].id, after_s=5_000)]
+
+    async def reply(_serving: Serving, stream: Stream, question: Question) -> bool:
+        if isinstance(question, AskHeaders):
+            await stream.send(encode_answer(Headers(tuple(block.raw_header for block in line), True)))
+        return isinstance(question, AskHeaders)
+
+    swarm = three(nothing)
+    swarm.until_height(0, 3)
+    lie(monkeypatch, swarm, reply, work=1 << 60)
+    swarm.run_for(100)
+    assert {node for node, one in swarm.events("held") if one["peer"] == swarm.id(LIAR)} == set(HONEST)
     assert barred(swarm) == {}
 
 

@@ -85,6 +85,27 @@ def test_a_block_that_is_too_large_is_invalid_however_it_comes(rich: tuple[World
     assert warm.plan(8) == half.plan(8) == []
 
 
+def test_only_bodies_that_were_found_good_are_given(rich: tuple[World, list[bytes]]) -> None:
+    world, txs = rich
+    books = books_on(world)
+    now_ms = world.now_ms() + 60_000
+    # One is whole and was never connected; of another the parent's body is not here; both may break a rule.
+    side, parent = world.make.block(world.line[-1].id, miner="x"), world.make.block(world.tip, miner="y")
+    orphan = world.make.block(parent.id, txs[:1], miner="y")
+    books.headers([parent.raw_header], True, b"peer", now_ms)
+    told = books.blocks([side.raw, orphan.raw], (), [b"peer"] * 2, now_ms)
+    assert [verdict(one)[0] for one in told] == [Verdict.SIDE, Verdict.BODY]
+    for block in (side, orphan):
+        assert books.store.block(block.id) == block.raw
+        assert books.body(block.id) is None
+        assert books.txs_at(block.id, range(len(block.txs))) == []
+    assert books.body(world.tip) == raw_at(world, world.height)
+    assert books.body(parent.id) is books.body(bytes(32)) is None
+    # What was connected once is given, on whatever branch it is.
+    assert verdict(books.blocks([parent.raw], (), [b"peer"], now_ms)[0]) == (Verdict.TIP, "")
+    assert books.body(parent.id) == parent.raw
+
+
 def test_a_miner_makes_no_block_that_is_too_large(rich: tuple[World, list[bytes]]) -> None:
     world, txs = rich
     books = books_on(world, txs)
