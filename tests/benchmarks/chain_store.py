@@ -18,9 +18,9 @@ import attrs
 
 from apps.chain.core import compact
 from apps.chain.core.block import Block
+from apps.chain.core.limits import MAX_CONNECTED_AT_ONCE
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.pool import Entry, Pool
-from apps.chain.shell.limits import MAX_UNSYNCED
 from apps.chain.shell.opening import Chain, open_chain
 from apps.chain.shell.schema import FILE_NAME
 from tests.benchmarks.harness import Row, Run, at_least, at_most, main, median, rounded
@@ -29,7 +29,7 @@ from tests.support.chains import QUICK, Maker, key_of, pay
 
 MODULE = "tests.benchmarks.chain_store"
 #: Blocks whose rate is told.
-WINDOW = 32 * MAX_UNSYNCED
+WINDOW = 32 * MAX_CONNECTED_AT_ONCE
 SENDERS = 64
 FULL_BLOCKS = 20
 TXS = 1_000
@@ -70,8 +70,8 @@ def _sync(args: argparse.Namespace) -> Run:
         windows = []
         for _ in range(args.blocks // WINDOW):
             clock = Clock()
-            for _ in range(WINDOW // MAX_UNSYNCED):
-                some = list(itertools.islice(blocks, MAX_UNSYNCED))
+            for _ in range(WINDOW // MAX_CONNECTED_AT_ONCE):
+                some = list(itertools.islice(blocks, MAX_CONNECTED_AT_ONCE))
                 with clock.running():
                     accept_all(chain.ledger, some)
             windows.append((rounded(WINDOW / clock.wall), rounded(WINDOW / clock.cpu)))
@@ -181,7 +181,7 @@ def _rows(results: dict[str, list[Run]], args: argparse.Namespace) -> list[Row]:
     )  # fmt: skip
     return [
         Row(
-            f"the chain on disk: empty blocks while catching up, {MAX_UNSYNCED} in a transaction, below height 6,000",
+            f"the chain on disk: empty blocks while catching up, {MAX_CONNECTED_AT_ONCE} in a transaction, below 6,000",
             ">= 3,000/s", f"{low:,.0f}/s ({cpu_low:,.0f} a second of the processor)", at_least(low, 3_000),
         ),
         Row(

@@ -45,17 +45,19 @@ def test_each_block_is_on_the_disk_again_once_the_node_has_caught_up(tmp_path: P
         assert chain.ledger.accept_block(block, 1000 * block.header.time).verdict is Verdict.TIP
         synchronous.extend(chain.store._db.execute("PRAGMA synchronous").fetchone())
 
-    blocks = Maker(PARAMS).line(PARAMS.genesis_id, 9)
+    *blocks, last = Maker(PARAMS).line(PARAMS.genesis_id, 10)
     connect(blocks[0])
     chain.store.sync_each(3)
     for block in blocks[1:6]:
         connect(block)
-    chain.store.sync_each(1)
+    chain.store.pace(0)
     for block in blocks[6:]:
         connect(block)
+    chain.store.pace(1)
+    connect(last)
     chain.store.close()
     normal, full = 1, 2  # https://sqlite.org/pragma.html#pragma_synchronous
-    assert synchronous == [full, normal, normal, full, normal, normal, full, full, full]
+    assert synchronous == [full, normal, normal, full, normal, normal, full, full, full, normal]
 
 
 def test_the_chain_of_another_network_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ from apps.chain.core.books import Books
 from apps.chain.core.compact import encode_compact
 from apps.chain.core.header import prefix_of
 from apps.chain.core.limits import MAX_BLOCK_BYTES, MAX_HEADER_BYTES
+from apps.chain.core.memory import MemoryStore
 from apps.chain.core.mining import assembled
 from apps.chain.core.news import unpack
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.pool import Entry
 from apps.chain.core.tx import least_fee
 from apps.chain.core.work import search
-from tests.support.chains import QUICK, World, key_of, pay
+from tests.support.chains import QUICK, Maker, World, key_of, pay
 
 #: Payments with the longest memos: 426 of them are larger than a block.
 _MANY = 426
@@ -41,7 +42,7 @@ def rich() -> tuple[World, list[bytes]]:
 
 def books_on(world: World, waiting: Sequence[bytes] = ()) -> Books:
     """New ones, with the chain of a world, and a pool."""
-    books = Books(type(world.store)(), QUICK)
+    books = Books(MemoryStore(), QUICK)
     books._open()
     now_ms = world.now_ms()
     blocks = [raw_at(world, height) for height in range(1, world.height + 1)]
@@ -83,6 +84,22 @@ def test_a_block_that_is_too_large_is_invalid_however_it_comes(rich: tuple[World
         assert books.store.block(block.id) is None
     # Where it was put together it is known to be nothing: no body is looked for.
     assert warm.plan(8) == half.plan(8) == []
+
+
+def test_the_disk_is_waited_for_where_no_more_blocks_are_to_come() -> None:
+    line = Maker(QUICK).line(QUICK.genesis_id, 11)
+    told: list[int] = []
+    books = Books(MemoryStore(), QUICK, pace=told.append)
+    books._open()
+    now_ms = 1000 * line[-1].header.time
+    books.headers([block.raw_header for block in line], True, b"peer", now_ms)
+    for at in range(0, 9, 3):
+        books.blocks([block.raw for block in line[at : at + 3]], (), [b"peer"] * 3, now_ms)
+    assert told == [8, 5, 2]
+    books.blocks([line[10].raw], (), [b"peer"], now_ms)
+    books.compact(encode_compact(line[9]), b"peer", now_ms)
+    assert books.ledger.tip.id == line[10].id
+    assert told == [8, 5, 2, 1, 0]
 
 
 def test_only_bodies_that_were_found_good_are_given(rich: tuple[World, list[bytes]]) -> None:

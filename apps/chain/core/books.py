@@ -82,6 +82,9 @@ class Books:
     light: bool = attrs.field(default=False, kw_only=True)
     #: The state is digested every so many blocks; it reads all of it. 0: never.
     digest_every: int = attrs.field(default=0, kw_only=True)
+    #: Told how many blocks are missing up to the best header, before some of them are connected: a disk need not be
+    #: waited for each time while many are.
+    pace: Callable[[int], object] = attrs.field(default=lambda _behind: None, kw_only=True)
     _ledger: Ledger | None = attrs.field(default=None, init=False)
     _pool: Pool | None = attrs.field(default=None, init=False)
     _ahead: Ahead = attrs.field(init=False)
@@ -201,6 +204,7 @@ class Books:
         self, raws: Sequence[bytes], leaves: Sequence[bytes], sources: Sequence[bytes], now_ms: int
     ) -> list[tuple[Any, ...]]:
         """Bodies in order, in one transaction of the store."""
+        self.pace(self._ahead.behind - len(raws))
         outcomes = self.ledger.accept_blocks(
             raws, now_ms, known=self.pool.known, checked=_Either(frozenset(leaves), self.pool.checked),
             source=sources[0] if sources else b"",
@@ -208,6 +212,7 @@ class Books:
         return [self._told(outcome, now_ms) for outcome in outcomes]
 
     def _accept(self, block: Block, leaves: Sequence[bytes], source: bytes, now_ms: int) -> tuple[Any, ...]:
+        self.pace(0)
         outcome = self.ledger.accept_block(
             block, now_ms, known=self.pool.known, checked=_Either(frozenset(leaves), self.pool.checked), source=source
         )

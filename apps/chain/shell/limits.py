@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from apps.chain.core.limits import KIB, MIB
 
-#: Blocks that are connected without waiting for the disk while a node catches up: a loss of power costs these at most,
-#: and they come again from any peer.
+#: Transactions of the store, of up to 64 blocks, for which the disk is not waited while a node catches up: a loss of
+#: power costs these at most, and they come again from any peer.
 MAX_UNSYNCED = 64
 #: Of the database that sqlite3 keeps in memory: at 100,000 blocks the inner pages of its indexes and the newest leaves.
 CACHE_KIB = 16 * MIB // KIB

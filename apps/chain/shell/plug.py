@@ -34,7 +34,7 @@ class ChainShell:
         params = _params(terms)
         store = await trio.to_thread.run_sync(partial(_opened, folder / FILE_NAME, params))
         try:
-            books = Books(store, params, light=terms.light)
+            books = Books(store, params, light=terms.light, pace=store.pace)
             chain = Chain(params, books.operations(), light=terms.light)
             yield Opened(chain, None if terms.light else mine)
         finally:

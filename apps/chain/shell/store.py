@@ -28,6 +28,7 @@ from apps.chain.core.rows import (
 )
 from apps.chain.core.store import Table
 from apps.chain.shell.columns import HEADER, TABLES, getter, of_active, of_header
+from apps.chain.shell.limits import MAX_UNSYNCED
 from apps.chain.shell.reading import ReadStore
 from apps.chain.shell.schema import DiskError, connect, explain, prepare
 from overlay.errors import LocalError
@@ -86,6 +87,10 @@ class SqliteStore(ReadStore):
 
         Killed processes lose nothing either way; a loss of power loses whole commits, the newest ones."""
         self._sync_each = commits
+
+    def pace(self, behind: int) -> None:
+        """`sync_each` as often as is right with so many blocks still to come."""
+        self.sync_each(MAX_UNSYNCED if behind > 0 else 1)
 
     def close(self) -> None:
         """Rolls back what is open, moves the log into the file and syncs it: one file is left, to be copied."""
