@@ -8,12 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from apps.chain.core.admission import Entry
 from apps.chain.core.block import Block, decode_block, decode_txs
 from apps.chain.core.compact import decode_compact, encode_compact, rebuild
 from apps.chain.core.ledger import Ledger, open_ledger
 from apps.chain.core.memory import MemoryStore
 from apps.chain.core.outcome import Verdict
-from apps.chain.core.pool import Entry, Pool
+from apps.chain.core.pool import Pool
 from apps.chain.core.signatures import checks_of, first_bad
 from tests.benchmarks.harness import Row, Run, at_least, at_most, cpu_s, main, median, rounded
 from tests.support.chains import QUICK, Maker, anchor, pay

@@ -17,10 +17,11 @@ from pathlib import Path
 import attrs
 
 from apps.chain.core import compact
+from apps.chain.core.admission import Entry
 from apps.chain.core.block import Block
 from apps.chain.core.limits import MAX_CONNECTED_AT_ONCE
 from apps.chain.core.outcome import Verdict
-from apps.chain.core.pool import Entry, Pool
+from apps.chain.core.pool import Pool
 from apps.chain.shell.opening import Chain, open_chain
 from apps.chain.shell.schema import FILE_NAME
 from tests.benchmarks.harness import Row, Run, at_least, at_most, main, median, rounded

@@ -13,7 +13,7 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from apps.chain.core import active, difficulty, headers, ledger, merkle, pool, state, working
+from apps.chain.core import active, difficulty, gathering, headers, ledger, merkle, pool, state, working
 from tests.property import test_chain_difficulty, test_chain_merkle, test_chain_pool
 from tests.support.chain_model import History, Step, histories
 from tests.support.chains import World
@@ -106,7 +106,7 @@ MUTANTS = {
         case(cases_1.test_11_a_time_equal_to_its_parents),
     ),
     "headers of little work are kept": Mutant(
-        ledger.Ledger, "_is_enough", "return row.work >", "return True or row.work >",
+        gathering, "is_enough", "return row.work >", "return True or row.work >",
         case(cases_1.test_19_a_flood_of_headers_with_little_work_is_not_kept),
     ),
     "a signature vouches for an id": Mutant(

@@ -6,14 +6,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.chain.core import limits
+from apps.chain.core import gaps, limits
 from apps.chain.core import pool as module
+from apps.chain.core.admission import Entry, rate_of
 from apps.chain.core.header import prefix_of
 from apps.chain.core.limits import CREDIT, MAX_NONCE_AHEAD, MAX_POOL_PER_ACCOUNT
 from apps.chain.core.mining import assembled, header_on
 from apps.chain.core.operations import Operation, SetName
 from apps.chain.core.outcome import Verdict
-from apps.chain.core.pool import Entry, Pool, rate_of
+from apps.chain.core.pool import Pool
 from apps.chain.core.rules import Rule
 from apps.chain.core.tx import Tx, decode_tx
 from apps.chain.core.work import search
@@ -204,7 +205,7 @@ def test_one_takes_the_place_of_another_in_a_pool_that_is_full_by_number(monkeyp
 
 
 def test_gaps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_POOL_GAPS", 2)
+    monkeypatch.setattr(gaps, "MAX_POOL_GAPS", 2)
     world, pool = world_and_pool()
     txs = [tx_of(world, who, 1) for who in ("anna", "bert", "carl")]
     assert [pool.add(tx, 0).entry for tx in txs] == [Entry.GAP] * 3

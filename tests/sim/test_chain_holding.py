@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from apps.chain.core import branch, following, ledger
+from apps.chain.core import branch, following, gathering
 from apps.chain.core.serving import Serving
 from apps.chain.core.wire import AskBodies, AskHeaders, Headers, Part, Question, Standing, encode_answer
 from overlay.runtime.ports import SECOND
@@ -165,7 +165,7 @@ def test_work_of_which_nobody_gives_headers_keeps_nobody_from_being_done(monkeyp
 def test_a_split_longer_than_what_is_gathered_heals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both sides keep few headers of a worse branch: the better one is asked for twice, and nobody is barred."""
     monkeypatch.setattr(branch, "MAX_BRANCH", 15)
-    monkeypatch.setattr(ledger, "KEPT_BLOCKS", 4)
+    monkeypatch.setattr(gathering, "KEPT_BLOCKS", 4)
     swarm = ChainSwarm(4, lan=True, fake_keys=True, rates={0: RATE, 2: RATE / 2})
     swarm.run_for(5)
     swarm.mine(0)

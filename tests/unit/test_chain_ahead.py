@@ -5,12 +5,12 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from apps.chain.core import ledger as ledger_module
 from apps.chain.core import waiting as waiting_module
 from apps.chain.core.ahead import Ahead, headers_after
 from apps.chain.core.block import Block, make_block
 from apps.chain.core.branch import Branch
 from apps.chain.core.ledger import Ledger, open_ledger
+from apps.chain.core.limits import KEPT_BLOCKS
 from apps.chain.core.memory import MemoryStore
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.params import Params
@@ -204,7 +204,7 @@ def test_orphans_of_one_peer_do_not_drive_out_all_others() -> None:
     waiting = [world.ledger.is_waiting(block.id) for block in flood]
     assert waiting == [False] * 6 + [True] * 64
     assert world.ledger.is_waiting(ours[1].id)
-    assert ledger_module.KEPT_BLOCKS == 144
+    assert KEPT_BLOCKS == 144
 
 
 def test_what_cannot_be_taken_back_any_more_stays() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from apps.chain.core.admission import Entry
 from apps.chain.core.block import Block
 from apps.chain.core.books import Books
 from apps.chain.core.compact import encode_compact
@@ -16,7 +17,6 @@ from apps.chain.core.memory import MemoryStore
 from apps.chain.core.mining import assembled
 from apps.chain.core.news import unpack
 from apps.chain.core.outcome import Verdict
-from apps.chain.core.pool import Entry
 from apps.chain.core.tx import least_fee
 from apps.chain.core.work import search
 from tests.support.chains import QUICK, Maker, World, key_of, pay

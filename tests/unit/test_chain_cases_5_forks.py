@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from apps.chain.core.admission import Entry
 from apps.chain.core.block import Block
 from apps.chain.core.ledger import open_ledger
 from apps.chain.core.memory import MemoryStore
 from apps.chain.core.outcome import Verdict
-from apps.chain.core.pool import Entry, Pool
+from apps.chain.core.pool import Pool
 from apps.chain.core.rows import Status
 from apps.chain.core.rules import Rule
 from apps.chain.core.state import digest_of

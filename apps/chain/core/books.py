@@ -8,32 +8,34 @@ directly. Beside its own value each gives a `Summary` as a tuple: where the chai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
+from apps.chain.core.admission import rate_of
 from apps.chain.core.ahead import Ahead, headers_after
-from apps.chain.core.block import Block, decode_block
+from apps.chain.core.block import Block
 from apps.chain.core.branch import Branch
-from apps.chain.core.compact import Compact, Rebuilding, decode_compact, encode_compact, picked, rebuild
+from apps.chain.core.compact import Compact, Rebuilding, decode_compact, encode_compact, rebuild
+from apps.chain.core.given import best_of, body_of, proof_of, txs_of
 from apps.chain.core.header import prefix_of
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.ledger import Ledger, open_ledger
-from apps.chain.core.limits import HEAD_BYTES, MAX_EARLY, MAX_PART, MAX_PARTIAL, MAX_POOL_TXS
+from apps.chain.core.limits import MAX_EARLY, MAX_PARTIAL, MAX_POOL_TXS
 from apps.chain.core.merkle import leaf_of
 from apps.chain.core.mining import assembled, header_on
 from apps.chain.core.news import pack
 from apps.chain.core.outcome import Outcome, Verdict
 from apps.chain.core.params import Params
-from apps.chain.core.pool import Pool, rate_of
-from apps.chain.core.proof import make_proof
-from apps.chain.core.rows import Status, TxRow
+from apps.chain.core.pool import Pool
+from apps.chain.core.rows import Status
 from apps.chain.core.rules import Invalid
 from apps.chain.core.state import digest_of
 from apps.chain.core.store import Store
+from apps.chain.core.summary import Summary
 from apps.chain.core.tx import Tx
-from overlay.errors import BadMessage, LocalError, NotFound
+from overlay.errors import BadMessage, LocalError
 from overlay.identity.keys import Verifier, verify
 
 _V = TypeVar("_V")
@@ -42,32 +44,6 @@ OPERATIONS = (
     "open", "headers", "header", "compact", "fill", "blocks", "txs", "tick", "template", "mined", "plan", "locator",
     "after", "body", "txs_at", "best_txs", "proof", "on_line", "beacon", "account", "where", "waiting", "name",
 )  # fmt: skip
-
-
-@attrs.frozen(slots=True)
-class Summary:
-    """Where the chain is."""
-
-    height: int
-    tip: bytes
-    work: int
-    #: Time of the tip, seconds.
-    time: int
-    difficulty: int
-    #: Of the best header, whether its body is here or not.
-    best_height: int
-    best: bytes
-    best_work: int
-    #: Transactions that wait, and their bytes.
-    waiting: int
-    waiting_bytes: int
-    #: Blocks that are held until their time.
-    held: int
-    #: The last block of the chain after which the state was digested, and the digest; b"": none yet.
-    mark_height: int
-    mark: bytes
-    digest: bytes
-    light: bool
 
 
 @attrs.define(slots=True, eq=False)
@@ -305,29 +281,16 @@ class Books:
         return headers_after(self.store, locator)
 
     def body(self, block: bytes) -> bytes | None:
-        """Only of blocks that were found good: who gives another one is at fault."""
-        row = self.store.header(block)
-        return self.store.block(block) if row is not None and row.status is Status.VALID else None
+        return body_of(self.store, block)
 
     def txs_at(self, block: bytes, indexes: Sequence[int]) -> list[bytes]:
-        """Of a block of ours; [] if it is not here, has no such ones, or they are too long for one answer."""
-        raw = self.body(block)
-        try:
-            found = [] if raw is None else picked(decode_block(raw), indexes)
-        except BadMessage:
-            return []
-        return found if sum(map(len, found)) + HEAD_BYTES * len(found) <= MAX_PART else []
+        return txs_of(self.store, block, indexes)
 
     def proof(self, of: bytes) -> bytes:
-        """That a transaction, or the first one that anchored a digest, is in a block; empty: it is in none, or that is
-        not here any more."""
-        row = self.store.tx(of)
-        if row is None and (anchors := self.store.anchors(of)):
-            row = TxRow(of, anchors[0].height, anchors[0].pos)
-        try:
-            return b"" if row is None else make_proof(self.store, self.params, row, last=row.height)
-        except NotFound:
-            return b""
+        return proof_of(self.store, self.params, of)
+
+    def best_txs(self) -> list[bytes]:
+        return best_of(self.pool)
 
     def on_line(self, height: int, block: bytes) -> bool:
         """Whether it is the block of that height on the way to the best header."""
@@ -337,16 +300,6 @@ class Books:
     def beacon(self, height: int) -> bytes | None:
         """Id of the block of a height on the way to the best header; None: not there yet."""
         return self._ahead.id_at(height)
-
-    def best_txs(self) -> list[bytes]:
-        """Those that wait and pay most, in an order in which they can be taken in, as many as fit into an answer."""
-        found: list[bytes] = []
-        room = MAX_PART
-        # Of one account the first come first, whatever the later ones pay.
-        order = sorted(self.pool, key=lambda tx: (-rate_of(tx), tx.txid))
-        for tx in sorted(_fitting(order, room), key=lambda tx: (tx.sender, tx.nonce)):
-            found.append(tx.raw)
-        return found
 
     # --- for people ---------------------------------------------------------------------------
 
@@ -395,13 +348,3 @@ class _Either:
 
     def __contains__(self, leaf: object) -> bool:
         return leaf in self.one or leaf in self.other
-
-
-def _fitting(txs: Iterable[Tx], room: int) -> list[Tx]:
-    found = []
-    for tx in txs:
-        room -= len(tx.raw) + HEAD_BYTES
-        if room < 0:
-            break
-        found.append(tx)
-    return found

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from apps.chain.core.books import Summary
+from apps.chain.core.summary import Summary
 from overlay.app import AppContext
 from overlay.errors import OverlayError
 from overlay.runtime.future import Future

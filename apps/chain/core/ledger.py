@@ -12,13 +12,13 @@ from typing import TypeVar
 
 import attrs
 
-from apps.chain.core import headers as rules
 from apps.chain.core.active import Active, Change, Fault, Given
 from apps.chain.core.block import Block, check_body, check_size, decode_block, encode_block
-from apps.chain.core.branch import Branch, Stage
+from apps.chain.core.branch import Branch
+from apps.chain.core.gathering import Gathering, is_enough, settle
 from apps.chain.core.header import Header, decode_header, id_of
 from apps.chain.core.judge import Judge, nobody
-from apps.chain.core.limits import KEPT_BLOCKS, MAX_AHEAD_S
+from apps.chain.core.limits import MAX_AHEAD_S
 from apps.chain.core.outcome import Outcome, Verdict
 from apps.chain.core.params import Params
 from apps.chain.core.rows import ActiveRow, HeaderRow, Status
@@ -46,6 +46,10 @@ class Ledger:
     _seq: int
     _orphans: Orphans = attrs.Factory(Orphans)
     _held: Held = attrs.Factory(Held)
+    _gathering: Gathering = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._gathering = Gathering(self.store, self.params)
 
     @property
     def tip(self) -> HeaderRow:
@@ -114,9 +118,9 @@ class Ledger:
             for raw in raws:
                 header, block = decode_header(raw), id_of(raw)
                 if self.store.header(block) is not None:
-                    self._not_bad(block)
+                    self._gathering.check_good(block)
                     branch.part()
-                elif not self._extend(branch, raw, header, block, now_ms):
+                elif not self._gathering.extend(branch, raw, header, block, now_ms):
                     verdict = Verdict.ORPHAN
                     break
                 else:
@@ -141,50 +145,10 @@ class Ledger:
         return attrs.evolve(end, headers=tuple(kept))
 
     def _settle(self, branch: Branch, kept: list[bytes], *, ends: bool = False) -> Verdict | None:
-        """Keeps what is worth it, all of whose work is proved, of a branch that goes on or `ends` here; LITTLE or AGAIN
-        if that decides what becomes of it."""
-        worth = branch.end is not None and self._is_enough(branch.end)
-        match branch.stage:
-            case Stage.AGAIN if branch.is_due and branch.marked():
-                kept += self._keep(branch.take())
-                return None
-            case Stage.AGAIN if ends or branch.is_due:
-                branch.forget()  # its chain is another one now
-                return Verdict.LITTLE
-            case Stage.GATHERED if worth:
-                kept += self._keep(branch.take())
-                return None
-            case Stage.COUNTED if worth:
-                branch.ask_again()
-                return Verdict.AGAIN
-        if ends and branch.end is not None:
-            branch.forget()
-            return Verdict.LITTLE
-        if branch.full:
-            branch.count()
-        return None
-
-    def _extend(self, branch: Branch, raw: bytes, header: Header, block: bytes, now_ms: int) -> bool:
-        """Whether there is a parent."""
-        parent = branch.end
-        if parent is None or parent.id != header.parent:
-            branch.part()
-            parent = self.store.header(header.parent)
-        if parent is None:
-            rules.check_alone(header, raw, self.params)
-            return False
-        rules.check_placed(header, block, parent, self.params)
-        # Up to the block that is assumed valid work may wait, until it is known whether they lead to it.
-        assumed = self.params.assume_valid
-        waits = assumed is not None and header.height <= assumed[0] and self.store.header(assumed[1]) is None
-        if not waits:
-            rules.check_work(header.difficulty, raw, self.params)
-        rules.check_time(header, now_ms)
-        branch.add(rules.row_of(header, raw, parent, now_ms), proved=not waits)
-        if assumed is not None and block == assumed[1]:
-            self._trust(self.store.header(branch.rows[0].parent))
-            branch.trust()
-        return True
+        verdict, rows = settle(branch, self.tip, ends=ends)
+        if rows:
+            kept += self._keep(rows)
+        return verdict
 
     def _keep(self, rows: Sequence[HeaderRow]) -> tuple[bytes, ...]:
         self.store.put_headers(rows)
@@ -192,27 +156,11 @@ class Ledger:
             self.best = rows[-1]
         return tuple(row.id for row in rows)
 
-    def _trust(self, row: HeaderRow | None) -> None:
-        """That block and all before it."""
-        rows = []
-        while row is not None and not row.trusted:
-            rows.append(attrs.evolve(row, trusted=True))
-            row = self.store.header(row.parent)
-        self.store.put_headers(rows)
-
     def trust_assumed(self) -> None:
         """The block that is assumed valid may have been here before it was."""
         assumed = self.params.assume_valid
         if assumed is not None:
-            self._transaction(lambda: self._trust(self.store.header(assumed[1])))
-
-    def _is_enough(self, row: HeaderRow) -> bool:
-        return row.work > self.tip.work - KEPT_BLOCKS * self.tip.difficulty
-
-    def _not_bad(self, block: bytes) -> None:
-        row = self.store.header(block)
-        if row is not None and row.status < Status.HEADER:
-            raise Invalid(Rule.H11, row.why or "it descends from an invalid block")
+            self._transaction(lambda: self._gathering.trust(self.store.header(assumed[1])))
 
     # --- blocks ---
 
@@ -227,12 +175,12 @@ class Ledger:
         kept: tuple[bytes, ...] = ()
         branch = Branch()
         try:
-            self._not_bad(block.id)
+            self._gathering.check_good(block.id)
             if row is None:
-                if not self._extend(branch, block.raw_header, block.header, block.id, now_ms):
+                if not self._gathering.extend(branch, block.raw_header, block.header, block.id, now_ms):
                     return self._orphan(block.raw_header, block.header, block.raw, True, source)
                 branch.prove(self.params)
-                if not self._is_enough(branch.rows[-1]):
+                if not is_enough(branch.rows[-1], self.tip):
                     return Outcome(Verdict.LITTLE, block.id)
                 row = branch.rows[-1]
                 kept = self._keep(branch.take())

@@ -7,12 +7,13 @@ not count yet. Who pays most for a byte is taken first; a full pool drops the en
 
 from __future__ import annotations
 
-import enum
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
+from apps.chain.core.admission import Admission, Entry, full_of_better, rate_of
+from apps.chain.core.gaps import Gaps
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.limits import (
     FLOOR_HALF_LIFE_S,
@@ -20,7 +21,6 @@ from apps.chain.core.limits import (
     MAX_BLOCK_TXS,
     MAX_NONCE_AHEAD,
     MAX_POOL_BYTES,
-    MAX_POOL_GAPS,
     MAX_POOL_PER_ACCOUNT,
     MAX_POOL_TXS,
     REPLACE_DENOMINATOR,
@@ -34,41 +34,6 @@ from apps.chain.core.store import View
 from apps.chain.core.tx import Tx, decode_tx
 from apps.chain.core.working import Snapshot, Working
 from overlay.identity.keys import Verifier, verify
-
-
-class Entry(enum.StrEnum):
-    ADDED = "added"
-    #: It waits for a nonce before it.
-    GAP = "gap"
-    KNOWN = "known"
-    #: It pays too little, or there are too many.
-    REFUSED = "refused"
-    INVALID = "invalid"
-
-
-@attrs.frozen(slots=True)
-class Admission:
-    entry: Entry
-    txid: bytes
-    rule: Rule | None = attrs.field(default=None, kw_only=True)
-    why: str = attrs.field(default="", kw_only=True)
-    #: What was behind a gap before and is in line now, and what had to go.
-    promoted: tuple[Tx, ...] = attrs.field(default=(), kw_only=True)
-    dropped: tuple[Tx, ...] = attrs.field(default=(), kw_only=True)
-
-    @property
-    def blamed(self) -> bool:
-        """Whether no correct peer sends it; rules S depend on what a peer knows of the chain."""
-        return self.rule is not None and self.rule.startswith("X")
-
-
-def rate_of(tx: Tx) -> float:
-    """Units for a byte."""
-    return tx.fee / len(tx.raw)
-
-
-def _full_of_better(tx: Tx) -> Admission:
-    return Admission(Entry.REFUSED, tx.txid, why="the pool is full of transactions that pay more")
 
 
 @attrs.define(slots=True, eq=False)
@@ -87,9 +52,7 @@ class Pool:
     judge: Judge = nobody
     verifier: Verifier = verify
     _lines: dict[bytes, _Line] = attrs.Factory(dict)
-    #: sender -> nonce -> transaction behind a gap; and all of them in the order in which they came.
-    _gaps: dict[bytes, dict[int, Tx]] = attrs.Factory(dict)
-    _gapped: dict[bytes, Tx] = attrs.Factory(dict)
+    _gaps: Gaps = attrs.Factory(Gaps)
     _by_id: dict[bytes, Tx] = attrs.Factory(dict)
     _by_raw: dict[bytes, Tx] = attrs.Factory(dict)
     _by_leaf: dict[bytes, Tx] = attrs.Factory(dict)
@@ -123,7 +86,7 @@ class Pool:
         return self._by_leaf
 
     def get(self, txid: bytes) -> Tx | None:
-        return self._by_id.get(txid) or self._gapped.get(txid)
+        return self._by_id.get(txid) or self._gaps.get(txid)
 
     def of(self, sender: bytes) -> tuple[Tx, ...]:
         line = self._lines.get(sender)
@@ -194,7 +157,7 @@ class Pool:
             return Admission(Entry.REFUSED, tx.txid, why=f"{len(line.txs)} of this account wait already")
         worst = self._room(tx)
         if worst is None:
-            return _full_of_better(tx)
+            return full_of_better(tx)
         working.load((tx,))
         self._check(tx, signed)
         working.apply(tx, 0)
@@ -215,7 +178,7 @@ class Pool:
             return Admission(Entry.REFUSED, tx.txid, why=why)
         worst = self._room(tx, old=old)
         if worst is None:
-            return _full_of_better(tx)
+            return full_of_better(tx)
         self._check(tx, signed)
         # Those behind it may not be possible any more.
         working = self._next_height()
@@ -236,23 +199,16 @@ class Pool:
         if tx.nonce > expected + MAX_NONCE_AHEAD:
             raise Invalid(Rule.S2, f"nonce {tx.nonce}, {expected} comes next")
         self._check(tx, signed)
-        gaps = self._gaps.setdefault(tx.sender, {})
-        dropped = [gaps[tx.nonce]] if tx.nonce in gaps else []
-        if dropped and tx.fee <= dropped[0].fee:
+        before = self._gaps.at(tx.sender, tx.nonce)
+        if before is not None and tx.fee <= before.fee:
             return Admission(Entry.REFUSED, tx.txid, why="another one with this nonce waits and pays as much")
-        if not dropped and len(self._gapped) >= MAX_POOL_GAPS:
-            dropped = [next(iter(self._gapped.values()))]
-        for one in dropped:
-            self._forget_gap(one)
-        self._gaps.setdefault(tx.sender, {})[tx.nonce] = tx
-        self._gapped[tx.txid] = tx
-        return Admission(Entry.GAP, tx.txid, dropped=tuple(dropped))
+        return Admission(Entry.GAP, tx.txid, dropped=self._gaps.add(tx))
 
     def _promote(self, sender: bytes, now_ms: int) -> tuple[Tx, ...]:
         """What waited behind the gap that has just been filled."""
         promoted: list[Tx] = []
-        while (tx := self._gaps.get(sender, {}).get(self._settled(sender).nonce(sender))) is not None:
-            self._forget_gap(tx)
+        while (tx := self._gaps.at(sender, self._settled(sender).nonce(sender))) is not None:
+            self._gaps.drop(tx)
             admission = self.add(tx, now_ms, signed=True)
             if admission.entry is not Entry.ADDED:
                 break
@@ -277,13 +233,12 @@ class Pool:
                 confirmed.update(tx.txid for tx in step.txs)
         before = list(self._by_id.values())
         self._settle([*before, *(tx for txid, tx in back.items() if txid not in confirmed)])
-        for sender in list(self._gaps):
-            for tx in list(self._gaps[sender].values()):
-                if tx.txid not in self._gapped:
-                    continue  # one before it brought it into line
-                if tx.nonce <= self._settled(sender).nonce(sender) or tx.last <= self.view.tip().height:
-                    self._forget_gap(tx)
-                    self.add(tx, now_ms, signed=True)
+        for tx in self._gaps.all():
+            if self._gaps.get(tx.txid) is None:
+                continue  # one before it brought it into line
+            if tx.nonce <= self._settled(tx.sender).nonce(tx.sender) or tx.last <= self.view.tip().height:
+                self._gaps.drop(tx)
+                self.add(tx, now_ms, signed=True)
         return [tx for tx in before if tx.txid not in self._by_id and tx.txid not in confirmed]
 
     def _settle(self, txs: list[Tx]) -> None:
@@ -357,13 +312,6 @@ class Pool:
     def _forget_line(self, sender: bytes) -> None:
         for tx in self._lines.pop(sender).txs:
             self._forget(tx)
-
-    def _forget_gap(self, tx: Tx) -> None:
-        del self._gapped[tx.txid]
-        gaps = self._gaps[tx.sender]
-        del gaps[tx.nonce]
-        if not gaps:
-            del self._gaps[tx.sender]
 
     def _drop_end(self, tx: Tx) -> None:
         line = self._lines[tx.sender]
