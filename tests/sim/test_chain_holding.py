@@ -88,6 +88,28 @@ def test_headers_that_lead_nowhere_hold_nobody_up(
     assert why in barred(swarm).get(late, "")
 
 
+def test_headers_far_above_what_was_claimed_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Question] = []
+
+    async def reply(_serving: Serving, stream: Stream, question: Question) -> bool:
+        if not isinstance(question, AskHeaders):
+            return False
+        asked.append(question)
+        at = max((HEIGHTS[block] for block in question.locator if block in HEIGHTS), default=0)
+        await stream.send(encode_answer(Headers(LINE[at : at + EACH], False)))
+        return True
+
+    swarm = three(nothing)
+    swarm.until_height(0, 48)
+    lie(monkeypatch, swarm, reply, work=1 << 60, height=2 * EACH)
+    late = newcomer(swarm)
+    swarm.run_for(30)
+    assert swarm.height(late) == swarm.height(0) >= 48
+    assert barred(swarm) == {}  # its chain may have become another one
+    by_newcomer = [question for question in asked if len(question.locator) < 5]
+    assert 3 <= len(by_newcomer) <= 4
+
+
 def test_headers_that_come_slowly_hold_nobody_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     async def reply(serving: Serving, stream: Stream, question: Question) -> bool:
         if not isinstance(question, AskHeaders):
@@ -166,7 +188,7 @@ def test_a_split_longer_than_what_is_gathered_heals(monkeypatch: pytest.MonkeyPa
     """Both sides keep few headers of a worse branch: the better one is asked for twice, and nobody is barred."""
     monkeypatch.setattr(branch, "MAX_BRANCH", 15)
     monkeypatch.setattr(gathering, "KEPT_BLOCKS", 4)
-    swarm = ChainSwarm(4, lan=True, fake_keys=True, rates={0: RATE, 2: RATE / 2})
+    swarm = ChainSwarm(4, lan=True, rates={0: RATE, 2: RATE / 2})
     swarm.run_for(5)
     swarm.mine(0)
     swarm.until_height(0, 3)

@@ -19,7 +19,7 @@ from apps.chain.core.limits import ANSWER_S, EACH_ANSWER_S, HEADERS_PER_MESSAGE,
 from apps.chain.core.news import Told
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.talk import Talk
-from apps.chain.core.wire import Headers
+from apps.chain.core.wire import Headers, Standing
 from overlay.app import AppContext
 from overlay.errors import BadMessage, OverlayError
 from overlay.runtime.ports import SECOND
@@ -39,8 +39,8 @@ class Following:
     talk: Talk
     batches: Batches
     tell: Tell
-    #: Height that the peer says to have.
-    claimed: int
+    #: Where the peer says that it is.
+    claimed: Standing
     _answers: int = attrs.field(default=0, init=False)
     #: How long it let us wait.
     _waited_ns: int = attrs.field(default=0, init=False)
@@ -67,7 +67,9 @@ class Following:
             height = decode_header(answer.headers[-1]).height
             if height <= reached or end.verdict not in (Verdict.HEADER, Verdict.KNOWN):
                 raise Stuck(f"its headers do not lead beyond height {reached}")
-            if height >= self.claimed + HEADERS_PER_MESSAGE:
+            if height >= self.claimed.height + HEADERS_PER_MESSAGE:
+                if self.desk.summary.best_work < self.claimed.work:
+                    raise Stuck(f"it said to be at height {self.claimed.height}, with more work")
                 return told  # its chain grows: the rest is asked for in the next round
             reached = height
             locator = [end.block, *locator[: MAX_LOCATOR - 1]]

@@ -123,7 +123,7 @@ class Sync:
     async def _headers(self, leader: Known, claimed: Standing) -> None:
         talk = self.talks.of(leader.id)
         try:
-            told = await Following(self.ctx, self.desk, talk, self.batches, self.tell, claimed.height).run()
+            told = await Following(self.ctx, self.desk, talk, self.batches, self.tell, claimed).run()
         except BadMessage as error:
             self.peers.bar(leader.id, f"headers: {error.reason}")
             return
