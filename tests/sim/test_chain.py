@@ -352,7 +352,7 @@ def test_other_applications_anchor_and_draw_by_the_chain() -> None:
 
 
 def test_few_that_know_each_other_hardly_look_for_more() -> None:
-    swarm = ChainSwarm(3, lan=True, fake_keys=True)
+    swarm = ChainSwarm(3, lan=True)
     swarm.run_for(300)
     before = swarm.network.sent
     swarm.run_for(600)
