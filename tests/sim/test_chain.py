@@ -230,6 +230,9 @@ def test_a_light_node_checks_what_it_is_told() -> None:
     assert swarm.ask(1, "tx", tx=tx)["confirmations"] >= 3
     assert swarm.ask(1, "account", account=swarm.ask(0, "address")["address"])["nonce"] == 1
     assert swarm.ask(1, "beacon", height=2) == swarm.ask(0, "beacon", height=2) is not None
+    with pytest.raises(CommandFailed, match="headers alone: it knows no names"):
+        swarm.ask(1, "payee", to="edge-3")
+    assert swarm.ask(1, "mine_stop")["mining"] is False
     for command in ("mine_start", "send"):
         with pytest.raises(CommandFailed, match=r"light|headers alone"):
             swarm.ask(1, command, to="11" * 32, amount=1)

@@ -43,6 +43,8 @@ async def payee(chain: Chain, text: str) -> Payee:
     peers = [] if named else _peers(chain, text)
     if len(peers) > 1:
         raise LocalError(f"{text!r} begins the ids of {len(peers)} known peers; type more of it")
+    if chain.light and not peers:
+        raise LocalError("this node keeps headers alone: it knows no names, and cannot pay")
     found = None if chain.light else await chain.desk.do("name", text.encode())
     if peers:
         key = peers[0]

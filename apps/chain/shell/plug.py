@@ -12,7 +12,7 @@ import trio
 
 from apps.chain.core.app import Chain
 from apps.chain.core.books import OPERATIONS, Books
-from apps.chain.core.facts import NOTE, encode_params
+from apps.chain.core.facts import LIGHT_NOTE, NOTE, encode_params
 from apps.chain.core.networks import of_network
 from apps.chain.core.params import Params
 from apps.chain.shell.mining import mine
@@ -32,7 +32,7 @@ class ChainShell:
     @asynccontextmanager
     async def open(self, folder: Path, terms: Terms) -> AsyncIterator[Opened]:
         params = _params(terms)
-        store = await trio.to_thread.run_sync(partial(_opened, folder / FILE_NAME, params))
+        store = await trio.to_thread.run_sync(partial(_opened, folder / FILE_NAME, params, light=terms.light))
         try:
             books = Books(store, params, light=terms.light)
             chain = Chain(params, books.operations(), light=terms.light)
@@ -46,15 +46,16 @@ def _params(terms: Terms) -> Params:
     return of_network(terms.network_id, terms.puzzle_bits)
 
 
-def _opened(path: Path, params: Params) -> SqliteStore:
-    """The newest blocks are looked at. It says which chain it is: whoever reads the file alone cannot know."""
+def _opened(path: Path, params: Params, *, light: bool) -> SqliteStore:
+    """The newest blocks are looked at. It says which chain it is, and whether that is headers alone: whoever reads the
+    file alone cannot know."""
     store = open_chain(path, params).store
     try:
-        said = encode_params(params)
-        if store.note(NOTE) != said:
-            store.begin()
-            store.put_note(NOTE, said)
-            store.commit()
+        for name, said in ((NOTE, encode_params(params)), (LIGHT_NOTE, b"1" if light else b"")):
+            if store.note(name) != said:
+                store.begin()
+                store.put_note(name, said)
+                store.commit()
     except BaseException:
         store.close()
         raise

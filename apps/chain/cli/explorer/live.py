@@ -5,6 +5,8 @@ Asked of the application "chain" by the control API, all of it read-only; other 
     POST /v1/apps/chain/mempool {"limit": n}   [{"raw": hex digits of the transaction, "seen_ms": n or missing}, ...]
     POST /v1/apps/chain/peers {}               [{"height": n or null, "tip": id or null}, ...]
     POST /v1/apps/chain/status {}              {"synced": bool, "headers": height of the best header}
+    POST /v1/apps/chain/proof {"of": id}       {"proof": hex digits}: of a transaction or digest; asked of others
+    POST /v1/apps/chain/account {"account": a} {"balance", "nonce", "said_by"}, of a node that keeps headers alone
     GET  /v1/events?app=chain                  events "block", "synced" and "reorg", whose fields are not looked at, and
                                                "tx" {"tx": id}
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _APP = "/v1/apps/chain/"
 #: Answered from memory; a person waits.
 _PATIENCE_S = 10.0
+#: A light node asks three peers one after another (core.light), each for so long at most (core.limits.ANSWER_S).
+_ASKING_S = 70.0
 
 
 @attrs.frozen(slots=True)
@@ -77,8 +81,17 @@ class Node:
             if event.get("event") == "app_event":
                 yield event["name"], event["fields"]
 
-    def _ask(self, command: str, **args: int) -> Any:
-        return self._client.call("POST", _APP + command, args, timeout_s=_PATIENCE_S)["answer"]
+    def proof(self, of: bytes) -> bytes:
+        """That a transaction or a digest is in the chain, as another peer proved it to the node. Fail (not_found)."""
+        return bytes.fromhex(self._ask("proof", patience_s=_ASKING_S, of=of.hex())["proof"])
+
+    def account(self, address: str) -> dict[str, Any]:
+        """What a peer says of an account: {"balance", "nonce", "said_by"}."""
+        found: dict[str, Any] = self._ask("account", patience_s=_ASKING_S, account=address)
+        return found
+
+    def _ask(self, command: str, *, patience_s: float = _PATIENCE_S, **args: int | str) -> Any:
+        return self._client.call("POST", _APP + command, args, timeout_s=patience_s)["answer"]
 
 
 def connect(home: str | None) -> Node | None:

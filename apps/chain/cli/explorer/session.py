@@ -39,11 +39,16 @@ class Session:
     judge: Callable[[bytes], bytes | None] = _nobody
 
     @contextlib.contextmanager
-    def chain(self) -> Iterator[Chain]:
-        """The chain of the folder or of the home, as it is at this moment. Fail if there is none."""
+    def chain(self, *, light: bool = False) -> Iterator[Chain]:
+        """The chain of the folder or of the home, as it is at this moment. Fail if there is none, or if it is headers
+        alone, unless `light` says that these will do."""
         from apps.chain.cli.explorer.source import open_chain
 
         with translated(self), open_chain(self.data, self.home) as chain:
+            if chain.light and not light:
+                fail("this home keeps headers alone: it cannot know", by_headers=self.command("status"),
+                     by_asking_others=self.command("anchor DIGEST, tx TXID, address ADDRESS"),
+                     to_keep_all="p2pnode run            (without --light; light = false)")  # fmt: skip
             yield chain
 
     @contextlib.contextmanager
@@ -54,7 +59,7 @@ class Session:
         if self.data is None and not is_there(self.home):
             yield None
         else:
-            with self.chain() as chain:
+            with self.chain(light=True) as chain:
                 yield chain
 
     def node(self) -> Node | None:
@@ -69,6 +74,14 @@ class Session:
         if node is None:
             fail("this needs a running node with a chain", code="no_node",
                  start_one="p2pnode run            (or name another: chain-explorer --home DIR …)")  # fmt: skip
+        return node
+
+    def asking(self) -> Node:
+        """The running node of a home that keeps headers alone, which asks others; Fail (no_node)."""
+        node = self.node()
+        if node is None:
+            fail("this home keeps headers alone, and no node runs that would ask others", code="no_node",
+                 start_one="p2pnode run")  # fmt: skip
         return node
 
     def command(self, words: str) -> str:

@@ -48,6 +48,8 @@ class Chain:
 
     view: Index
     params: Params
+    #: The view is a line.HeaderLine: only headers are known.
+    light: bool = attrs.field(default=False, kw_only=True)
 
     @property
     def height(self) -> int:
@@ -74,6 +76,8 @@ class Chain:
     def names_of(self, keys: Collection[bytes]) -> dict[bytes, str]:
         """Key -> the first of the names that it has now."""
         found: dict[bytes, str] = {}
+        if self.light:
+            return found
         height = self.height
         for row in self.view.owned(set(keys)):
             if row.expires > height:

@@ -149,6 +149,17 @@ def find_account(chain: Chain, text: str) -> bytes:
     raise Mistyped(f"not an account: {text!r}", forms)
 
 
+def whole_account(chain: Chain, text: str) -> bytes:
+    """By a whole address or key: all that can be understood without accounts. Mistyped."""
+    text = text.strip()
+    wanted = as_hex(text)
+    if wanted is not None and wanted.whole is not None:
+        return wanted.whole
+    if _is_address(text, chain.params.hrp) and "…" not in text:
+        return parse_address(text, hrp=chain.params.hrp)
+    raise Mistyped(f"this home keeps headers alone, and knows no names: {text!r}", "a whole address or key")
+
+
 def name_owner(chain: Chain, text: str) -> bytes | None:
     """Who has this name now."""
     if not _NAME.fullmatch(text):

@@ -39,10 +39,10 @@ def anchor(ctx: click.Context, session: Session, what: tuple[str, ...], limit: i
     from apps.chain.core.explorer.anchors import anchored
 
     missing = False
-    with session.chain() as chain:
+    with session.chain(light=True) as chain:
         for text in what:
             label, digest = _digest(chain, text)
-            found = anchored(chain, digest)
+            found = _proved(session, chain, digest) if chain.light else anchored(chain, digest)
             missing = missing or not found
             senders = {one.tx.sender for one in found if one.tx is not None}
             known = people(chain, senders, full=full)
@@ -52,6 +52,17 @@ def anchor(ctx: click.Context, session: Session, what: tuple[str, ...], limit: i
                 _show(session, label, digest, found, known, limit)
     if missing:
         ctx.exit(Exit.NOT_FOUND)
+
+
+def _proved(session: Session, chain: Chain, digest: bytes) -> list[Anchored]:
+    """Where headers are kept alone: what another peer proves."""
+    from apps.chain.cli.explorer import asked
+    from apps.chain.core.explorer.anchors import proved
+
+    _, proof = asked.proved(session, chain, digest)
+    found = proved(chain, proof, digest)
+    say("this home keeps headers alone: one anchor was proved by a peer, and there may be earlier ones")
+    return found
 
 
 def _digest(chain: Chain, text: str) -> tuple[str | None, bytes]:
@@ -70,6 +81,10 @@ def _digest(chain: Chain, text: str) -> tuple[str | None, bytes]:
     if wanted is None:
         fail(f"no such file: {one_line(text)!r}", code="not_found",
              expected="a file, or four or more hex digits of a digest")  # fmt: skip
+    if chain.light:
+        from apps.chain.cli.explorer import asked
+
+        return None, asked.whole(wanted, text)
     return None, refs.the_one("anchored digest", text, refs.digests_like(chain, wanted))
 
 

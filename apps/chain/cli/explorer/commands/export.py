@@ -59,7 +59,7 @@ def export(
         from p2pnode.ui.targets import check_output
 
         check_output(output)
-    with session.chain() as chain:
+    with session.chain(light=what == "headers") as chain:
         end = chain.height if last is None else min(last, chain.height)
         rows = _rows(chain, what, account, first, end)
         try:

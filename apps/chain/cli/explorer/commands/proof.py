@@ -18,8 +18,10 @@ from p2pnode.ui.render import counted, one_line, print_json, say
 if TYPE_CHECKING:
     from collections.abc import Container
 
+    from apps.chain.core.explorer.chain import Chain
     from apps.chain.core.explorer.proofs import Link
     from apps.chain.core.proof import Proof
+    from apps.chain.core.rows import TxRow
 
 
 @click.group(
@@ -42,21 +44,18 @@ def proof() -> None:
 def make(session: Session, what: str, output: Path | None, headers: int | None, as_json: bool) -> None:
     """Write a proof that a transaction, or the first anchor of a digest or file, is in the chain: its bytes, the path
     to the header of its block, and the headers on top."""
-    from apps.chain.core.explorer import proofs
-    from apps.chain.core.explorer.refs import as_hex
-    from apps.chain.core.proof import make_proof
+    from apps.chain.core.proof import make_proof, prolonged
     from p2pnode.ui.targets import check_output
 
     if output is not None:
         check_output(output)
-    with session.chain() as chain:
-        path = Path(what)
-        if as_hex(what) is None and path.is_file():
-            row = proofs.anchor_of(chain, _digest_of(path))
-        else:
-            row = proofs.subject(chain, what)
+    with session.chain(light=True) as chain:
+        begun, row = _asked(session, chain, what) if chain.light else (None, _found(chain, what))
         last = None if headers is None else min(row.height + headers, chain.height)
-        raw = make_proof(chain.view, chain.params, row, last=last)
+        if begun is None:
+            raw = make_proof(chain.view, chain.params, row, last=last)
+        else:
+            raw = prolonged(begun, chain.view, last=last)
         tip = chain.active(chain.height if last is None else last)
     if output is not None:
         output.write_bytes(raw)
@@ -73,6 +72,32 @@ def make(session: Session, what: str, output: Path | None, headers: int | None, 
     print(f"{one_line(str(output))}: tx {row.txid.hex()[:8]}… in block {row.height:,}, "
           f"{counted(tip.height - row.height, 'header')} on top, {len(raw):,} B")  # fmt: skip
     say(f"anywhere:   chain-explorer proof check {output} --trust {tip.id.hex()[:16]}")
+
+
+def _found(chain: Chain, what: str) -> TxRow:
+    from apps.chain.core.explorer import proofs
+
+    file = _file_of(what)
+    return proofs.subject(chain, what) if file is None else proofs.anchor_of(chain, _digest_of(file))
+
+
+def _file_of(what: str) -> Path | None:
+    """None: it is meant as the id of a transaction, or a digest."""
+    from apps.chain.core.explorer.refs import as_hex
+
+    path = Path(what)
+    return path if as_hex(what) is None and path.is_file() else None
+
+
+def _asked(session: Session, chain: Chain, what: str) -> tuple[bytes, TxRow]:
+    """Where headers are kept alone: a proof that another peer made, up to the block of the transaction."""
+    from apps.chain.cli.explorer import asked
+    from apps.chain.core.explorer.refs import as_hex
+    from apps.chain.core.rows import TxRow
+
+    file = _file_of(what)
+    raw, found = asked.proved(session, chain, asked.whole(as_hex(what), what) if file is None else _digest_of(file))
+    return raw, TxRow(found.tx.txid, found.header.height, found.position)
 
 
 @proof.command(
