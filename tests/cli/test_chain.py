@@ -130,6 +130,37 @@ def test_names_of_others_are_left_alone(run: Run, chain: FakeNode, line: tuple[s
     assert not [args for name, args in chain.asked if name == "app" and args["command"] == "name"]
 
 
+@pytest.mark.parametrize("name", ["xn1", "xn1abc", "xs1-edge", "00000000", "12345678", "deadbeef", "cafe0123ff"])
+def test_a_name_that_could_be_taken_for_something_else_is_not_claimed(run: Run, chain: FakeNode, name: str) -> None:
+    ran = run("chain", "name", "claim", name)
+    assert (ran.code, "would mislead" in ran.err) == (2, True)
+    assert chain.asked == []
+    chain.answers["chain", "whois"] = {"name": name, "owner": OWN["key"], "value": "x", "expires": 9}
+    assert run("chain", "name", "set", name, "y").code == 0  # who has one keeps it
+
+
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [
+        ("", "TO is empty"), ("xn1abc", "looks like the beginning of an address"),
+        (OWN["address"][:-1] + ("q" if OWN["address"][-1] != "q" else "p"), "mistyped"),
+        (format_address(KEY, hrp="xs"), "another sort of network"), ("xs1qqq", "not"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_begins_like_an_address_and_is_none_is_paid_nothing(run: Run, chain: FakeNode, to: str, told: str) -> None:
+    ran = run("chain", "send", to, "1")
+    assert (ran.code, told in ran.err) == (2, True), ran
+    assert chain.asked == []
+
+
+def test_a_name_can_be_said_to_be_one(run: Run, chain: FakeNode) -> None:
+    for to in ("xn1abc", "name:xn1abc"):
+        chain.asked.clear()
+        assert run("chain", "send", "--name", to, "1").code == 0
+        assert asked(chain, "payee") == {"to": "name:xn1abc"}
+
+
 def test_own_names_are_given_back(run: Run, chain: FakeNode) -> None:
     chain.answers["chain", "whois"] = {"name": "edge-3", "owner": OWN["key"], "value": "x", "expires": 9}
     assert run("chain", "name", "release", "edge-3", "--json").json["value"] is None

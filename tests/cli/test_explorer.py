@@ -147,6 +147,8 @@ def test_a_field_that_is_not_there_is_named_with_those_that_are(explore: Explore
         ("tx xyz", 2, "four or more digits"),
         ("address nobody-has-this", 4, "nobody has the name"),
         ("address xs1qqq", 2, "at least 4 letters"),
+        ("address xn1qqq", 2, "another sort of network"),
+        ("address name:nobody-has-this", 4, "nobody has the name"),
         ("address xs1qvdpcujyge4vctzysvshz4k6qfk64z6qnkmgs5wtfjyntvem36wjsp2kanq", 2, "mistyped"),
         ("name NOBODY", 2, "a-z"),
         ("name nobody", 4, "nobody has the name"),

@@ -45,6 +45,10 @@ def name() -> None:
 def claim(session: Session, /, name: str, value: str | None, **rest: Any) -> None:
     """Claim NAME for this node, if it is free. VALUE is what everybody reads there: the id of this node, unless
     something else is said (128 bytes)."""
+    from apps.chain.core.naming import why_misleading
+
+    if why := why_misleading(name):
+        fail(f"the name {name} would mislead who pays: {why}", code="usage", choose_another="p2pnode chain name claim NAME")
     owner = _owner(session, name)
     if owner not in (None, _own(session)):
         fail(f"the name {name} is another's", whose=f"chain-explorer name {name}")

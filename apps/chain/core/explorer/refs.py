@@ -12,9 +12,9 @@ from typing import Final
 import attrs
 
 from apps.chain.core import bech32m
-from apps.chain.core.address import parse_address
 from apps.chain.core.explorer.chain import Ambiguous, Chain, Mistyped, Unknown
 from apps.chain.core.limits import MAX_NAME_BYTES, MIN_NAME_BYTES
+from apps.chain.core.naming import NAME, begins_like_address, whole_address
 from apps.chain.core.rows import HeaderRow, TxRow
 from overlay.errors import LocalError
 
@@ -137,11 +137,13 @@ def find_account(chain: Chain, text: str) -> bytes:
 
     A whole address or key need not have been seen in this chain: it is an account without anything."""
     text = text.strip()
-    if _is_address(text, chain.params.hrp):
-        return _by_address(chain, text.lower())
+    if begins_like_address(text):
+        return _by_address(chain, text)
+    named = text.startswith(NAME)
+    text = text.removeprefix(NAME)
     if (found := name_owner(chain, text)) is not None:
         return found
-    if (wanted := as_hex(text)) is not None:
+    if not named and (wanted := as_hex(text)) is not None:
         return wanted.whole or the_one("account", text, keys_like(chain, wanted), chain.address)
     if _NAME.fullmatch(text):
         raise Unknown(f"nobody has the name {text!r}", look="chain-explorer names")
@@ -155,8 +157,8 @@ def whole_account(chain: Chain, text: str) -> bytes:
     wanted = as_hex(text)
     if wanted is not None and wanted.whole is not None:
         return wanted.whole
-    if _is_address(text, chain.params.hrp) and "…" not in text:
-        return parse_address(text, hrp=chain.params.hrp)
+    if begins_like_address(text) and "…" not in text:
+        return whole_address(text, chain.params.hrp)
     raise Mistyped(f"this home keeps headers alone, and knows no names: {text!r}", "a whole address or key")
 
 
@@ -175,14 +177,14 @@ def keys_like(chain: Chain, wanted: Hex) -> list[bytes]:
     return [key for key in _between(chain, first, last) if wanted.fits(key)][: SHOWN + 1]
 
 
-def _is_address(text: str, hrp: str) -> bool:
-    return text.lower().startswith(f"{hrp}1")
-
-
 def _by_address(chain: Chain, text: str) -> bytes:
     head, _, tail = text.replace("...", "…").partition("…")
+    begins = f"{chain.params.hrp}1"
+    if not head.lower().startswith(begins):
+        raise Mistyped(f"an address of another sort of network: {text!r}", f"one that begins with {begins}")
     if not tail and len(head) >= len(chain.address(bytes(32))):
-        return parse_address(head, hrp=chain.params.hrp)
+        return whole_address(head, chain.params.hrp)
+    head, tail = head.lower(), tail.lower()
     return the_one("account", text, addresses_like(chain, head, tail), chain.address)
 
 
