@@ -21,7 +21,7 @@ MINING = {"mining": True, "threads": 2, "duty": 20, "on_demand": True, "found": 
 STATUS = {
     "chain_id": "3f9a1c77" * 2, "height": 18_204, "tip": "7c" * 32, "time": 1_767_226_089, "difficulty": 36_412,
     "work": 661_904_112, "headers": 18_204, "mempool": 37, "mempool_bytes": 9_300, "peers": 9, "synced": True,
-    "light": False, "held": 0, "barred": 0,
+    "light": False, "held": 0, "barred": 0, "trouble": None,
 }  # fmt: skip
 
 
@@ -174,6 +174,13 @@ def test_the_words_of_the_application_come_through(run: Run, chain: FakeNode) ->
     chain.answers["chain", "payee"] = CommandFailed("not_found", "nobody is called so")
     ran = run("chain", "send", "edge-3", "1")
     assert (ran.code, "chain-explorer" in ran.err) == (4, True)
+
+
+def test_a_store_that_cannot_be_written_is_told(run: Run, chain: FakeNode) -> None:
+    chain.answers["chain", "status"] = STATUS | {"synced": False, "trouble": "the disk is full (file: chain.db)"}
+    out = run("chain", "status").out
+    assert "behind: nothing can be written" in out
+    assert "TROUBLE     the disk is full (file: chain.db)" in out
 
 
 def test_a_node_without_a_chain_says_so(run: Run, node: FakeNode) -> None:

@@ -82,6 +82,14 @@ def test_what_a_running_node_adds_is_as_described(explore: Explore, place: Place
     assert watched[1]["height"] == 31
 
 
+def test_status_says_that_the_node_can_write_nothing(explore: Explore, place: Place) -> None:
+    with running(place) as (node, _):
+        node.answers["chain", "status"] = {"synced": False, "headers": 30, "trouble": "the disk is full"}
+        assert "TROUBLE   the disk is full" in explore("status").out
+        status = explore("status", "--json").json
+    assert (status["synced"], status["trouble"]) == (False, "the disk is full")
+
+
 def test_a_change_of_branch_is_told_with_the_blocks_that_count_now(explore: Explore, place: Place) -> None:
     with running(place) as (node, token):
         thread = live(place, node, token, reorg=True)

@@ -19,8 +19,9 @@ from apps.chain.shell.mining import mine
 from apps.chain.shell.opening import open_chain
 from apps.chain.shell.schema import FILE_NAME
 from apps.chain.shell.store import SqliteStore
+from apps.chain.shell.telling import tell
 from overlay.errors import LocalError
-from p2pnode.api import Opened, Terms
+from p2pnode.api import Opened, RunningNode, Terms
 
 
 class ChainShell:
@@ -36,10 +37,16 @@ class ChainShell:
         try:
             books = Books(store, params, light=terms.light)
             chain = Chain(params, books.operations(), light=terms.light)
-            yield Opened(chain, None if terms.light else mine)
+            yield Opened(chain, tell if terms.light else _beside)
         finally:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(store.close)
+
+
+async def _beside(node: RunningNode) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tell, node)
+        nursery.start_soon(mine, node)
 
 
 def _params(terms: Terms) -> Params:

@@ -136,7 +136,7 @@ def status(
         "mempool": None if waiting is None else len(waiting), "peers": None if peers is None else len(peers.tips),
         "headers": max(facts.best.height, facts.tip.height), "light": chain.light,
         "synced": facts.is_synced if peers is None else facts.is_synced and peers.synced,
-        "reorgs": facts.reorgs, "deepest_reorg": facts.deepest,
+        "trouble": None if peers is None else peers.trouble or None, "reorgs": facts.reorgs, "deepest_reorg": facts.deepest,
     }  # fmt: skip
 
 

@@ -4,7 +4,8 @@ Asked of the application "chain" by the control API, all of it read-only; other 
 
     POST /v1/apps/chain/mempool {"limit": n}   [{"raw": hex digits of the transaction, "seen_ms": n or missing}, ...]
     POST /v1/apps/chain/peers {}               [{"height": n or null, "tip": id or null}, ...]
-    POST /v1/apps/chain/status {}              {"synced": bool, "headers": height of the best header}
+    POST /v1/apps/chain/status {}              {"synced": bool, "headers": height of the best header,
+                                               "trouble": why nothing can be written, or null}
     POST /v1/apps/chain/proof {"of": id}       {"proof": hex digits}: of a transaction or digest; asked of others
     POST /v1/apps/chain/account {"account": a} {"balance", "nonce", "said_by"}, of a node that keeps headers alone
     GET  /v1/events?app=chain                  events "block", "synced" and "reorg", whose fields are not looked at, and
@@ -48,6 +49,8 @@ class Peers:
     synced: bool
     #: Height of the best header.
     headers: int
+    #: Why the node can write nothing now; "": it can.
+    trouble: str
 
 
 @attrs.frozen(slots=True)
@@ -73,7 +76,7 @@ class Node:
     def peers(self) -> Peers:
         status = self._ask("status")
         tips = [(peer["height"], peer["tip"]) for peer in self._ask("peers") if peer["tip"] is not None]
-        return Peers(tips, bool(status["synced"]), int(status["headers"]))
+        return Peers(tips, bool(status["synced"]), int(status["headers"]), status.get("trouble") or "")
 
     def events(self, opened: Callable[[], object]) -> Iterator[tuple[str, dict[str, Any]]]:
         """(name, fields) of each event of the application, until the node ends. `opened`: called once it listens."""

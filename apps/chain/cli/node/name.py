@@ -48,7 +48,8 @@ def claim(session: Session, /, name: str, value: str | None, **rest: Any) -> Non
     from apps.chain.core.naming import why_misleading
 
     if why := why_misleading(name):
-        fail(f"the name {name} would mislead who pays: {why}", code="usage", choose_another="p2pnode chain name claim NAME")
+        fail(f"the name {name} would mislead who pays: {why}", code="usage",
+             choose_another="p2pnode chain name claim NAME")  # fmt: skip
     owner = _owner(session, name)
     if owner not in (None, _own(session)):
         fail(f"the name {name} is another's", whose=f"chain-explorer name {name}")

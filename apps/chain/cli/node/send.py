@@ -69,7 +69,7 @@ def _meant(to: str, *, is_name: bool) -> str:
 
     to = to.strip()
     if not to:
-        fail("nobody is paid: TO is empty", code="usage", expected="an address, a name, or the beginning of a peer's id")
+        fail("nobody is paid: TO is empty", code="usage", expected="an address, a name, or how a peer's id begins")
     if is_name:
         return NAME + to.removeprefix(NAME)
     if begins_like_address(to):

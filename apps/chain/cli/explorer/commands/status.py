@@ -61,6 +61,7 @@ def _fields(
         ("mempool", _mempool(chain, waiting)),
         ("sync", _sync(chain, facts, peers)),
         ("reorgs", _reorgs(facts)),
+        *([("TROUBLE", peers.trouble)] if peers is not None and peers.trouble else []),
     ]  # fmt: skip
 
 
