@@ -105,11 +105,27 @@ def test_a_change_of_branch_is_told_with_the_blocks_that_count_now(explore: Expl
 
 def test_proof_check_and_decode_are_as_described(explore: Explore, tmp_path: Path) -> None:
     explore("proof", "make", "9f13", "-o", "p")
-    conforms(explore("proof", "check", "p", "--json").json, SCHEMA["proof check"])
+    conforms(explore("proof", "check", "p", "--trust", "none", "--json").json, SCHEMA["proof check"])
     conforms(explore("proof", "check", "p", "--trust", "7ec6457a", "--json").json, SCHEMA["proof check"])
     for line in (["p"], ["-"]):
         raw = explore("block", "19", "--raw").out.encode()
         conforms(explore("decode", *line, "--json", stdin=raw).json, SCHEMA["decode"])
+
+
+def test_a_proof_that_no_known_block_ties_is_no_proof(explore: Explore, tmp_path: Path) -> None:
+    """Anybody can do so little work: whoever knows no block of it must say that he wants none."""
+    explore("proof", "make", "report.txt", "-o", "p")
+    here = explore("proof", "check", "p", "--file", "report.txt", "--json").json  # the chain of the home
+    assert (here["ok"], here["trusted"][:8]) == (True, "7ec6457a")
+    elsewhere = ("--home", str(tmp_path / "nowhere"), "proof", "check", "p", "--file", "report.txt")
+    ran = explore(*elsewhere)
+    assert (ran.code, ran.out) == (5, "")
+    assert "not tied to a block that you trust" in ran.err
+    assert "--trust ID" in ran.err
+    ran = explore(*elsewhere, "--trust", "none")
+    assert (ran.code, "NONE" in ran.out, "existed" in ran.out, ran.out.startswith("ok")) == (0, True, False, False)
+    assert explore(*elsewhere, "--trust", "none", "--json").json["ok"] is False
+    assert explore(*elsewhere, "--trust", "7ec6457a").code == 0
 
 
 def test_status_holds_its_contract(explore: Explore) -> None:
@@ -169,6 +185,7 @@ def test_a_field_that_is_not_there_is_named_with_those_that_are(explore: Explore
         ("proof make abcd", 4, "no transaction"),
         ("proof check no-such-file", 2, "neither a file"),
         ("proof check 83010203", 5, "proves nothing"),
+        ("proof check p --trust none --headers report.txt", 2, "two ways"),
         ("export address", 2, "needs an account"),
         ("export blocks -o no/such/folder", 2, "no such folder"),
         ("decode zz", 2, "neither a file"),
@@ -364,7 +381,7 @@ def test_every_command_is_in_the_list_with_its_help(explore: Explore) -> None:
 SCREENS = [
     "status", "blocks", "block 17 --txs", "block -1", "tx {tx}", "address {key}", "address {key} --history", "names",
     "name {name}", "search {name}", "search aaaa", "forks --tree", "supply", "stats", "stats --plot miners",
-    "anchor {digest}", "proof check p", "decode {raw}",
+    "anchor {digest}", "proof check p --trust none", "decode {raw}",
 ]  # fmt: skip
 
 

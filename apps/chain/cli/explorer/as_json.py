@@ -136,7 +136,8 @@ def status(
         "mempool": None if waiting is None else len(waiting), "peers": None if peers is None else len(peers.tips),
         "headers": max(facts.best.height, facts.tip.height), "light": chain.light,
         "synced": facts.is_synced if peers is None else facts.is_synced and peers.synced,
-        "trouble": None if peers is None else peers.trouble or None, "reorgs": facts.reorgs, "deepest_reorg": facts.deepest,
+        "trouble": None if peers is None else peers.trouble or None,
+        "reorgs": facts.reorgs, "deepest_reorg": facts.deepest,
     }  # fmt: skip
 
 
@@ -260,10 +261,11 @@ def verified(report: verifying.Report, took: float) -> Object:
 
 
 def proof(found: Proof, link: proofs.Link | None, *, is_of_file: bool) -> Object:
-    """`trusted`: the block that was trusted, null if nobody said one. Addresses are as of a real network."""
+    """`trusted`: the block that was trusted; null with --trust none, and then it is not "ok". Addresses are as of a
+    real network."""
     people = People(found.params.hrp, {})
     return {
-        "v": 1, "ok": True, "chain_id": found.params.chain_id.hex(), "height": found.header.height,
+        "v": 1, "ok": link is not None, "chain_id": found.params.chain_id.hex(), "height": found.header.height,
         "block": found.ids[0].hex(), "time": found.header.time, "pos": found.position, "leaves": found.header.txs,
         "headers": len(found.ids), "last": found.ids[-1].hex(), "work": found.work,
         "trusted": None if link is None else link.block.hex(), "steps": None if link is None else link.steps,

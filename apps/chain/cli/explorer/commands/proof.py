@@ -106,7 +106,8 @@ def _asked(session: Session, chain: Chain, what: str) -> tuple[bytes, TxRow]:
     )
 )
 @click.argument("file", metavar="FILE|-")
-@click.option("--trust", metavar="ID", help="A block of the chain that you know: 8 or more digits of its id.")
+@click.option("--trust", metavar="ID", 
+              help="A block of the chain that you know: 8 or more digits of its id. `none`: without.")  # fmt: skip
 @click.option("--headers", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Blocks that you know: a file of `export headers --json`.")  # fmt: skip
 @click.option("--file", "anchored", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
@@ -119,20 +120,33 @@ def check(
     session: Session, file: str, trust: str | None, headers: Path | None, anchored: Path | None, field: str | None,
     full: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Check a proof from its bytes alone: no node, no chain. It shows how much work was done on top of it; that the
-    chain is the one you mean shows a block of it that you know (--trust, --headers). The exit code is 5 if anything is
-    wrong."""
+    """Check a proof from its bytes: no node is asked. That its chain is the one you mean shows a block that you know:
+    one of the chain in your home or --data, or one that you name (--trust, --headers). The exit code is 5 if anything
+    is wrong, or no block of it is known.
+
+    --trust none: only whether the bytes fit together, and how much work that cost; anybody can make such a proof.
+    """
     from apps.chain.cli.explorer import as_json as objects
     from apps.chain.core.explorer import proofs
     from apps.chain.core.proof import check_proof
     from overlay.errors import BadMessage
 
-    trusted = _trusted(trust, headers)
+    nobody = (trust or "").strip().lower() == "none" and headers is None
+    trusted = None if nobody else _trusted(trust, headers)
     try:
         found = check_proof(read_bytes(file))
     except BadMessage as error:
         raise Fail("this proves nothing", code="not_verified", facts={"reason": error.reason}) from None
-    link = None if trusted is None else proofs.link_to(found, trusted)
+    link = _own_link(session, found) if trusted is None and not nobody else None
+    link = proofs.link_to(found, trusted) if trusted is not None else link
+    if trusted is None and link is None and not nobody:
+        fail("the proof is not tied to a block that you trust: whoever can do so little work can make one",
+             code="not_verified", its_work=f"{found.work:,} hashes, {counted(len(found.ids), 'header')}",
+             its_chain=found.params.chain_id.hex(),
+             its_blocks=f"{found.header.height:,} ({found.ids[0].hex()[:16]}…) to {found.last.height:,}"
+                        f" ({found.ids[-1].hex()[:16]}…)",
+             name_one_that_you_know="--trust ID        (from somebody you trust, not from who gave the proof)",
+             or_without_any="--trust none")  # fmt: skip
     if trusted is not None and link is None:
         fail("no block that you trust is among those of the proof", code="not_verified",
              its_blocks=f"{found.header.height:,} ({found.ids[0].hex()[:16]}…) to {found.last.height:,}"
@@ -144,6 +158,20 @@ def check(
         _show(found, link, anchored, full=full)
 
 
+def _own_link(session: Session, found: Proof) -> Link | None:
+    """To the chain that is here, if there is one and it is the chain of the proof."""
+    from apps.chain.core.explorer import proofs
+
+    try:
+        with session.maybe_chain() as chain:
+            if chain is None or chain.params.chain_id != found.params.chain_id:
+                return None
+            return proofs.link_to(found, {row.id for row in chain.view.actives(found.header.height, found.last.height)})
+    except Fail as failure:
+        say(f"the chain that is here cannot be asked: {failure.what}")
+        return None
+
+
 def _show(found: Proof, link: Link | None, anchored: Path | None, *, full: bool) -> None:
     from apps.chain.cli.explorer.operations import lines_of
     from apps.chain.cli.explorer.texts import People, big, credits_text, id_text, when
@@ -152,11 +180,11 @@ def _show(found: Proof, link: Link | None, anchored: Path | None, *, full: bool)
     tx, header = found.tx, found.header
     known = People(found.params.hrp, {}, full=full)
     leaf = f"leaf {found.position:,} of {header.txs:,} in block {header.height:,}"
-    print(f"ok       tx {id_text(tx.txid, full=full)} is {leaf}")
+    print(f"{'fits' if link is None else 'ok':<9}tx {id_text(tx.txid, full=full)} is {leaf}")
     if link is None:
-        print(f"trust    nothing: {counted(len(found.ids), 'header')} of work {big(found.work)}, up to "
+        print(f"trust    NONE: {counted(len(found.ids), 'header')} of work {big(found.work)}, up to "
               f"{id_text(found.ids[-1], full=full)}")  # fmt: skip
-        say("a block that you know makes it certain which chain this is:   --trust ID")
+        say("anybody can make such a proof; a block that you know ties it to a chain:   --trust ID")
     else:
         print(f"trust    {counted(link.steps, 'header')} link it to {id_text(link.block, full=full)}; "
               f"work {big(found.work)}")  # fmt: skip
@@ -166,7 +194,9 @@ def _show(found: Proof, link: Link | None, anchored: Path | None, *, full: bool)
         for line in lines_of(op, known, label=f"{n:>3}  "):
             print(line)
     if anchored is not None:
-        print(f"file     {one_line(str(anchored))} existed no later than {when(header.time + MAX_AHEAD_S)}")
+        since = when(header.time + MAX_AHEAD_S)
+        says = f"existed no later than {since}" if link else f"is what it anchors; of {since}, if that chain is real"
+        print(f"file     {one_line(str(anchored))} {says}")
 
 
 def _digest_of(path: Path) -> bytes:
