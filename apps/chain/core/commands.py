@@ -4,8 +4,8 @@
 account is an address or a key.
 
     status   {}                            -> {"chain_id", "height", "tip", "time", "difficulty", "work", "headers",
-                                              "mempool", "mempool_bytes", "peers", "synced", "light", "held", "barred", "trouble"}; "trouble":
-                                              why nothing can be written now, or null
+                                              "mempool", "mempool_bytes", "peers", "synced", "light", "held", "barred",
+                                              "trouble": why nothing can be written now, or null}
     address  {}                            -> {"address", "key"}   of this node
     account  {"account"?}                  -> {"address", "key", "balance", "nonce", "next", "pending"}; a light node:
                                               without "next" and "pending", with "said_by", since it is only said
@@ -79,7 +79,8 @@ class Commands:
         return {
             "chain_id": chain.params.chain_id.hex(), "height": s.height, "tip": s.tip.hex(), "time": s.time,
             "difficulty": s.difficulty, "work": s.work, "headers": s.best_height, "mempool": s.waiting,
-            "mempool_bytes": s.waiting_bytes, "peers": len(chain.peers.known), "synced": chain.sync.done and not chain.desk.trouble,
+            "mempool_bytes": s.waiting_bytes, "peers": len(chain.peers.known),
+            "synced": not chain.desk.trouble and chain.sync.done,
             "light": s.light, "held": s.held, "barred": chain.peers.barred, "trouble": chain.desk.trouble or None,
         }  # fmt: skip
 
