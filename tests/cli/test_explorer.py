@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -151,6 +152,21 @@ def test_a_field_that_is_not_there_is_named_with_those_that_are(explore: Explore
     ran = explore("block", "-1", "-f", "hieght")
     assert ran.code == 2
     assert "height" in ran.err
+
+
+@pytest.mark.parametrize(
+    "line", ["blocks", "block 17 --txs", "address cam-1 --history", "names", "forks", "supply", "evidence",
+             "search 30de6f50"],
+)  # fmt: skip
+def test_ids_in_full_are_whole_at_a_terminal_of_80_columns(
+    explore: Explore, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    ids = re.findall(r"\b(?:[0-9a-f]{64}|xs1[a-z0-9]{59})\b", explore(*line.split(), "--full").out)
+    assert ids
+    monkeypatch.setattr("p2pnode.ui.render.is_fancy", lambda: True)
+    shown = explore(*line.split(), "--full").out
+    assert [one for one in ids if one not in shown] == []
+    assert [row for row in shown.splitlines() if len(row) > 100] == []
 
 
 # --- exit codes ------------------------------------------------------------------------------

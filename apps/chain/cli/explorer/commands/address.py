@@ -80,7 +80,7 @@ def address(
             print_json(objects.entry(known, entry))
     else:
         rows = [_row(entry, key, known, session.clock()) for entry in history.rows]
-        print_table(("HEIGHT", "AGE", "TXID", "CHANGE", "WHAT"), rows, right=_RIGHT)
+        print_table(("HEIGHT", "AGE", "TXID", "CHANGE", "WHAT"), rows, right=_RIGHT, full=full)
         if not rows:
             say("nothing happened to this account")
     if history.more:

@@ -62,7 +62,8 @@ def blocks(
         return
     now = session.clock()
     rows = [_row(line, known, now) for line in page.rows]
-    print_table(("HEIGHT", "ID", "AGE", "TXS", "SIZE", "FEES", "DIFF", "DT", "MINER"), rows, right=_RIGHT)
+    headers = ("HEIGHT", "ID", "AGE", "TXS", "SIZE", "FEES", "DIFF", "DT", "MINER")
+    print_table(headers, rows, right=_RIGHT, full=full)
     if not page.rows:
         say("no block" if miner is None else f"no block of {miner}")
     elif page.more:
@@ -186,4 +187,4 @@ def _print_txs(txs: Sequence[Tx], known: People) -> None:
          brief(tx.operations))
         for n, tx in enumerate(txs)
     ]  # fmt: skip
-    print_table(("POS", "TXID", "FROM", "NONCE", "FEE", "DOES"), rows, right=_RIGHT)
+    print_table(("POS", "TXID", "FROM", "NONCE", "FEE", "DOES"), rows, right=_RIGHT, full=known.full)
