@@ -169,6 +169,16 @@ def test_ids_in_full_are_whole_at_a_terminal_of_80_columns(
     assert [row for row in shown.splitlines() if len(row) > 100] == []
 
 
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [("height.x", "height"), ("why.x", "nothing"), ("children.0.x", "no parts"), ("children.5", "0 to 0"),
+     ("id.0", "parts")],
+)  # fmt: skip
+def test_what_has_no_parts_has_no_fields(explore: Explore, field: str, told: str) -> None:
+    ran = explore("block", "17", "-f", field)
+    assert (ran.code, told in ran.err, "a bug" in ran.err) == (2, True, False), ran
+
+
 # --- exit codes ------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 import click
@@ -132,10 +132,21 @@ def print_field(obj: dict[str, Any], path: str) -> None:
         elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
             value = value[int(step)]
         else:
-            known = list(value) if isinstance(value, dict) else [f"0 to {len(value) - 1}"] if value else []
-            fail(f"no such field: {path!r}", code="usage", there_are=", ".join(known) or "none")
+            _no_field(obj, path, value)
     is_text = isinstance(value, str) and "\n" not in value and value.isprintable()
     print(value if is_text else json.dumps(value, ensure_ascii=not is_text), flush=True)
+
+
+def _no_field(obj: dict[str, Any], path: str, value: Any) -> NoReturn:
+    """`value`: the last part of the way that was there."""
+    if isinstance(value, dict):
+        fail(f"no such field: {path!r}", code="usage", there_are=", ".join(value) or "none")
+    if isinstance(value, list):
+        there = f"0 to {len(value) - 1}" if value else "none: the list is empty"
+        fail(f"no such field: {path!r}", code="usage", there_are=there)
+    what = "nothing" if value is None else json.dumps(value)
+    fail(f"no such field: {path!r}, since what stands before it is {what}, which has no parts", code="usage",
+         there_are=", ".join(obj))  # fmt: skip
 
 
 # --- options that commands share -----------------------------------------------------------
