@@ -34,11 +34,13 @@ def chain(node: FakeNode) -> FakeNode:
         looks.append(args["tx"])
         return {"tx": args["tx"], "height": 9 if len(looks) > 1 else 0, "confirmations": len(looks) - 1}
 
-    sent = {"tx": TXID}
+    sent = {"tx": TXID, "fee": 1_000_012}
     node.answers |= {
         ("chain", "status"): STATUS, ("chain", "address"): OWN, ("chain", "send"): sent, ("chain", "anchor"): sent,
         ("chain", "name"): sent, ("chain", "tx"): tx, ("chain", "whois"): None,
-        ("chain", "account"): OWN | {"balance": 118_250_000, "nonce": 5, "next": 6, "pending": 2_500_800},
+        ("chain", "account"): OWN | {
+            "balance": 118_250_000, "nonce": 5, "next": 6, "pending": 2_500_800, "immature": 100_000_000,
+        },
         ("chain", "payee"): OTHER | {"is": "the name edge-3"}, ("chain", "mine_start"): MINING,
         ("chain", "mine_status"): MINING, ("chain", "mine_stop"): MINING | {"mining": False, "rate": None},
     }  # fmt: skip
@@ -81,7 +83,7 @@ def test_amounts_are_credits(run: Run, chain: FakeNode) -> None:
 
 
 @pytest.mark.parametrize(
-    "amount", ["0", "0.0000001", "-1", "1e3", "1,5", "nan", "", "1.", "\N{ARABIC-INDIC DIGIT ONE}"]
+    "amount", ["0", "0.0000001", "1_000", "-1", "1e3", "1,5", "nan", "", "1.", "\N{ARABIC-INDIC DIGIT ONE}"]
 )
 def test_what_is_no_amount_is_refused_before_anything_is_asked(run: Run, chain: FakeNode, amount: str) -> None:
     assert run("chain", "send", "edge-3", "--", amount).code == 2
@@ -161,6 +163,26 @@ def test_a_name_can_be_said_to_be_one(run: Run, chain: FakeNode) -> None:
         assert asked(chain, "payee") == {"to": "name:xn1abc"}
 
 
+def test_a_name_of_ones_own_is_not_claimed_again(run: Run, chain: FakeNode) -> None:
+    """Its value would be that of the claim."""
+    chain.answers["chain", "whois"] = {"name": "edge-3", "owner": OWN["key"], "value": "192.0.2.7", "expires": 9}
+    ran = run("chain", "name", "claim", "edge-3")
+    assert (ran.code, "yours already" in ran.err, "chain name set edge-3" in ran.err) == (1, True, True)
+    assert not [args for name, args in chain.asked if name == "app" and args["command"] == "name"]
+
+
+@pytest.mark.parametrize(
+    "line", [("send", "edge-3", "1"), ("anchor", "ab" * 32), ("name", "claim", "edge-4")], ids=" ".join
+)
+def test_what_was_sent_is_told_though_it_cannot_be_written(
+    run: Run, chain: FakeNode, line: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        ran = run("chain", *line, "--json")
+    assert (ran.code, "it WAS sent" in ran.err, TXID in ran.err) == (1, True, True), ran
+
+
 def test_own_names_are_given_back(run: Run, chain: FakeNode) -> None:
     chain.answers["chain", "whois"] = {"name": "edge-3", "owner": OWN["key"], "value": "x", "expires": 9}
     assert run("chain", "name", "release", "edge-3", "--json").json["value"] is None
@@ -168,9 +190,9 @@ def test_own_names_are_given_back(run: Run, chain: FakeNode) -> None:
 
 
 def test_the_words_of_the_application_come_through(run: Run, chain: FakeNode) -> None:
-    chain.answers["chain", "send"] = CommandFailed("failed", "it is not sent: S3: spends 5 units of 2")
+    chain.answers["chain", "send"] = CommandFailed("failed", "it is not sent: it costs 5 credits")
     ran = run("chain", "send", "edge-3", "1")
-    assert (ran.code, ran.err.splitlines()[0]) == (1, "error: it is not sent: S3: spends 5 units of 2")
+    assert (ran.code, ran.err.splitlines()[0]) == (1, "error: it is not sent: it costs 5 credits")
     chain.answers["chain", "payee"] = CommandFailed("not_found", "nobody is called so")
     ran = run("chain", "send", "edge-3", "1")
     assert (ran.code, "chain-explorer" in ran.err) == (4, True)

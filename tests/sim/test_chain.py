@@ -79,9 +79,27 @@ def test_two_payments_at_once_have_two_nonces() -> None:
         settled(swarm, outcome["tx"])
 
 
+def test_all_that_can_be_sent_is_sent_and_a_unit_more_is_not() -> None:
+    swarm = two()
+    swarm.rest(0)
+    account = swarm.ask(0, "account")
+    assert account["immature"] == 2 * 50_000_000
+    to = swarm.ask(1, "address")["key"]
+    with pytest.raises(CommandFailed, match="you can send at most ") as told:
+        swarm.ask(0, "send", to=to, amount=account["balance"])
+    most = round(float(str(told.value).rpartition(" ")[2].replace(",", "")) * 1_000_000)
+    with pytest.raises(CommandFailed, match="at most"):
+        swarm.ask(0, "send", to=to, amount=most + 1)
+    assert swarm.ask(0, "send", to=to, amount=most)["fee"] == account["balance"] - most
+
+
 def test_a_name_is_claimed_and_given_back() -> None:
     swarm = two()
-    settled(swarm, swarm.ask(0, "name", name="edge-3", value="a gateway")["tx"])
+    claimed = swarm.ask(0, "name", name="edge-3", value="a gateway")
+    settled(swarm, claimed["tx"])
+    changed = swarm.ask(0, "name", name="edge-3", value="a gateway")
+    assert claimed["fee"] - changed["fee"] == 1_000_000  # a claim alone costs a credit
+    settled(swarm, changed["tx"])
     found = swarm.ask(1, "whois", name="edge-3")
     assert (found["owner"], found["value"]) == (swarm.ask(0, "address")["key"], b"a gateway")
     settled(swarm, swarm.ask(0, "name", name="edge-3")["tx"])
@@ -93,7 +111,7 @@ def test_a_name_is_claimed_and_given_back() -> None:
     [
         ("send", {"to": "xs1q", "amount": 1}, "address"),
         ("send", {"to": "00" * 32, "amount": -1}, "'amount' is a whole number"),
-        ("send", {"to": "00" * 32, "amount": 10**15}, "it is not sent: S3: spends"),
+        ("send", {"to": "00" * 32, "amount": 10**15}, "credits with its fee, and there are .* you can send at most"),
         ("send", {"to": "00" * 32, "amount": 1, "memo": "x" * 33}, "it is not sent: X4"),
         ("name", {"name": "UPPER", "value": "x"}, "it is not sent: X10"),
         ("anchor", {"digest": "00"}, "'digest' has 32 bytes, not 1"),

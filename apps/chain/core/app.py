@@ -195,7 +195,7 @@ class Chain(App):
         """Has these 32 bytes written into the chain, with at most 32 bytes beside them; id of the transaction.
 
         LocalError if the account has too little."""
-        return await self.wallet.send([Anchor(digest, tag=tag)])
+        return (await self.wallet.send([Anchor(digest, tag=tag)])).txid
 
     async def beacon(self, height: int) -> bytes | None:
         """32 bytes that nobody knew before the block of this height; None: it is not there yet.

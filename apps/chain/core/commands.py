@@ -7,11 +7,11 @@ account is an address or a key.
                                               "mempool", "mempool_bytes", "peers", "synced", "light", "held", "barred",
                                               "trouble": why nothing can be written now, or null}
     address  {}                            -> {"address", "key"}   of this node
-    account  {"account"?}                  -> {"address", "key", "balance", "nonce", "next", "pending"}; a light node:
-                                              without "next" and "pending", with "said_by", since it is only said
-    send     {"to", "amount", "memo"?, "fee"?}    -> {"tx"}
-    anchor   {"digest", "tag"?, "fee"?}           -> {"tx"}
-    name     {"name", "value"?, "fee"?}           -> {"tx"}   claim, renew, change; without a value: give it back
+    account  {"account"?}                  -> {"address", "key", "balance", "nonce", "next", "pending", "immature"}; a
+                                              light node: without the last three, with "said_by", since it is only said
+    send     {"to", "amount", "memo"?, "fee"?}    -> {"tx", "fee"}
+    anchor   {"digest", "tag"?, "fee"?}           -> {"tx", "fee"}
+    name     {"name", "value"?, "fee"?}           -> {"tx", "fee"}   claim, renew, change; without a value: give it back
     submit   {"tx"}                               -> {"tx"}   one that was signed elsewhere
     whois    {"name"}                             -> {"name", "owner", "value", "expires"} or null
     tx       {"tx"}                               -> {"tx", "height", "confirmations"}; height 0: it waits
@@ -92,8 +92,10 @@ class Commands:
         if self.chain.light:
             said, peer = await self.chain.verified.account(key)
             return self._named(key) | {"balance": said.balance, "nonce": said.nonce, "said_by": peer.hex()}
-        balance, nonce, after, pending = await self.chain.desk.do("account", key)
-        return self._named(key) | {"balance": balance, "nonce": nonce, "next": after, "pending": pending}
+        balance, nonce, after, pending, immature = await self.chain.desk.do("account", key)
+        return self._named(key) | {
+            "balance": balance, "nonce": nonce, "next": after, "pending": pending, "immature": immature
+        }  # fmt: skip
 
     async def whois(self, args: dict[str, Any]) -> Any:
         self._whole()
@@ -170,7 +172,8 @@ class Commands:
     async def _send(self, args: dict[str, Any], operation: Operation) -> Any:
         self._whole()
         fee = _number(args, "fee", 1 << 53) if args.get("fee") is not None else None
-        return {"tx": (await self.chain.wallet.send([operation], fee=fee)).hex()}
+        tx = await self.chain.wallet.send([operation], fee=fee)
+        return {"tx": tx.txid.hex(), "fee": tx.fee}
 
     async def submit(self, args: dict[str, Any]) -> Any:
         self._whole()

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import enum
 import heapq
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
+from apps.chain.core.amounts import credits_text
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.limits import (
     FLOOR_HALF_LIFE_S,
@@ -176,7 +178,8 @@ class Pool:
         if self.get(tx.txid) is not None:
             return Admission(Entry.KNOWN, tx.txid)
         if rate_of(tx) < (floor := self.floor(now_ms)):
-            why = f"it pays {rate_of(tx):.3g} units a byte, asked are {floor:.3g}"
+            asked = credits_text(math.ceil(floor * len(tx.raw)))
+            why = f"a fee of {credits_text(tx.fee)} credits, asked are {asked} now"
             return Admission(Entry.REFUSED, tx.txid, why=why)
         working = self._settled(tx.sender)
         line = self._lines.get(tx.sender) or _Line([], working)
@@ -209,7 +212,7 @@ class Pool:
         old = line.txs[at]
         least = old.fee * REPLACE_NUMERATOR // REPLACE_DENOMINATOR + 1
         if tx.fee < least:
-            why = f"a fee of {tx.fee} units, in place of another one at least {least}"
+            why = f"a fee of {credits_text(tx.fee)} credits, in place of another one at least {credits_text(least)}"
             return Admission(Entry.REFUSED, tx.txid, why=why)
         self._check(tx, signed)
         # Those behind it may not be possible any more.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from apps.chain.core.amounts import credits_text
 from apps.chain.core.batches import Batches
 from apps.chain.core.desk import Desk
 from apps.chain.core.limits import CLAIM_FEE, MAX_OWN_TXS, MAX_WINDOW
@@ -17,7 +18,7 @@ from apps.chain.core.operations import Operation, SetName
 from apps.chain.core.params import Params
 from apps.chain.core.relay import TxRelay
 from apps.chain.core.rules import Invalid
-from apps.chain.core.tx import SIGNED, decode_tx, encode_tx, least_fee
+from apps.chain.core.tx import SIGNED, Tx, decode_tx, encode_tx, least_fee
 from overlay.app import AppContext
 from overlay.errors import LocalError
 from overlay.runtime.ports import SECOND
@@ -30,6 +31,18 @@ DEEP = 6
 _FEE_FACTOR = 4
 #: It can be in a block from here on: the next one may be found on a branch that is a little behind.
 _BEHIND = 2
+#: A name that ends within so many blocks may be anybody's before a transaction is in one.
+_SURELY_OURS = 100
+
+
+def _too_little(tx: Tx, most: int, pending: int) -> str:
+    """`most`: units that are there for it."""
+    paid = tx.spent - tx.fee
+    rest = f", since {credits_text(pending)} wait to be spent" if pending else ""
+    text = f"it is not sent: it costs {credits_text(tx.spent)} credits with its fee, and there are "
+    text += f"{credits_text(most)}{rest}"
+    return f"{text}; you can send at most {credits_text(max(most - tx.fee, 0))}" if paid else text
+
 
 
 @attrs.define(slots=True, eq=False)
@@ -49,15 +62,26 @@ class Wallet:
     def key(self) -> bytes:
         return self.ctx.dht.endpoint.signer.key
 
-    async def send(self, operations: Sequence[Operation], *, fee: int | None = None) -> bytes:
-        """Signs and publishes a transaction; its id. LocalError if the rules, or what is in the account, forbid it."""
+    async def send(self, operations: Sequence[Operation], *, fee: int | None = None) -> Tx:
+        """Signs and publishes a transaction. LocalError if the rules, or what is in the account, forbid it."""
         await self._turn.put(None)
         try:
-            _, _, nonce, _ = await self.desk.do("account", self.key)
-            raw = self._signed(operations, nonce, fee)
-            return await self._submit(raw)
+            claims = [await self._claims(one) for one in operations]
+            balance, _, nonce, pending, _ = await self.desk.do("account", self.key)
+            tx = self._signed(operations, nonce, fee, CLAIM_FEE * sum(claims))
+            if tx.spent > (most := balance - pending):
+                raise LocalError(_too_little(tx, most, pending))
+            await self._submit(tx.raw)
+            return tx
         finally:
             self._turn.get_nowait()
+
+    async def _claims(self, operation: Operation) -> bool:
+        """Whether it takes a name that is not this account's for some time to come."""
+        if not isinstance(operation, SetName) or not operation.value:
+            return False
+        found = await self.desk.do("name", operation.name)
+        return found is None or found[0] != self.key or found[2] <= self.desk.summary.height + _SURELY_OURS
 
     async def submit(self, raw: bytes) -> bytes:
         """A transaction that was signed elsewhere; its id."""
@@ -74,7 +98,7 @@ class Wallet:
         self.relay.publish(raw)
         return txid
 
-    def _signed(self, operations: Sequence[Operation], nonce: int, fee: int | None) -> bytes:
+    def _signed(self, operations: Sequence[Operation], nonce: int, fee: int | None, claims: int) -> Tx:
         first = max(0, self.desk.summary.height - _BEHIND)
         signer = self.ctx.signer(SIGNED)
 
@@ -84,15 +108,12 @@ class Wallet:
             )
 
         if fee is None:
-            claims = sum(CLAIM_FEE for one in operations if isinstance(one, SetName) and one.value)
             # A number of 53 bits takes 8 bytes more than one below 24.
             fee = _FEE_FACTOR * least_fee(len(made(1)) + 8) + claims
-        raw = made(fee)
         try:
-            decode_tx(raw, self.params.chain_id)
+            return decode_tx(made(fee), self.params.chain_id)
         except Invalid as error:
             raise LocalError(f"it is not sent: {error.reason}") from None
-        return raw
 
     async def run(self) -> None:
         """Says again what is not deep in the chain yet, and forgets what is, or never can be."""

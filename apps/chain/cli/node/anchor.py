@@ -8,7 +8,17 @@ from pathlib import Path
 
 import click
 
-from apps.chain.cli.node.asking import ask, explorer, fee_option, sent, text_within, timeout_option, told, wait_option
+from apps.chain.cli.node.asking import (
+    ask,
+    explorer,
+    fee_option,
+    sent,
+    text_within,
+    timeout_option,
+    told,
+    wait_option,
+    written,
+)
 from p2pnode.api import Session
 from p2pnode.ui.fail import fail
 from p2pnode.ui.options import examples, json_option
@@ -44,11 +54,12 @@ def anchor(
     text_within(tag, MAX_TAG_BYTES, "tag")
     digest = digest_of(what)
     answer = ask(session, "anchor", digest=digest.hex(), tag=tag, fee=fee)
-    found = sent(session, answer["tx"], confirmations, timeout)
-    if as_json:
-        print_json({"v": 1, "digest": digest.hex()} | found)
-        return
-    print(f"anchored {digest.hex()}   {told(found)}", flush=True)
+    found = sent(session, answer, confirmations, timeout)
+    with written(found):
+        if as_json:
+            print_json({"v": 1, "digest": digest.hex()} | found)
+            return
+        print(f"anchored {digest.hex()}   {told(found)}", flush=True)
     say(f"since when does it exist:   {explorer(session, 'anchor ' + shlex.quote(one_line(what)))}")
 
 

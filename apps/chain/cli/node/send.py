@@ -14,6 +14,7 @@ from apps.chain.cli.node.asking import (
     timeout_option,
     told,
     wait_option,
+    written,
 )
 from p2pnode.api import Session
 from p2pnode.ui.fail import fail
@@ -52,12 +53,13 @@ def send(
     text_within(memo, MAX_MEMO_BYTES, "memo")
     payee = ask(session, "payee", to=_meant(to, is_name=is_name))
     answer = ask(session, "send", to=payee["key"], amount=amount, memo=memo, fee=fee)
-    found = sent(session, answer["tx"], confirmations, timeout)
-    if as_json:
-        print_json({"v": 1, "to": payee["address"], "amount": amount} | found)
-        return
-    whom = f"{shortened(payee['address'])} ({one_line(payee['is'])})"
-    print(f"sent     {credits_text(amount)} to {whom}   {told(found)}", flush=True)
+    found = sent(session, answer, confirmations, timeout)
+    with written(found):
+        if as_json:
+            print_json({"v": 1, "to": payee["address"], "amount": amount} | found)
+            return
+        whom = f"{shortened(payee['address'])} ({one_line(payee['is'])})"
+        print(f"sent     {credits_text(amount)} to {whom}   {told(found)}", flush=True)
     say(f"look at it:   {explorer(session, 'tx ' + found['txid'][:16])}")
 
 

@@ -43,6 +43,8 @@ def show(session: Session, as_json: bool) -> None:
     fields: list[tuple[str, object]] = [("address", found["address"]), ("balance", balance)]
     if found.get("pending"):
         fields.append(("pending", f"-{credits_text(found['pending'])}, waits for a block"))
+    if found.get("immature"):
+        fields.append(("immature", f"{credits_text(found['immature'])} of rewards that cannot be spent yet"))
     if "said_by" in found:
         fields.append(("said by", f"a peer, {found['said_by'][:16]}…: this node has headers alone"))
     print_fields(fields)

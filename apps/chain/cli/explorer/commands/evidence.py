@@ -38,7 +38,8 @@ def evidence(
     rows = [
         (f"{one.row.height:,}", age(one.time, session.clock()), known.brief(one.row.culprit),
          None if one.tx is None else known.brief(one.tx.sender),
-         None if one.tx is None else id_text(one.tx.txid, full=full), one.row.key.hex() if full else one.row.key.hex()[:8])
+         None if one.tx is None else id_text(one.tx.txid, full=full),
+         one.row.key.hex() if full else one.row.key.hex()[:8])
         for one in page.rows
     ]  # fmt: skip
     print_table(("HEIGHT", "AGE", "OFFENDER", "TOLD BY", "TXID", "KEY"), rows, right=("HEIGHT", "AGE"), full=full)
