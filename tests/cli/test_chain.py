@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,14 @@ def test_a_file_is_anchored_by_its_hash(run: Run, chain: FakeNode, tmp_path: Pat
     path.write_bytes(b"all is well")
     assert run("chain", "anchor", str(path), "--tag", "t").code == 0
     assert asked(chain, "anchor") == {"digest": hashlib.sha256(b"all is well").hexdigest(), "tag": "t", "fee": None}
+
+
+def test_pipes_and_devices_are_not_anchored(run: Run, chain: FakeNode, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for what in (str(tmp_path / "fifo"), "/dev/zero"):
+        ran = run("chain", "anchor", what)
+        assert (ran.code, "a pipe or a device" in ran.err) == (2, True), ran
+    assert chain.asked == []
 
 
 def test_a_name_says_who_claims_it(run: Run, chain: FakeNode) -> None:

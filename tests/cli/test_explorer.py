@@ -179,6 +179,29 @@ def test_what_has_no_parts_has_no_fields(explore: Explore, field: str, told: str
     assert (ran.code, told in ran.err, "a bug" in ran.err) == (2, True, False), ran
 
 
+def test_an_anchor_that_waits_is_not_said_never_to_be(explore: Explore, place: Place) -> None:
+    digest = "07" * 32
+    with running(place):
+        ran = explore("anchor", digest)
+        assert (ran.code, "waiting  not yet in a block" in ran.out, "never" in ran.out) == (4, True, False), ran
+        found = explore("anchor", digest, "--json").json
+        txid = found["waiting"][0]
+        for what in (digest, txid, txid[:8]):
+            ran = explore("proof", "make", what)
+            assert (ran.code, "it waits in the mempool" in ran.err, txid in ran.err) == (4, True, True), ran
+    conforms(found, SCHEMA["anchor"])
+    assert "never" in explore("anchor", digest).out
+
+
+@pytest.mark.parametrize("line", [("anchor",), ("proof", "make"), ("proof", "check", "p", "--trust", "none", "--file")])
+def test_pipes_and_devices_have_no_digest(explore: Explore, tmp_path: Path, line: tuple[str, ...]) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    explore("proof", "make", "9f13", "-o", "p")
+    for what in ("fifo", "/dev/zero"):
+        ran = explore(*line, what)
+        assert (ran.code, "a pipe or a device" in ran.err) == (2, True), ran
+
+
 # --- exit codes ------------------------------------------------------------------------------
 
 

@@ -157,11 +157,12 @@ def hit(chain: Chain, found: search.Hit) -> Object:
 
 
 def anchored(
-    people: People, label: str | None, digest: bytes, found: Sequence[anchors.Anchored], count: int
-) -> Object:
+    people: People, label: str | None, digest: bytes, found: Sequence[anchors.Anchored], count: int,
+    waits: Sequence[bytes],
+) -> Object:  # fmt: skip
     return {
         "v": 1, "file": label, "digest": digest.hex(), "anchored": bool(found), "times": count,
-        "no_later_than": found[0].no_later_than if found else None,
+        "no_later_than": found[0].no_later_than if found else None, "waiting": [txid.hex() for txid in waits],
         "anchors": [
             {
                 "height": one.row.height, "pos": one.row.pos, "op": one.row.op, "time": one.time,

@@ -25,6 +25,8 @@ from p2pnode.ui.fail import Fail
 from p2pnode.ui.home import find_home
 
 if TYPE_CHECKING:
+    from apps.chain.cli.explorer.session import Session
+    from apps.chain.core.explorer.chain import Chain
     from apps.chain.core.tx import Tx
     from p2pnode import api
 
@@ -95,6 +97,17 @@ class Node:
 
     def _ask(self, command: str, *, patience_s: float = _PATIENCE_S, **args: int | str) -> Any:
         return self._client.call("POST", _APP + command, args, timeout_s=patience_s)["answer"]
+
+
+def waiting_anchors(session: Session, chain: Chain, digest: bytes) -> list[bytes]:
+    """Ids of transactions that wait in the running node of the home, if one runs, and anchor these 32 bytes."""
+    from apps.chain.core.operations import Anchor
+
+    node = session.node()
+    waiting = [] if node is None else node.mempool(chain.params.chain_id)
+    return [
+        one.tx.txid for one in waiting if any(type(op) is Anchor and op.digest == digest for op in one.tx.operations)
+    ]
 
 
 def connect(home: str | None) -> Node | None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
-from pathlib import Path
 
 import click
 
+from apps.chain.cli.digests import digest_of_file
 from apps.chain.cli.node.asking import (
     ask,
     explorer,
@@ -65,13 +64,9 @@ def anchor(
 
 def digest_of(what: str) -> bytes:
     """Of a file, if there is one of this name; else what the hex digits say. Fail (usage)."""
-    path = Path(what)
-    try:
-        if path.is_file():
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        fail("the file cannot be read", code="usage", file=what, reason=error.strerror or str(error))
+    found = digest_of_file(what)
+    if found is not None:
+        return found
     try:
         digest = bytes.fromhex(what)
     except ValueError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from apps.chain.cli.digests import digest_of_file, digest_of_own
 from apps.chain.cli.explorer.inputs import read_bytes
 from apps.chain.cli.explorer.session import Session, answer, field_option, full_option, pass_session
 from p2pnode.ui.fail import Fail, fail
@@ -50,7 +50,7 @@ def make(session: Session, what: str, output: Path | None, headers: int | None, 
     if output is not None:
         check_output(output)
     with session.chain(light=True) as chain:
-        begun, row = _asked(session, chain, what) if chain.light else (None, _found(chain, what))
+        begun, row = _asked(session, chain, what) if chain.light else (None, _found(session, chain, what))
         last = None if headers is None else min(row.height + headers, chain.height)
         if begun is None:
             raw = make_proof(chain.view, chain.params, row, last=last)
@@ -74,19 +74,40 @@ def make(session: Session, what: str, output: Path | None, headers: int | None, 
     say(f"anywhere:   chain-explorer proof check {output} --trust {tip.id.hex()[:16]}")
 
 
-def _found(chain: Chain, what: str) -> TxRow:
+def _found(session: Session, chain: Chain, what: str) -> TxRow:
     from apps.chain.core.explorer import proofs
+    from overlay.errors import NotFound
 
-    file = _file_of(what)
-    return proofs.subject(chain, what) if file is None else proofs.anchor_of(chain, _digest_of(file))
+    digest = _digest_of(what)
+    try:
+        return proofs.subject(chain, what) if digest is None else proofs.anchor_of(chain, digest)
+    except NotFound:
+        _check_waiting(session, chain, what, digest)
+        raise
 
 
-def _file_of(what: str) -> Path | None:
-    """None: it is meant as the id of a transaction, or a digest."""
+def _check_waiting(session: Session, chain: Chain, what: str, digest: bytes | None) -> None:
+    """Fail (not_found) if it waits in the running node."""
+    from apps.chain.cli.explorer.live import waiting_anchors
     from apps.chain.core.explorer.refs import as_hex
 
-    path = Path(what)
-    return path if as_hex(what) is None and path.is_file() else None
+    wanted = as_hex(what)
+    if digest is None and wanted is not None:
+        digest = wanted.whole
+    node = session.node()
+    txids = [] if digest is None else waiting_anchors(session, chain, digest)
+    if wanted is not None and node is not None:
+        txids += [one.tx.txid for one in node.mempool(chain.params.chain_id) if wanted.fits(one.tx.txid)]
+    if txids:
+        fail("it waits in the mempool, and is not yet in a block", code="not_found", transaction=txids[0].hex(),
+             look=session.command(f"tx {txids[0].hex()[:16]}"))  # fmt: skip
+
+
+def _digest_of(what: str) -> bytes | None:
+    """Of a file; None: it is meant as the id of a transaction, or a digest."""
+    from apps.chain.core.explorer.refs import as_hex
+
+    return None if as_hex(what) is not None else digest_of_file(what)
 
 
 def _asked(session: Session, chain: Chain, what: str) -> tuple[bytes, TxRow]:
@@ -95,8 +116,7 @@ def _asked(session: Session, chain: Chain, what: str) -> tuple[bytes, TxRow]:
     from apps.chain.core.explorer.refs import as_hex
     from apps.chain.core.rows import TxRow
 
-    file = _file_of(what)
-    raw, found = asked.proved(session, chain, asked.whole(as_hex(what), what) if file is None else _digest_of(file))
+    raw, found = asked.proved(session, chain, _digest_of(what) or asked.whole(as_hex(what), what))
     return raw, TxRow(found.tx.txid, found.header.height, found.position)
 
 
@@ -151,9 +171,10 @@ def check(
         fail("no block that you trust is among those of the proof", code="not_verified",
              its_blocks=f"{found.header.height:,} ({found.ids[0].hex()[:16]}…) to {found.last.height:,}"
                         f" ({found.ids[-1].hex()[:16]}…)")  # fmt: skip
-    if anchored is not None and not proofs.anchors(found, _digest_of(anchored)):
+    digest = None if anchored is None else digest_of_own(anchored)
+    if anchored is not None and digest is not None and not proofs.anchors(found, digest):
         fail("the proof is good, but anchors something else than this file", code="not_verified",
-             file=str(anchored), sha256=_digest_of(anchored).hex())  # fmt: skip
+             file=str(anchored), sha256=digest.hex())  # fmt: skip
     if not answer(objects.proof(found, link, is_of_file=anchored is not None), as_json=as_json, field=field):
         _show(found, link, anchored, full=full)
 
@@ -197,11 +218,6 @@ def _show(found: Proof, link: Link | None, anchored: Path | None, *, full: bool)
         since = when(header.time + MAX_AHEAD_S)
         says = f"existed no later than {since}" if link else f"is what it anchors; of {since}, if that chain is real"
         print(f"file     {one_line(str(anchored))} {says}")
-
-
-def _digest_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 class _Prefix:
