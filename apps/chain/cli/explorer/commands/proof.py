@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,26 @@ if TYPE_CHECKING:
     from apps.chain.core.rows import TxRow
 
 
+#: Headers that tie a proof to what others know, by default: 25 minutes and 16 kB.
+_HEADERS = "100"
+#: What a terminal shows as hex digits.
+_SCREEN_BYTES = 64 * 1024
+
+
+class Headers(click.ParamType[int]):
+    """`100`, or `all`."""
+
+    name = "headers"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).strip()
+        if text == "all":
+            return sys.maxsize
+        if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+            self.fail(f"{value!r} is neither a number of headers nor `all`", param, ctx)
+        return int(text)
+
+
 @click.group(
     epilog=examples("chain-explorer proof make report.pdf -o report.proof", "chain-explorer proof check report.proof")
 )
@@ -37,13 +59,14 @@ def proof() -> None:
 @click.argument("what", metavar="TXID|DIGEST|FILE")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write it there; else it is printed as hex digits.")  # fmt: skip
-@click.option("--headers", type=click.IntRange(min=0), metavar="N",
-              help="At most N headers on top of the block; without it all up to the tip.")  # fmt: skip
+@click.option("--headers", type=Headers(), default=_HEADERS, show_default=True, metavar="N|all",
+              help="At most N headers on top of the block, or all up to the tip: 160 B each.")  # fmt: skip
 @json_option
 @pass_session
-def make(session: Session, what: str, output: Path | None, headers: int | None, as_json: bool) -> None:
+def make(session: Session, what: str, output: Path | None, headers: int, as_json: bool) -> None:
     """Write a proof that a transaction, or the first anchor of a digest or file, is in the chain: its bytes, the path
-    to the header of its block, and the headers on top."""
+    to the header of its block, and the headers on top. Who checks it needs to know one of its blocks; --headers all
+    is for those who know a newer one than the default has."""
     from apps.chain.core.proof import make_proof, prolonged
     from p2pnode.ui.targets import check_output
 
@@ -51,14 +74,17 @@ def make(session: Session, what: str, output: Path | None, headers: int | None, 
         check_output(output)
     with session.chain(light=True) as chain:
         begun, row = _asked(session, chain, what) if chain.light else (None, _found(session, chain, what))
-        last = None if headers is None else min(row.height + headers, chain.height)
+        last = min(row.height + headers, chain.height)
         if begun is None:
             raw = make_proof(chain.view, chain.params, row, last=last)
         else:
             raw = prolonged(begun, chain.view, last=last)
-        tip = chain.active(chain.height if last is None else last)
+        tip, more = chain.active(last), chain.height - last
     if output is not None:
         output.write_bytes(raw)
+    elif len(raw) > _SCREEN_BYTES and sys.stdout.isatty():
+        fail(f"{2 * len(raw):,} hex digits are no text for a terminal", code="usage", write_a_file="-o FILE",
+             or_fewer_headers="--headers N")  # fmt: skip
     if as_json:
         print_json({
             "v": 1, "txid": row.txid.hex(), "height": row.height, "pos": row.pos, "last": tip.height,
@@ -71,7 +97,9 @@ def make(session: Session, what: str, output: Path | None, headers: int | None, 
         return
     print(f"{one_line(str(output))}: tx {row.txid.hex()[:8]}… in block {row.height:,}, "
           f"{counted(tip.height - row.height, 'header')} on top, {len(raw):,} B")  # fmt: skip
-    say(f"anywhere:   chain-explorer proof check {output} --trust {tip.id.hex()[:16]}")
+    say(f"anywhere:   chain-explorer proof check {shlex.quote(str(output))} --trust {tip.id.hex()[:16]}")
+    if more:
+        say(f"the newest {counted(more, 'header')} are left out; --headers all has them")
 
 
 def _found(session: Session, chain: Chain, what: str) -> TxRow:
