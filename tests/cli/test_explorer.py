@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -202,6 +203,47 @@ def test_pipes_and_devices_have_no_digest(explore: Explore, tmp_path: Path, line
         assert (ran.code, "a pipe or a device" in ran.err) == (2, True), ran
 
 
+def test_a_branch_lacks_what_it_would_need_to_count(explore: Explore) -> None:
+    tip = explore("block", "-1", "-f", "work").out
+    for branch in [one for one in explore("forks", "--json").lines if one["kind"] == "branch"]:
+        lacks = int(tip) - int(explore("block", branch["id"], "-f", "work").out)
+        assert branch["behind"] == lacks > 0
+
+
+def test_a_proof_has_few_headers_unless_all_are_asked_for(
+    explore: Explore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "long"
+    folder.mkdir()
+    world = begin(folder)
+    world.empty(14)
+    world.block(world.tx("edge-3", Anchor(b"\x07" * 32)))
+    world.empty(120)
+    world.store.close()
+    line = ("--data", str(folder), "proof", "make", "07" * 32)
+    assert explore(*line, "-f", "last").code == 2
+    ran = explore(*line, "-o", "p")
+    assert (ran.code, "100 headers on top" in ran.out, "newest 20 headers are left out" in ran.err) == (0, True, True)
+    assert explore(*line, "--json", "--headers", "all").json["last"] == 135
+    monkeypatch.setattr("apps.chain.cli.explorer.commands.proof._SCREEN_BYTES", 1_000)
+    assert explore(*line).code == 0
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    ran = explore(*line)
+    assert (ran.code, ran.out, "-o FILE" in ran.err) == (2, "", True)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "ascii:surrogateescape", "cp1252"])
+@pytest.mark.parametrize("line", ["forks --tree", "blocks", "names", "--home nowhere status", "stats --plot interval"])
+def test_no_terminal_is_too_plain(explore: Explore, monkeypatch: pytest.MonkeyPatch, encoding: str, line: str) -> None:
+    code = explore(*line.split()).code
+    name, _, errors = encoding.partition(":")
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=name, errors=errors or "strict")
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setattr("sys.stderr", stream)
+    assert explore(*line.split()).code == code
+    assert b"a bug" not in stream.buffer.getvalue()  # type: ignore[attr-defined]
+
+
 # --- exit codes ------------------------------------------------------------------------------
 
 
@@ -210,9 +252,10 @@ def test_pipes_and_devices_have_no_digest(explore: Explore, tmp_path: Path, line
     [
         ("block zz", 2, "four or more digits"),
         ("block 5000", 4, "no block has height 5,000"),
-        ("block -32", 4, "no block has height -1"),
+        ("block -32", 4, "the first one is -31"),
         ("block abcdef", 4, "no block of this chain"),
-        ("block @1999-01-01", 4, "no block at that time"),
+        ("block @1999-01-01", 4, "first block  chain-explorer block @"),
+        ("block @2020", 2, "expected"),
         ("block @yesterday", 2, "not a time"),
         ("block -1 --txz", 2, "--txs"),
         ("block -x", 2, "-x"),
@@ -236,6 +279,10 @@ def test_pipes_and_devices_have_no_digest(explore: Explore, tmp_path: Path, line
         ("proof check 83010203", 5, "proves nothing"),
         ("proof check p --trust none --headers report.txt", 2, "two ways"),
         ("export address", 2, "needs an account"),
+        ("export blocks --csv --json", 2, "two forms"),
+        ("export blocks --from 31", 4, "no block has height 31 yet"),
+        ("export txs --from 9 --to 8", 2, "is below"),
+        ("proof make 9f13 --headers few", 2, "nor `all`"),
         ("export blocks -o no/such/folder", 2, "no such folder"),
         ("decode zz", 2, "neither a file"),
         ("decode 83010203", 5, "has such items"),
@@ -505,7 +552,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(place: Place) -> None:
         ["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, timeout=60,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
-    assert done.stderr == ""
+    assert (done.stderr, done.returncode) == ("", 0)
 
 
 def test_nothing_is_written_to_a_chain_that_is_read(explore: Explore, place: Place, tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def find_block(chain: Chain, text: str) -> HeaderRow:
         if (active := chain.view.active(height)) is not None:
             return chain.header(active.id)
         digits = None if text.startswith("-") else as_hex(text)
+        if height < 0:
+            raise Unknown(f"no block is {text}: the first one is -{chain.height + 1}", tip=f"{chain.height:,}")
         if digits is None or not chain.view.ids(digits.prefix, limit=1):
             raise Unknown(f"no block has height {height:,}", tip=f"{chain.height:,}")
     wanted = as_hex(text)
@@ -100,7 +102,8 @@ def block_at(chain: Chain, time: int) -> HeaderRow:
     """The last block whose time is not after `time`, seconds since 1970. Times strictly increase (H8)."""
     low, high = 0, chain.height
     if time < chain.active(0).time:
-        raise Unknown("there was no block at that time yet")
+        first = chain.active(0)
+        raise Unknown("there was no block at that time yet", first_block=f"chain-explorer block @{first.time}")
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if chain.active(middle).time <= time else (low, middle - 1)
