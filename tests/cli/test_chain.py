@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ STATUS = {
     "work": 661_904_112, "headers": 18_204, "mempool": 37, "mempool_bytes": 9_300, "peers": 9, "synced": True,
     "light": False, "held": 0, "barred": 0, "trouble": None,
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two processors."""
+    monkeypatch.setattr(importlib.import_module("apps.chain.cli.node.mine"), "processors", lambda: 2)
 
 
 @pytest.fixture
@@ -190,6 +197,12 @@ def test_what_was_sent_is_told_though_it_cannot_be_written(
         monkeypatch.setattr("sys.stdout", full)
         ran = run("chain", *line, "--json")
     assert (ran.code, "it WAS sent" in ran.err, TXID in ran.err) == (1, True, True), ran
+
+
+def test_what_is_not_said_of_mining_stays(run: Run, chain: FakeNode) -> None:
+    assert run("chain", "mine", "start", "--always").err == ""
+    assert asked(chain, "mine_start") == {"threads": None, "duty": None, "on_demand": False}
+    assert "has 2 processors" in run("chain", "mine", "start", "--threads", "3").err
 
 
 def test_own_names_are_given_back(run: Run, chain: FakeNode) -> None:

@@ -283,6 +283,25 @@ def test_a_worker_gets_work_and_brings_what_it_found() -> None:
     assert set(swarm.ask(0, "mine_work", after=0)) == {"number"}
 
 
+def test_how_it_mines_is_kept_until_something_else_is_said() -> None:
+    swarm = ChainSwarm(1, fake_keys=True)
+    how = {"threads": 1, "duty": 100, "on_demand": False, "mining": False}
+
+    def shown(answer: dict[str, Any]) -> dict[str, Any]:
+        return {name: answer[name] for name in how}
+
+    assert shown(swarm.ask(0, "mine_status")) == how
+    how |= {"threads": 2, "duty": 20, "on_demand": True, "mining": True}
+    assert shown(swarm.ask(0, "mine_start", threads=2, duty=20, on_demand=True)) == how
+    how |= {"duty": 30}
+    assert shown(swarm.ask(0, "mine_start", duty=30)) == how
+    how |= {"mining": False}
+    assert shown(swarm.ask(0, "mine_stop")) == how
+    assert shown(swarm.ask(0, "mine_status")) == how
+    how |= {"mining": True, "on_demand": False}
+    assert shown(swarm.ask(0, "mine_start", threads=None, on_demand=False)) == how
+
+
 def test_on_demand_it_works_only_while_something_waits() -> None:
     swarm = two()
     swarm.until_height(0, 8)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import attrs
+
 from apps.chain.core import commands
 from apps.chain.core.batches import Batches, functions
 from apps.chain.core.books import OPERATIONS
@@ -41,6 +43,8 @@ DEEP_REORG = 6
 #: Others are asked where they are after so many targets.
 _COMPARE_TARGETS = 2
 _MINE = b"mine"
+#: Fields of miner.How.
+_HOW = 3
 
 
 class Chain(App):
@@ -103,8 +107,7 @@ class Chain(App):
         ctx.services.provide("anchor", self.anchor)
         ctx.services.provide("beacon", self.beacon)
         ctx.serve(self.serving.on_request)
-        if saved := ctx.storage.get(_MINE):
-            self.mining.set(How(*cbor.decode(saved)))
+        self.mining.set(How(*self._kept_mining()[:_HOW]) if self.mines else None)
         self._spawn()
         opened.set()
 
@@ -205,13 +208,26 @@ class Chain(App):
 
     # --- mining ------------------------------------------------------------------------------
 
+    def _kept_mining(self) -> list[Any]:
+        """[threads, duty, on demand], and False behind them if it does not mine."""
+        saved = self.ctx.storage.get(_MINE)
+        kept: list[Any] = cbor.decode(saved) if saved else [*attrs.astuple(How()), False]
+        return kept
+
+    @property
+    def how(self) -> How:
+        """As was said last, whether it mines now or not."""
+        return How(*self._kept_mining()[:_HOW])
+
+    @property
+    def mines(self) -> bool:
+        return len(self._kept_mining()) == _HOW
+
     async def mine(self, how: How | None) -> None:
-        """From now on, also after a restart."""
+        """From now on, also after a restart. None: no more; how it was done is kept for the next time."""
         if self.light and how is not None:
             raise LocalError("a light node cannot mine: it does not know what an account has")
-        if how is None:
-            self.ctx.storage.delete(_MINE)
-        else:
-            self.ctx.storage.put(_MINE, cbor.encode([how.threads, how.duty, how.on_demand]))
+        kept: list[Any] = [*attrs.astuple(self.how), False] if how is None else [*attrs.astuple(how)]
+        self.ctx.storage.put(_MINE, cbor.encode(kept))
         await self.ctx.storage.synced()
         self.mining.set(how)

@@ -22,7 +22,7 @@ account is an address or a key.
     peers    {}                                   -> [{"peer", "height", "tip", "work", "light", "slow"}]
     proof    {"of"}                               -> {"proof", "height", "time", "sender"}   of a transaction or digest
     beacon   {"height"}                           -> {"height", "block"} or null
-    mine_start {"threads"?, "duty"?, "on_demand"?} | mine_stop {} | mine_status {}
+    mine_start {"threads"?, "duty"?, "on_demand"?} (else as before) | mine_stop {} | mine_status {}
                                                   -> {"mining", "threads", "duty", "on_demand", "found", "rate"}
     mine_work, mine_found: for a worker, see miner.Bench
 """
@@ -182,10 +182,15 @@ class Commands:
     # --- mining -------------------------------------------------------------------------------
 
     async def mine_start(self, args: dict[str, Any]) -> Any:
-        threads, duty = _number(args, "threads", 257, default=1), _number(args, "duty", 101, default=100)
+        was = self.chain.how
+        threads, duty = (
+            _number(args, name, bound, default=kept) if args.get(name) is not None else kept
+            for name, bound, kept in (("threads", 257, was.threads), ("duty", 101, was.duty))
+        )
         if not threads or not duty:
             raise LocalError("a miner has 1 to 256 threads, and works 1 to 100 % of the time")
-        await self.chain.mine(How(threads, duty, bool(args.get("on_demand", False))))
+        on_demand = was.on_demand if args.get("on_demand") is None else bool(args["on_demand"])
+        await self.chain.mine(How(threads, duty, on_demand))
         return await self.mine_status({})
 
     async def mine_stop(self, args: dict[str, Any]) -> Any:
@@ -194,7 +199,7 @@ class Commands:
 
     async def mine_status(self, args: dict[str, Any]) -> Any:
         mining = self.chain.mining
-        how = mining.how or How()
+        how = mining.how or self.chain.how
         return {
             "mining": mining.how is not None, "threads": how.threads, "duty": how.duty, "on_demand": how.on_demand,
             "found": mining.found, "rate": self.chain.bench.rate,
