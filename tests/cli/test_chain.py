@@ -23,7 +23,7 @@ MINING = {"mining": True, "threads": 2, "duty": 20, "on_demand": True, "found": 
 STATUS = {
     "chain_id": "3f9a1c77" * 2, "height": 18_204, "tip": "7c" * 32, "time": 1_767_226_089, "difficulty": 36_412,
     "work": 661_904_112, "headers": 18_204, "mempool": 37, "mempool_bytes": 9_300, "peers": 9, "synced": True,
-    "light": False, "held": 0, "barred": 0, "trouble": None,
+    "light": False, "held": 0, "barred": 0, "trouble": None, "deep_reorg": None,
 }  # fmt: skip
 
 
@@ -225,6 +225,17 @@ def test_a_store_that_cannot_be_written_is_told(run: Run, chain: FakeNode) -> No
     out = run("chain", "status").out
     assert "behind: nothing can be written" in out
     assert "TROUBLE     the disk is full (file: chain.db)" in out
+
+
+def test_a_chain_that_was_rewritten_far_back_is_told(run: Run, chain: FakeNode) -> None:
+    chain.answers["chain", "status"] = STATUS | {"deep_reorg": {"depth": 9, "fork": 18_190, "at_ms": 1_767_226_089_000}}
+    assert "9 blocks above height 18,190 do not count any more" in run("chain", "status").out
+    gone = [{"tx": TXID, "spent": 1_500_000, "nonce": 3, "why": None},
+            {"tx": "d5" * 32, "spent": 1, "nonce": 4, "why": "S5: the name x is another's"}]  # fmt: skip
+    chain.answers["chain", "account"] = OWN | {"balance": 1, "nonce": 5, "next": 6, "pending": 0, "gone": gone}
+    out = run("chain", "wallet", "show").out
+    assert f"{TXID[:16]}…, 1.5: its block does not count any more; it waits again" in out
+    assert "can never be: S5: the name x is another's" in out
 
 
 def test_a_node_without_a_chain_says_so(run: Run, node: FakeNode) -> None:

@@ -256,6 +256,45 @@ def test_a_light_node_checks_what_it_is_told() -> None:
             swarm.ask(1, command, to="11" * 32, amount=1)
 
 
+def test_a_deep_change_of_branch_is_told_and_leaves_no_wallet_stuck() -> None:
+    """A claim that another one won elsewhere can never be; what was sent after it waits for its nonce."""
+    swarm = ChainSwarm(2, lan=True, fake_keys=True, rates={0: RATE, 1: 8 * RATE})
+    swarm.run_for(5)
+    swarm.mine(0)
+    swarm.until_height(0, 6)
+    other = swarm.ask(1, "address")["key"]
+    settled(swarm, swarm.ask(0, "send", to=other, amount=5_000_000)["tx"])
+    swarm.network.partition([0], [1])
+    swarm.mine(1)
+    settled(swarm, swarm.ask(1, "name", name="edge-9", value="theirs")["tx"])
+    claim = swarm.ask(0, "name", name="edge-9", value="ours")["tx"]
+    paid = swarm.ask(0, "send", to="11" * 32, amount=1_000_000)["tx"]
+    settled(swarm, paid, node=0)
+    fork = swarm.ask(0, "tx", tx=paid)["height"] - 1
+    swarm.until_height(0, fork + 9)
+    swarm.rest(0)
+    swarm.until_height(1, swarm.height(0) + 5)
+    swarm.network.heal()
+    while len(swarm.tips()) > 1:
+        swarm.run_for(1)
+    assert [fields["deep"] for node, fields in swarm.events("reorg") if node == 0][-1]
+    deep = swarm.ask(0, "status")["deep_reorg"]
+    assert deep["depth"] > 6
+    assert deep["fork"] <= fork
+    assert swarm.ask(1, "status")["deep_reorg"] is None
+    swarm.run_for(1)
+    assert {claim, paid} <= {one["tx"] for one in swarm.ask(0, "account")["gone"]}
+    settled(swarm, paid, node=0)
+    [filled] = [fields for node, fields in swarm.events("gap filled") if node == 0]
+    assert filled["nonce"] == swarm.ask(0, "account")["nonce"] - 2
+    [gone] = swarm.ask(0, "account")["gone"]
+    assert (gone["tx"], gone["why"][:2]) == (claim, "S5")
+    swarm.restart(0)
+    swarm.run_for(5)
+    assert swarm.ask(0, "status")["deep_reorg"]["depth"] == deep["depth"]
+    assert swarm.ask(0, "account")["gone"] == [gone]
+
+
 # --- mining elsewhere ------------------------------------------------------------------------
 
 

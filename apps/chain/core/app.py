@@ -1,6 +1,7 @@
 """The chain as an application: a peer keeps it with all others that run it on this network.
 
-Events: block, synced, tx, mined, reorg, held, invalid, diverged, bad peer, deaf, tx lost, not published, trouble.
+Events: block, synced, tx, mined, reorg, held, invalid, diverged, bad peer, deaf, tx lost, gap filled, not published,
+trouble.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Chain(App):
         self._verifier: Verifier = verify
         self._miner = miner
         self._ctx: AppContext | None = None
+        #: Blocks that the last change of branch took back which is an alarm, height above which, and when (wall ms).
+        self.deep: tuple[int, int, int] | None = None
         self.desk: Desk
         self.peers: Peers
         self.talks: Talks
@@ -108,6 +111,9 @@ class Chain(App):
         ctx.services.provide("beacon", self.beacon)
         ctx.serve(self.serving.on_request)
         self.mining.set(How(*self._kept_mining()[:_HOW]) if self.mines else None)
+        for at_ms, fork, old_height in await self.desk.do("reorgs"):
+            if old_height - fork > DEEP_REORG:
+                self.deep = old_height - fork, fork, at_ms
         self._spawn()
         opened.set()
 
@@ -146,6 +152,10 @@ class Chain(App):
         if one.disconnected:
             depth, fork = len(one.disconnected), one.disconnected[-1][0] - 1
             new = one.connected[-1] if one.connected else (0, b"", 0)
+            if depth > DEEP_REORG:
+                self.deep = depth, fork, self.ctx.now.wall_ms
+            if back := [(height, block) for height, block, txs in one.disconnected if txs]:
+                self.ctx.spawn(self._take_back(back), name="what was sent")
             self.ctx.emit(
                 "reorg", depth=depth, deep=depth > DEEP_REORG, fork=fork, old=one.disconnected[0][1], new=new[1],
                 height=new[0],
@@ -156,6 +166,12 @@ class Chain(App):
         else:
             for height, block, txs in one.connected:
                 self.ctx.emit("block", height=height, block=block, txs=txs)
+
+    async def _take_back(self, blocks: Sequence[tuple[int, bytes]]) -> None:
+        try:
+            await self.wallet.returned(blocks)
+        except LocalError as error:
+            self.ctx.emit("trouble", error=str(error))
 
     async def _tick(self) -> None:
         behind = 0

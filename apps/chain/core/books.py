@@ -20,7 +20,7 @@ from apps.chain.core.header import prefix_of
 from apps.chain.core.headers import Branch
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.ledger import Ledger, open_ledger
-from apps.chain.core.limits import HEAD_BYTES, MAX_EARLY, MAX_PART, MAX_PARTIAL, MAX_POOL_TXS
+from apps.chain.core.limits import HEAD_BYTES, MAX_EARLY, MAX_PART, MAX_PARTIAL, MAX_POOL_TXS, MAX_REORGS
 from apps.chain.core.merkle import leaf_of
 from apps.chain.core.mining import assembled, header_on
 from apps.chain.core.news import pack
@@ -40,7 +40,7 @@ _V = TypeVar("_V")
 #: What the application asks for by name.
 OPERATIONS = (
     "open", "headers", "header", "compact", "fill", "blocks", "txs", "tick", "template", "mined", "plan", "locator",
-    "after", "body", "txs_at", "best_txs", "proof", "on_line", "beacon", "account", "where", "waiting", "name",
+    "after", "body", "txs_at", "best_txs", "proof", "on_line", "beacon", "account", "where", "waiting", "name", "reorgs",
 )  # fmt: skip
 
 
@@ -370,6 +370,10 @@ class Books:
             (tx.txid, tx.sender, tx.nonce, tx.fee, len(tx.operations), tx.raw, seen.setdefault(tx.txid, now_ms))
             for tx in order
         ]
+
+    def reorgs(self) -> list[tuple[int, int, int]]:
+        """(when in wall ms, height of the fork, height of the tip before) of changes of branch, oldest first."""
+        return [(row.at_ms, row.fork, row.old_height) for row in reversed(self.store.reorgs(limit=MAX_REORGS))]
 
     def name(self, name: bytes) -> tuple[bytes, bytes, int] | None:
         """(owner, value, first height at which anybody may claim it), None if it is free."""

@@ -5,10 +5,14 @@ account is an address or a key.
 
     status   {}                            -> {"chain_id", "height", "tip", "time", "difficulty", "work", "headers",
                                               "mempool", "mempool_bytes", "peers", "synced", "light", "held", "barred",
-                                              "trouble": why nothing can be written now, or null}
+                                              "trouble": why nothing can be written now, or null,
+                                              "deep_reorg": {"depth", "fork", "at_ms"} or null}: more than six blocks
+                                              were taken back, within the last thousand
     address  {}                            -> {"address", "key"}   of this node
     account  {"account"?}                  -> {"address", "key", "balance", "nonce", "next", "pending", "immature"}; a
-                                              light node: without the last three, with "said_by", since it is only said
+                                              light node: without the last three, with "said_by", since it is only said.
+                                              Of this node also "gone": [{"tx", "spent", "nonce", "why"}], in no block
+                                              any more: "why" it can never be, or null: it waits again
     send     {"to", "amount", "memo"?, "fee"?}    -> {"tx", "fee"}
     anchor   {"digest", "tag"?, "fee"?}           -> {"tx", "fee"}
     name     {"name", "value"?, "fee"?}           -> {"tx", "fee"}   claim, renew, change; without a value: give it back
@@ -47,6 +51,9 @@ from overlay.runtime.ports import SECOND
 if TYPE_CHECKING:
     from apps.chain.core.app import Chain
 
+#: So long a deep change of branch is shown.
+REMEMBERED_BLOCKS = 1_000
+
 NAMES = (
     "status", "address", "account", "payee", "send", "anchor", "name", "submit", "whois", "tx", "mempool", "peers",
     "proof", "beacon", "mine_start", "mine_stop", "mine_status", "mine_work", "mine_found",
@@ -82,7 +89,15 @@ class Commands:
             "mempool_bytes": s.waiting_bytes, "peers": len(chain.peers.known),
             "synced": not chain.desk.trouble and chain.sync.done,
             "light": s.light, "held": s.held, "barred": chain.peers.barred, "trouble": chain.desk.trouble or None,
+            "deep_reorg": self._deep_reorg(),
         }  # fmt: skip
+
+    def _deep_reorg(self) -> dict[str, int] | None:
+        """The last one, as long as it is no history."""
+        deep = self.chain.deep
+        if deep is None or deep[1] < self.chain.desk.summary.height - REMEMBERED_BLOCKS:
+            return None
+        return {"depth": deep[0], "fork": deep[1], "at_ms": deep[2]}
 
     async def address(self, args: dict[str, Any]) -> Any:
         return self._named(self.chain.wallet.key)
@@ -94,7 +109,11 @@ class Commands:
             return self._named(key) | {"balance": said.balance, "nonce": said.nonce, "said_by": peer.hex()}
         balance, nonce, after, pending, immature = await self.chain.desk.do("account", key)
         return self._named(key) | {
-            "balance": balance, "nonce": nonce, "next": after, "pending": pending, "immature": immature
+            "balance": balance, "nonce": nonce, "next": after, "pending": pending, "immature": immature,
+            "gone": [
+                {"tx": tx.txid.hex(), "spent": tx.spent, "nonce": tx.nonce, "why": why or None}
+                for tx, why in (await self.chain.wallet.gone() if key == self.chain.wallet.key else [])
+            ],
         }  # fmt: skip
 
     async def whois(self, args: dict[str, Any]) -> Any:

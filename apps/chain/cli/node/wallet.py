@@ -47,6 +47,10 @@ def show(session: Session, as_json: bool) -> None:
         fields.append(("immature", f"{credits_text(found['immature'])} of rewards that cannot be spent yet"))
     if "said_by" in found:
         fields.append(("said by", f"a peer, {found['said_by'][:16]}…: this node has headers alone"))
+    for number, gone in enumerate(found.get("gone") or []):
+        what = f"tx {gone['tx'][:16]}…, {credits_text(gone['spent'])}: "
+        what += f"can never be: {gone['why']}" if gone["why"] else "its block does not count any more; it waits again"
+        fields.append(("gone" if not number else "", what))
     print_fields(fields)
 
 
