@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import unicodedata
@@ -352,6 +353,43 @@ def test_every_level_finds_what_the_lower_ones_cannot(
         assert explore("verify", "--level", str(level - 1)).code == 0
     ran = explore("verify", "--level", str(level), "--json")
     assert (ran.code, ran.json["fault"]["code"]) == (5, code)
+
+
+TABLES = ("header", "body", "undo", "reorg", "active", "account", "name", "anchor", "evidence", "tx", "touch", "note")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_folder_of_a_stranger_with_rows_of_other_types_fails_cleanly(
+    explore: Explore, place: Place, table: str
+) -> None:
+    """Columns of sqlite3 take anything: each is given a text, a number and other bytes, and nothing is a bug."""
+    place.world.store.close()
+    original = file_in(place.data).read_bytes()
+    db = _sqlite(place)
+    columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})") if row[1] != "n"]
+    db.close()
+    for column in columns:
+        for value in ("'text'", "7", "x'ff07'"):
+            file_in(place.data).write_bytes(original)
+            db = _sqlite(place)
+            try:
+                db.execute(f"UPDATE OR IGNORE {table} SET {column}={value}")
+                db.commit()
+            except sqlite3.IntegrityError:  # a key that must be a number
+                continue
+            finally:
+                db.close()
+            for line in _SCREENS_OF[table]:
+                ran = explore(*line.split())
+                assert "a bug in" not in ran.err, (column, value, line, ran)
+
+
+_SCREENS_OF = dict.fromkeys(TABLES, ("status", "address edge-3 --history")) | {
+    "header": ("status", "block 17", "forks", "verify --level 0"), "body": ("block 17 --txs", "verify"),
+    "undo": ("verify --level 4",), "reorg": ("status", "forks"), "active": ("status", "blocks", "verify", "stats"),
+    "account": ("supply", "address edge-3", "verify --level 4"), "name": ("names", "name edge-3", "blocks"),
+    "anchor": ("anchor report.txt", "search lab/"), "evidence": ("evidence",), "tx": ("tx 9f13", "proof make 9f13"),
+}  # fmt: skip
 
 
 def test_a_wrong_sum_is_told(explore: Explore, place: Place) -> None:

@@ -40,7 +40,8 @@ _V = TypeVar("_V")
 #: What the application asks for by name.
 OPERATIONS = (
     "open", "headers", "header", "compact", "fill", "blocks", "txs", "tick", "template", "mined", "plan", "locator",
-    "after", "body", "txs_at", "best_txs", "proof", "on_line", "beacon", "account", "where", "waiting", "name", "reorgs",
+    "after", "body", "txs_at", "best_txs", "proof", "on_line", "beacon", "account", "where", "waiting", "name",
+    "reorgs",
 )  # fmt: skip
 
 

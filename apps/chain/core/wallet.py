@@ -164,7 +164,8 @@ class Wallet:
         _, _, after, *_ = await self.desk.do("account", self.key)
         behind = any(decode_tx(raw, self.params.chain_id).nonce > tx.nonce for _, raw in storage.scan(_OWN))
         if after == tx.nonce and behind:
-            # What waits is not signed anew with lower nonces: the old one could still be sent by anybody, and pay twice.
+            # What waits is not signed anew with a lower nonce: anybody could still send the old one, and it would pay
+            # twice.
             filling = await self.send([Pay(self.key, 1)])
             self.ctx.emit("gap filled", tx=filling.txid, nonce=tx.nonce)
 

@@ -96,8 +96,8 @@ class Session:
 @contextlib.contextmanager
 def translated(session: Session) -> Iterator[None]:
     """What a question raises, as a failure of a command: not found, or typed wrongly."""
-    from apps.chain.core.explorer.chain import Unknown
-    from overlay.errors import LocalError
+    from apps.chain.core.explorer.chain import Torn, Unknown
+    from overlay.errors import BadMessage, LocalError
 
     try:
         yield
@@ -106,6 +106,12 @@ def translated(session: Session) -> Iterator[None]:
         given = session.command("") if session.data is not None else PROGRAM
         facts = {label: text.replace(f"{PROGRAM} ", f"{given} ") for label, text in error.facts.items()}
         raise Fail(str(error), code="not_found", facts=facts) from None
+    except (Torn, BadMessage, LookupError, ValueError, OverflowError) as error:
+        # A file may be a stranger's, whose rows contradict each other in more ways than anybody can foresee.
+        raise Fail("the chain is not as a node writes it", facts={
+            "reason": getattr(error, "reason", None) or str(error) or type(error).__name__,
+            "where": session.command("verify --level 4"), "if that finds nothing": "this is a bug of chain-explorer",
+        }) from error  # fmt: skip
     except LocalError as error:
         raise Fail(str(error), code="usage", facts=getattr(error, "facts", None)) from None
 

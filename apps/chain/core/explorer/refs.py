@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from apps.chain.core import bech32m
-from apps.chain.core.explorer.chain import Ambiguous, Chain, Mistyped, Unknown
+from apps.chain.core.explorer.chain import Ambiguous, Chain, Mistyped, Torn, Unknown
 from apps.chain.core.limits import MAX_NAME_BYTES, MIN_NAME_BYTES
 from apps.chain.core.naming import NAME, begins_like_address, whole_address
 from apps.chain.core.rows import HeaderRow, TxRow
@@ -120,7 +120,8 @@ def find_tx(chain: Chain, text: str) -> TxRow:
         raise Mistyped(f"not a transaction: {text!r}", "four or more digits of its id")
     txid = the_one("transaction", text, txids_like(chain, wanted))
     row = chain.view.tx(txid)
-    assert row is not None
+    if row is None:
+        raise Torn(f"transaction {txid.hex()[:16]} is in no block")
     return row
 
 
