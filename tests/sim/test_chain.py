@@ -258,7 +258,7 @@ def test_a_light_node_checks_what_it_is_told() -> None:
 
 def test_a_deep_change_of_branch_is_told_and_leaves_no_wallet_stuck() -> None:
     """A claim that another one won elsewhere can never be; what was sent after it waits for its nonce."""
-    swarm = ChainSwarm(2, lan=True, fake_keys=True, rates={0: RATE, 1: 8 * RATE})
+    swarm = ChainSwarm(2, lan=True, rates={0: RATE, 1: 8 * RATE})
     swarm.run_for(5)
     swarm.mine(0)
     swarm.until_height(0, 6)
@@ -323,7 +323,7 @@ def test_a_worker_gets_work_and_brings_what_it_found() -> None:
 
 
 def test_how_it_mines_is_kept_until_something_else_is_said() -> None:
-    swarm = ChainSwarm(1, fake_keys=True)
+    swarm = ChainSwarm(1)
     how = {"threads": 1, "duty": 100, "on_demand": False, "mining": False}
 
     def shown(answer: dict[str, Any]) -> dict[str, Any]:
@@ -380,7 +380,7 @@ def test_other_applications_anchor_and_draw_by_the_chain() -> None:
 
 
 def test_few_that_know_each_other_hardly_look_for_more() -> None:
-    swarm = ChainSwarm(3, lan=True, fake_keys=True)
+    swarm = ChainSwarm(3, lan=True)
     swarm.run_for(300)
     before = swarm.network.sent
     swarm.run_for(600)
