@@ -110,6 +110,12 @@ def _is_shell(made: object) -> bool:
     return callable(getattr(made, "bare", None)) and callable(getattr(made, "open", None))
 
 
+def _facts_of(error: OSError | OverlayError) -> dict[str, str]:
+    """One a line, where the error has some (p2pnode.ui.fail)."""
+    facts = getattr(error, "facts", None)
+    return {"reason": str(error)} if facts is None else {"what": str(getattr(error, "what", error)), **facts}
+
+
 @asynccontextmanager
 async def shells_of(apps: Sequence[Loaded], terms: Terms, home: Home) -> AsyncIterator[list[Opened]]:
     """All of them with their shells, which are closed in reverse. SettingError names the one that cannot be opened."""
@@ -126,6 +132,6 @@ async def shells_of(apps: Sequence[Loaded], terms: Terms, home: Home) -> AsyncIt
             except (OSError, OverlayError) as error:
                 raise SettingError(
                     "an application cannot be started",
-                    facts={"app": one.named, "folder": str(folder), "reason": str(error)},
+                    facts={"app": one.named, "folder": str(folder), **_facts_of(error)},
                 ) from error
         yield opened

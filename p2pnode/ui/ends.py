@@ -10,7 +10,7 @@ import sys
 import click
 
 from p2pnode.ui.fail import Exit, Fail, show
-from p2pnode.ui.output import give_up, open_closed, settle
+from p2pnode.ui.output import give_up, open_closed, settle, tolerate
 
 
 def run_line(program: click.Command, name: str, args: list[str], *, obj: object = None) -> int:
@@ -18,6 +18,8 @@ def run_line(program: click.Command, name: str, args: list[str], *, obj: object 
 
     `obj`: what `click.pass_obj` gives, if the program does not make it itself."""
     open_closed()
+    tolerate()
+    stdout = sys.stdout
     options = args[: args.index("--")] if "--" in args else args
     try:
         try:
@@ -29,11 +31,18 @@ def run_line(program: click.Command, name: str, args: list[str], *, obj: object 
             return Exit.OK
         except BrokenPipeError:
             raise
+        except SystemExit:
+            # click makes an exit of a closed pipe, and puts something in front of stdout before.
+            if sys.stdout is stdout:
+                raise
+            sys.stdout = stdout
+            raise BrokenPipeError from None
         except (Exception, KeyboardInterrupt) as error:
             listens = settle(sys.stdout)
             return show(_failure(error, name, options), as_json_object=listens and "--json" in options)
-    except BrokenPipeError:  # the reader has enough (`| head`)
+    except BrokenPipeError:  # the reader has enough (`| head`): it got what it wanted
         give_up(sys.stdout)
+        return Exit.OK
     except OSError as error:  # not even what went wrong can be written there
         give_up(sys.stdout)
         try:

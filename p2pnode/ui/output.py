@@ -16,6 +16,15 @@ def open_closed() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
 
 
+def tolerate() -> None:
+    """What a stream has no letters for is shown as `?`: no command ends because a terminal speaks ASCII."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        is_utf8 = (getattr(stream, "encoding", None) or "").lower().replace("-", "") == "utf8"
+        if reconfigure is not None and (stream.errors == "strict" or not is_utf8):
+            reconfigure(errors="replace")
+
+
 def settle(stream: IO[str]) -> bool:
     """What was said before is written; False if that cannot be, and is given up."""
     try:

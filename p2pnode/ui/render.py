@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -51,11 +52,29 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, right: Se
     return "\n".join(line(row) for row in [list(headers), *cells])
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """`table` on stdout; drawn by rich (30 ms to import) only for a terminal."""
+def records(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows one below another, each value on a line of its own behind its header, with an empty line between rows."""
+    width = max(map(columns_of, headers), default=0)
+    return "\n\n".join(
+        "\n".join(f"{header:<{width}}  {_cell(value)}".rstrip() for header, value in zip(headers, row, strict=True))
+        for row in rows
+    )
+
+
+def print_table(
+    headers: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = (), full: bool = False
+) -> None:  # fmt: skip
+    """`table` on stdout; drawn by rich (30 ms to import) only for a terminal.
+
+    `full`: nothing may be cut; rows that are wider than the terminal are shown as `records`."""
     if not is_fancy():
         print(table(headers, rows, right=right), flush=True)
         return
+    if full:
+        plain = table(headers, rows, right=right)
+        if rows and max(map(columns_of, plain.splitlines())) > shutil.get_terminal_size((PLAIN_WIDTH, 24)).columns:
+            print(records(headers, rows), flush=True)
+            return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import sqlite3
 from pathlib import Path
 
@@ -29,7 +31,17 @@ def told(error: sqlite3.Error, path: Path, *, of: str, comes_back: str) -> tuple
 def damaged(path: Path, reason: str, *, of: str, comes_back: str) -> tuple[str, dict[str, str]]:
     """As `told`, of a file that is not what sqlite3 would have written."""
     folder = path.parent
-    # With its -wal: sqlite would play a forgotten one into the new file.
-    afresh = f"mkdir '{folder}/damaged' && mv '{folder}/{path.name}'* '{folder}/damaged/'"
-    facts = {"file": str(path), "reason": reason, "start afresh": f"{afresh}   ({comes_back})"}
+    aside = _fresh(folder)
+    # With its -wal: sqlite would play a forgotten one into the new file. Under a node that runs it would be torn.
+    afresh = f"mkdir '{aside}' && mv '{folder}/{path.name}'* '{aside}/'"
+    facts = {
+        "file": str(path), "reason": reason, "stop the node first": "p2pnode stop",
+        "start afresh": f"{afresh}   ({comes_back})",
+    }  # fmt: skip
     return f"{of} is damaged", facts
+
+
+def _fresh(folder: Path) -> Path:
+    """A folder in it that is not there yet."""
+    names = itertools.chain(["damaged"], (f"damaged-{number}" for number in itertools.count(2)))
+    return next(path for name in names if not os.path.lexists(path := folder / name))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,14 @@ MINING = {"mining": True, "threads": 2, "duty": 20, "on_demand": True, "found": 
 STATUS = {
     "chain_id": "3f9a1c77" * 2, "height": 18_204, "tip": "7c" * 32, "time": 1_767_226_089, "difficulty": 36_412,
     "work": 661_904_112, "headers": 18_204, "mempool": 37, "mempool_bytes": 9_300, "peers": 9, "synced": True,
-    "light": False, "held": 0, "barred": 0,
+    "light": False, "held": 0, "barred": 0, "trouble": None, "deep_reorg": None,
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two processors."""
+    monkeypatch.setattr(importlib.import_module("apps.chain.cli.node.mine"), "processors", lambda: 2)
 
 
 @pytest.fixture
@@ -34,11 +42,13 @@ def chain(node: FakeNode) -> FakeNode:
         looks.append(args["tx"])
         return {"tx": args["tx"], "height": 9 if len(looks) > 1 else 0, "confirmations": len(looks) - 1}
 
-    sent = {"tx": TXID}
+    sent = {"tx": TXID, "fee": 1_000_012}
     node.answers |= {
         ("chain", "status"): STATUS, ("chain", "address"): OWN, ("chain", "send"): sent, ("chain", "anchor"): sent,
         ("chain", "name"): sent, ("chain", "tx"): tx, ("chain", "whois"): None,
-        ("chain", "account"): OWN | {"balance": 118_250_000, "nonce": 5, "next": 6, "pending": 2_500_800},
+        ("chain", "account"): OWN | {
+            "balance": 118_250_000, "nonce": 5, "next": 6, "pending": 2_500_800, "immature": 100_000_000,
+        },
         ("chain", "payee"): OTHER | {"is": "the name edge-3"}, ("chain", "mine_start"): MINING,
         ("chain", "mine_status"): MINING, ("chain", "mine_stop"): MINING | {"mining": False, "rate": None},
     }  # fmt: skip
@@ -81,7 +91,7 @@ def test_amounts_are_credits(run: Run, chain: FakeNode) -> None:
 
 
 @pytest.mark.parametrize(
-    "amount", ["0", "0.0000001", "-1", "1e3", "1,5", "nan", "", "1.", "\N{ARABIC-INDIC DIGIT ONE}"]
+    "amount", ["0", "0.0000001", "1_000", "-1", "1e3", "1,5", "nan", "", "1.", "\N{ARABIC-INDIC DIGIT ONE}"]
 )
 def test_what_is_no_amount_is_refused_before_anything_is_asked(run: Run, chain: FakeNode, amount: str) -> None:
     assert run("chain", "send", "edge-3", "--", amount).code == 2
@@ -115,6 +125,14 @@ def test_a_file_is_anchored_by_its_hash(run: Run, chain: FakeNode, tmp_path: Pat
     assert asked(chain, "anchor") == {"digest": hashlib.sha256(b"all is well").hexdigest(), "tag": "t", "fee": None}
 
 
+def test_pipes_and_devices_are_not_anchored(run: Run, chain: FakeNode, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for what in (str(tmp_path / "fifo"), "/dev/zero"):
+        ran = run("chain", "anchor", what)
+        assert (ran.code, "a pipe or a device" in ran.err) == (2, True), ran
+    assert chain.asked == []
+
+
 def test_a_name_says_who_claims_it(run: Run, chain: FakeNode) -> None:
     assert run("chain", "name", "claim", "edge-4").code == 0
     assert asked(chain, "name") == {"name": "edge-4", "value": ID, "fee": None}
@@ -130,6 +148,63 @@ def test_names_of_others_are_left_alone(run: Run, chain: FakeNode, line: tuple[s
     assert not [args for name, args in chain.asked if name == "app" and args["command"] == "name"]
 
 
+@pytest.mark.parametrize("name", ["xn1", "xn1abc", "xs1-edge", "00000000", "12345678", "deadbeef", "cafe0123ff"])
+def test_a_name_that_could_be_taken_for_something_else_is_not_claimed(run: Run, chain: FakeNode, name: str) -> None:
+    ran = run("chain", "name", "claim", name)
+    assert (ran.code, "would mislead" in ran.err) == (2, True)
+    assert chain.asked == []
+    chain.answers["chain", "whois"] = {"name": name, "owner": OWN["key"], "value": "x", "expires": 9}
+    assert run("chain", "name", "set", name, "y").code == 0  # who has one keeps it
+
+
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [
+        ("", "TO is empty"), ("xn1abc", "looks like the beginning of an address"),
+        (OWN["address"][:-1] + ("q" if OWN["address"][-1] != "q" else "p"), "mistyped"),
+        (format_address(KEY, hrp="xs"), "another sort of network"), ("xs1qqq", "not"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_begins_like_an_address_and_is_none_is_paid_nothing(run: Run, chain: FakeNode, to: str, told: str) -> None:
+    ran = run("chain", "send", to, "1")
+    assert (ran.code, told in ran.err) == (2, True), ran
+    assert chain.asked == []
+
+
+def test_a_name_can_be_said_to_be_one(run: Run, chain: FakeNode) -> None:
+    for to in ("xn1abc", "name:xn1abc"):
+        chain.asked.clear()
+        assert run("chain", "send", "--name", to, "1").code == 0
+        assert asked(chain, "payee") == {"to": "name:xn1abc"}
+
+
+def test_a_name_of_ones_own_is_not_claimed_again(run: Run, chain: FakeNode) -> None:
+    """Its value would be that of the claim."""
+    chain.answers["chain", "whois"] = {"name": "edge-3", "owner": OWN["key"], "value": "192.0.2.7", "expires": 9}
+    ran = run("chain", "name", "claim", "edge-3")
+    assert (ran.code, "yours already" in ran.err, "chain name set edge-3" in ran.err) == (1, True, True)
+    assert not [args for name, args in chain.asked if name == "app" and args["command"] == "name"]
+
+
+@pytest.mark.parametrize(
+    "line", [("send", "edge-3", "1"), ("anchor", "ab" * 32), ("name", "claim", "edge-4")], ids=" ".join
+)
+def test_what_was_sent_is_told_though_it_cannot_be_written(
+    run: Run, chain: FakeNode, line: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        ran = run("chain", *line, "--json")
+    assert (ran.code, "it WAS sent" in ran.err, TXID in ran.err) == (1, True, True), ran
+
+
+def test_what_is_not_said_of_mining_stays(run: Run, chain: FakeNode) -> None:
+    assert run("chain", "mine", "start", "--always").err == ""
+    assert asked(chain, "mine_start") == {"threads": None, "duty": None, "on_demand": False}
+    assert "has 2 processors" in run("chain", "mine", "start", "--threads", "3").err
+
+
 def test_own_names_are_given_back(run: Run, chain: FakeNode) -> None:
     chain.answers["chain", "whois"] = {"name": "edge-3", "owner": OWN["key"], "value": "x", "expires": 9}
     assert run("chain", "name", "release", "edge-3", "--json").json["value"] is None
@@ -137,12 +212,30 @@ def test_own_names_are_given_back(run: Run, chain: FakeNode) -> None:
 
 
 def test_the_words_of_the_application_come_through(run: Run, chain: FakeNode) -> None:
-    chain.answers["chain", "send"] = CommandFailed("failed", "it is not sent: S3: spends 5 units of 2")
+    chain.answers["chain", "send"] = CommandFailed("failed", "it is not sent: it costs 5 credits")
     ran = run("chain", "send", "edge-3", "1")
-    assert (ran.code, ran.err.splitlines()[0]) == (1, "error: it is not sent: S3: spends 5 units of 2")
+    assert (ran.code, ran.err.splitlines()[0]) == (1, "error: it is not sent: it costs 5 credits")
     chain.answers["chain", "payee"] = CommandFailed("not_found", "nobody is called so")
     ran = run("chain", "send", "edge-3", "1")
     assert (ran.code, "chain-explorer" in ran.err) == (4, True)
+
+
+def test_a_store_that_cannot_be_written_is_told(run: Run, chain: FakeNode) -> None:
+    chain.answers["chain", "status"] = STATUS | {"synced": False, "trouble": "the disk is full (file: chain.db)"}
+    out = run("chain", "status").out
+    assert "behind: nothing can be written" in out
+    assert "TROUBLE     the disk is full (file: chain.db)" in out
+
+
+def test_a_chain_that_was_rewritten_far_back_is_told(run: Run, chain: FakeNode) -> None:
+    chain.answers["chain", "status"] = STATUS | {"deep_reorg": {"depth": 9, "fork": 18_190, "at_ms": 1_767_226_089_000}}
+    assert "9 blocks above height 18,190 do not count any more" in run("chain", "status").out
+    gone = [{"tx": TXID, "spent": 1_500_000, "nonce": 3, "why": None},
+            {"tx": "d5" * 32, "spent": 1, "nonce": 4, "why": "S5: the name x is another's"}]  # fmt: skip
+    chain.answers["chain", "account"] = OWN | {"balance": 1, "nonce": 5, "next": 6, "pending": 0, "gone": gone}
+    out = run("chain", "wallet", "show").out
+    assert f"{TXID[:16]}…, 1.5: its block does not count any more; it waits again" in out
+    assert "can never be: S5: the name x is another's" in out
 
 
 def test_a_node_without_a_chain_says_so(run: Run, node: FakeNode) -> None:

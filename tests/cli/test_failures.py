@@ -291,6 +291,23 @@ def test_what_answers_is_not_a_node(run: Run, home: Path) -> None:
     assert err.startswith("error: the node closed the connection without an answer")
 
 
+@pytest.mark.parametrize("program", ["p2pnode.ui.begin:p2pnode", "apps.chain.cli.begin:chain_explorer"])
+def test_ctrl_c_while_modules_are_imported_is_one_line(program: str) -> None:
+    module, _, function = program.partition(":")
+    script = f"""
+import sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name.endswith(".main"):
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from {module} import {function}
+{function}()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: stopped by Ctrl-C\n")
+
+
 def test_reader_that_has_enough_is_no_error_message(node: FakeNode, home: Path) -> None:
     line = f"'{sys.executable}' -m p2pnode.cli.main --home '{home}' peers --json | true"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=True)

@@ -22,6 +22,8 @@ from overlay.errors import LocalError
 def file(tmp_path: Path) -> Path:
     return tmp_path / "chain.db"
 
+KEY = b"k" * 32
+
 
 def push(store: SqliteStore, *heights: int) -> None:
     """One transaction."""
@@ -32,14 +34,14 @@ def push(store: SqliteStore, *heights: int) -> None:
 
 def write(store: SqliteStore, *heights: int) -> None:
     for height in heights:
-        store.push_active(ActiveRow(height, bytes([height]) * 32, height, 256, b"miner", 0, 0, 0, 0))
-        store.put_accounts([Account(b"key", height, 0)])
+        store.push_active(ActiveRow(height, bytes([height]) * 32, height, 256, bytes(32), 0, 0, 0, 0))
+        store.put_accounts([Account(KEY, height, 0)])
 
 
 def height_of(file: Path) -> int:
     with open_view(file) as view:
         height = view.tip().height
-        assert view.accounts([b"key"]) == {b"key": Account(b"key", height, 0)}
+        assert view.accounts([KEY]) == {KEY: Account(KEY, height, 0)}
     return height
 
 
@@ -176,7 +178,7 @@ def test_a_reader_sees_one_moment_and_whole_transactions(file: Path) -> None:
         assert height_of(file) == 4
         push(store, 5)  # nobody waits for a reader
         assert early.tip().height == 1
-        assert list(early.accounts([b"key"]).values()) == [Account(b"key", 1, 0)]
+        assert list(early.accounts([KEY]).values()) == [Account(KEY, 1, 0)]
     store.close()
 
 
@@ -210,7 +212,7 @@ def test_a_call_that_fails_takes_the_transaction_with_it(file: Path) -> None:
     store.begin()
     write(store, 1)
     with pytest.raises(DiskError, match="NOT NULL"):
-        store.put_accounts([Account(b"key", None, 0)])  # type: ignore[arg-type]
+        store.put_accounts([Account(KEY, None, 0)])  # type: ignore[arg-type]
     with pytest.raises(LocalError, match="only be rolled back"):
         write(store, 2)
     with pytest.raises(LocalError, match="only be rolled back"):

@@ -14,7 +14,7 @@ from apps.chain.core.state import digest_of
 from apps.chain.shell import pruning
 from apps.chain.shell.limits import MIN_KEPT
 from apps.chain.shell.opening import open_chain
-from apps.chain.shell.schema import FILE_NAME, DiskError
+from apps.chain.shell.schema import FILE_NAME, DiskError, damaged
 from apps.chain.shell.view import open_view
 from overlay.errors import LocalError
 from tests.support.chain_folder import Traffic, accept_all, write_chain
@@ -78,6 +78,10 @@ def test_rows_that_do_not_fit_are_damage_with_what_to_do(tmp_path: Path) -> None
     with pytest.raises(DiskError, match="the chain is damaged") as caught:
         open_chain(file, PARAMS)
     assert "mv" in caught.value.facts["start afresh"]
+    assert list(caught.value.facts)[-2] == "stop the node first"
+    for name in ("damaged", "damaged-2"):
+        assert f"mkdir '{tmp_path}/{name}' && mv" in damaged(file, "x").facts["start afresh"]
+        (tmp_path / name).mkdir()
 
 
 def test_pruning_keeps_the_newest_blocks_and_all_that_old_ones_made(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 
+from apps.chain.shell.schema import damaged
 from overlay import App, AppContext
 from overlay.runtime.ports import SECOND
 from p2pnode.api import Opened, RunningNode, Terms
@@ -78,6 +79,13 @@ class Broken(Shell):
         yield
 
 
+class Torn(Shell):
+    @asynccontextmanager
+    async def open(self, folder: Path, terms: Terms) -> AsyncIterator[Opened]:
+        raise damaged(folder / "chain.db", "a row is lost")
+        yield
+
+
 def running(shell: type[Shell]) -> Config:
     return config(files=False, chain=False, apps=(f"{__name__}:{shell.__name__}",))
 
@@ -128,6 +136,15 @@ async def test_a_shell_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
             pass
     assert failed.value.facts["app"].endswith("Broken")
     assert "Not a directory" in failed.value.facts["reason"]
+
+
+async def test_what_is_wrong_with_a_chain_is_told_in_lines(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="cannot be started") as failed:
+        async with open_node(Home(tmp_path / "a"), running(Torn)):
+            pass
+    facts = failed.value.facts
+    assert (facts["what"], facts["reason"]) == ("the chain is damaged", "a row is lost")
+    assert list(facts)[-1] == "start afresh"
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a b", "CON", "\N{OGHAM LETTER BEITH}"])

@@ -84,9 +84,27 @@ def test_two_payments_at_once_have_two_nonces() -> None:
         settled(swarm, outcome["tx"])
 
 
+def test_all_that_can_be_sent_is_sent_and_a_unit_more_is_not() -> None:
+    swarm = two()
+    swarm.rest(0)
+    account = swarm.ask(0, "account")
+    assert account["immature"] == 2 * 50_000_000
+    to = swarm.ask(1, "address")["key"]
+    with pytest.raises(CommandFailed, match="you can send at most ") as told:
+        swarm.ask(0, "send", to=to, amount=account["balance"])
+    most = round(float(str(told.value).rpartition(" ")[2].replace(",", "")) * 1_000_000)
+    with pytest.raises(CommandFailed, match="at most"):
+        swarm.ask(0, "send", to=to, amount=most + 1)
+    assert swarm.ask(0, "send", to=to, amount=most)["fee"] == account["balance"] - most
+
+
 def test_a_name_is_claimed_and_given_back() -> None:
     swarm = two()
-    settled(swarm, swarm.ask(0, "name", name="edge-3", value="a gateway")["tx"])
+    claimed = swarm.ask(0, "name", name="edge-3", value="a gateway")
+    settled(swarm, claimed["tx"])
+    changed = swarm.ask(0, "name", name="edge-3", value="a gateway")
+    assert claimed["fee"] - changed["fee"] == 1_000_000  # a claim alone costs a credit
+    settled(swarm, changed["tx"])
     found = swarm.ask(1, "whois", name="edge-3")
     assert (found["owner"], found["value"]) == (swarm.ask(0, "address")["key"], b"a gateway")
     settled(swarm, swarm.ask(0, "name", name="edge-3")["tx"])
@@ -98,7 +116,7 @@ def test_a_name_is_claimed_and_given_back() -> None:
     [
         ("send", {"to": "xs1q", "amount": 1}, "address"),
         ("send", {"to": "00" * 32, "amount": -1}, "'amount' is a whole number"),
-        ("send", {"to": "00" * 32, "amount": 10**15}, "it is not sent: S3: spends"),
+        ("send", {"to": "00" * 32, "amount": 10**15}, "credits with its fee, and there are .* you can send at most"),
         ("send", {"to": "00" * 32, "amount": 1, "memo": "x" * 33}, "it is not sent: X4"),
         ("name", {"name": "UPPER", "value": "x"}, "it is not sent: X10"),
         ("anchor", {"digest": "00"}, "'digest' has 32 bytes, not 1"),
@@ -235,9 +253,51 @@ def test_a_light_node_checks_what_it_is_told() -> None:
     assert swarm.ask(1, "tx", tx=tx)["confirmations"] >= 3
     assert swarm.ask(1, "account", account=swarm.ask(0, "address")["address"])["nonce"] == 1
     assert swarm.ask(1, "beacon", height=2) == swarm.ask(0, "beacon", height=2) is not None
+    with pytest.raises(CommandFailed, match="headers alone: it knows no names"):
+        swarm.ask(1, "payee", to="edge-3")
+    assert swarm.ask(1, "mine_stop")["mining"] is False
     for command in ("mine_start", "send"):
         with pytest.raises(CommandFailed, match=r"light|headers alone"):
             swarm.ask(1, command, to="11" * 32, amount=1)
+
+
+def test_a_deep_change_of_branch_is_told_and_leaves_no_wallet_stuck() -> None:
+    """A claim that another one won elsewhere can never be; what was sent after it waits for its nonce."""
+    swarm = ChainSwarm(2, lan=True, rates={0: RATE, 1: 8 * RATE})
+    swarm.run_for(5)
+    swarm.mine(0)
+    swarm.until_height(0, 6)
+    other = swarm.ask(1, "address")["key"]
+    settled(swarm, swarm.ask(0, "send", to=other, amount=5_000_000)["tx"])
+    swarm.network.partition([0], [1])
+    swarm.mine(1)
+    settled(swarm, swarm.ask(1, "name", name="edge-9", value="theirs")["tx"])
+    claim = swarm.ask(0, "name", name="edge-9", value="ours")["tx"]
+    paid = swarm.ask(0, "send", to="11" * 32, amount=1_000_000)["tx"]
+    settled(swarm, paid, node=0)
+    fork = swarm.ask(0, "tx", tx=paid)["height"] - 1
+    swarm.until_height(0, fork + 9)
+    swarm.rest(0)
+    swarm.until_height(1, swarm.height(0) + 5)
+    swarm.network.heal()
+    while len(swarm.tips()) > 1:
+        swarm.run_for(1)
+    assert [fields["deep"] for node, fields in swarm.events("reorg") if node == 0][-1]
+    deep = swarm.ask(0, "status")["deep_reorg"]
+    assert deep["depth"] > 6
+    assert deep["fork"] <= fork
+    assert swarm.ask(1, "status")["deep_reorg"] is None
+    swarm.run_for(1)
+    assert {claim, paid} <= {one["tx"] for one in swarm.ask(0, "account")["gone"]}
+    settled(swarm, paid, node=0)
+    [filled] = [fields for node, fields in swarm.events("gap filled") if node == 0]
+    assert filled["nonce"] == swarm.ask(0, "account")["nonce"] - 2
+    [gone] = swarm.ask(0, "account")["gone"]
+    assert (gone["tx"], gone["why"][:2]) == (claim, "S5")
+    swarm.restart(0)
+    swarm.run_for(5)
+    assert swarm.ask(0, "status")["deep_reorg"]["depth"] == deep["depth"]
+    assert swarm.ask(0, "account")["gone"] == [gone]
 
 
 # --- mining elsewhere ------------------------------------------------------------------------
@@ -265,6 +325,25 @@ def test_a_worker_gets_work_and_brings_what_it_found() -> None:
     rest = swarm.ask(0, "mine_stop")
     assert not rest["mining"]
     assert set(swarm.ask(0, "mine_work", after=0)) == {"number"}
+
+
+def test_how_it_mines_is_kept_until_something_else_is_said() -> None:
+    swarm = ChainSwarm(1)
+    how = {"threads": 1, "duty": 100, "on_demand": False, "mining": False}
+
+    def shown(answer: dict[str, Any]) -> dict[str, Any]:
+        return {name: answer[name] for name in how}
+
+    assert shown(swarm.ask(0, "mine_status")) == how
+    how |= {"threads": 2, "duty": 20, "on_demand": True, "mining": True}
+    assert shown(swarm.ask(0, "mine_start", threads=2, duty=20, on_demand=True)) == how
+    how |= {"duty": 30}
+    assert shown(swarm.ask(0, "mine_start", duty=30)) == how
+    how |= {"mining": False}
+    assert shown(swarm.ask(0, "mine_stop")) == how
+    assert shown(swarm.ask(0, "mine_status")) == how
+    how |= {"mining": True, "on_demand": False}
+    assert shown(swarm.ask(0, "mine_start", threads=None, on_demand=False)) == how
 
 
 def test_on_demand_it_works_only_while_something_waits() -> None:

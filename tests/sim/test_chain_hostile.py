@@ -330,8 +330,12 @@ def test_a_disk_that_fails_blames_nobody() -> None:
     blocks = swarm.world.running[1].operations["blocks"]
     swarm.until_height(0, swarm.height(0) + 3)
     assert {str(one["error"]) for node, one in swarm.events("trouble") if node == 1} == {"the disk is full"}
+    status = swarm.ask(1, "status")
+    assert (status["synced"], status["trouble"]) == (False, "the disk is full")
     swarm.apps._by_node[1, "chain.compact"], swarm.apps._by_node[1, "chain.blocks"] = real, blocks
     swarm.run_for(60)
     assert barred(swarm) == {}
+    status = swarm.ask(1, "status")
+    assert (status["synced"], status["trouble"]) == (True, None)
     goes_on(swarm)
 

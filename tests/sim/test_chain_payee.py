@@ -50,9 +50,21 @@ def test_a_name_means_its_owner(swarm: ChainSwarm) -> None:
     assert payee(swarm, "name:edge-3")["is"] == "the name edge-3"
 
 
+def test_a_name_that_begins_like_an_address_is_none_for_who_pays_and_who_looks(swarm: ChainSwarm) -> None:
+    """The chain lets anybody claim it: its owner is not paid by mistake."""
+    name = swarm.ask(2, "address")["address"][:12]
+    claim(swarm, name)
+    with pytest.raises(CommandFailed, match="looks like the beginning of an address"):
+        payee(swarm, name)
+    assert payee(swarm, f"name:{name}")["key"] == swarm.ask(0, "address")["key"]
+
+
 def test_who_is_not_known_is_not_found(swarm: ChainSwarm) -> None:
     for to in ("nobody", "xyz9-xyz9", "name:nobody"):
         with pytest.raises(CommandFailed, match="neither an address nor a claimed name"):
+            payee(swarm, to)
+    for to, told in (("xs1qqq", "looks like the beginning of an address"), ("xn1qqq", "not|check")):
+        with pytest.raises(CommandFailed, match=told):
             payee(swarm, to)
     with pytest.raises(CommandFailed, match="check letters do not fit"):
         payee(swarm, swarm.ask(2, "address")["address"][:-1] + "2")

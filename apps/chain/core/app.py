@@ -1,12 +1,15 @@
 """The chain as an application: a peer keeps it with all others that run it on this network.
 
-Events: block, synced, tx, mined, reorg, held, invalid, diverged, bad peer, deaf, tx lost, not published, trouble.
+Events: block, synced, tx, mined, reorg, held, invalid, diverged, bad peer, deaf, tx lost, gap filled, not published,
+trouble.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
+
+import attrs
 
 from apps.chain.core import commands
 from apps.chain.core.batches import Batches, functions
@@ -41,6 +44,8 @@ DEEP_REORG = 6
 #: Others are asked where they are after so many targets.
 _COMPARE_TARGETS = 2
 _MINE = b"mine"
+#: Fields of miner.How.
+_HOW = 3
 
 
 class Chain(App):
@@ -60,6 +65,8 @@ class Chain(App):
         self._verifier: Verifier = verify
         self._miner = miner
         self._ctx: AppContext | None = None
+        #: Blocks that the last change of branch took back which is an alarm, height above which, and when (wall ms).
+        self.deep: tuple[int, int, int] | None = None
         self.desk: Desk
         self.peers: Peers
         self.talks: Talks
@@ -103,8 +110,10 @@ class Chain(App):
         ctx.services.provide("anchor", self.anchor)
         ctx.services.provide("beacon", self.beacon)
         ctx.serve(self.serving.on_request)
-        if saved := ctx.storage.get(_MINE):
-            self.mining.set(How(*cbor.decode(saved)))
+        self.mining.set(How(*self._kept_mining()[:_HOW]) if self.mines else None)
+        for at_ms, fork, old_height in await self.desk.do("reorgs"):
+            if old_height - fork > DEEP_REORG:
+                self.deep = old_height - fork, fork, at_ms
         self._spawn()
         opened.set()
 
@@ -143,6 +152,10 @@ class Chain(App):
         if one.disconnected:
             depth, fork = len(one.disconnected), one.disconnected[-1][0] - 1
             new = one.connected[-1] if one.connected else (0, b"", 0)
+            if depth > DEEP_REORG:
+                self.deep = depth, fork, self.ctx.now.wall_ms
+            if back := [(height, block) for height, block, txs in one.disconnected if txs]:
+                self.ctx.spawn(self._take_back(back), name="what was sent")
             self.ctx.emit(
                 "reorg", depth=depth, deep=depth > DEEP_REORG, fork=fork, old=one.disconnected[0][1], new=new[1],
                 height=new[0],
@@ -153,6 +166,12 @@ class Chain(App):
         else:
             for height, block, txs in one.connected:
                 self.ctx.emit("block", height=height, block=block, txs=txs)
+
+    async def _take_back(self, blocks: Sequence[tuple[int, bytes]]) -> None:
+        try:
+            await self.wallet.returned(blocks)
+        except LocalError as error:
+            self.ctx.emit("trouble", error=str(error))
 
     async def _tick(self) -> None:
         behind = 0
@@ -195,7 +214,7 @@ class Chain(App):
         """Has these 32 bytes written into the chain, with at most 32 bytes beside them; id of the transaction.
 
         LocalError if the account has too little."""
-        return await self.wallet.send([Anchor(digest, tag=tag)])
+        return (await self.wallet.send([Anchor(digest, tag=tag)])).txid
 
     async def beacon(self, height: int) -> bytes | None:
         """32 bytes that nobody knew before the block of this height; None: it is not there yet.
@@ -205,13 +224,26 @@ class Chain(App):
 
     # --- mining ------------------------------------------------------------------------------
 
+    def _kept_mining(self) -> list[Any]:
+        """[threads, duty, on demand], and False behind them if it does not mine."""
+        saved = self.ctx.storage.get(_MINE)
+        kept: list[Any] = cbor.decode(saved) if saved else [*attrs.astuple(How()), False]
+        return kept
+
+    @property
+    def how(self) -> How:
+        """As was said last, whether it mines now or not."""
+        return How(*self._kept_mining()[:_HOW])
+
+    @property
+    def mines(self) -> bool:
+        return len(self._kept_mining()) == _HOW
+
     async def mine(self, how: How | None) -> None:
-        """From now on, also after a restart."""
-        if self.light:
+        """From now on, also after a restart. None: no more; how it was done is kept for the next time."""
+        if self.light and how is not None:
             raise LocalError("a light node cannot mine: it does not know what an account has")
-        if how is None:
-            self.ctx.storage.delete(_MINE)
-        else:
-            self.ctx.storage.put(_MINE, cbor.encode([how.threads, how.duty, how.on_demand]))
+        kept: list[Any] = [*attrs.astuple(self.how), False] if how is None else [*attrs.astuple(how)]
+        self.ctx.storage.put(_MINE, cbor.encode(kept))
         await self.ctx.storage.synced()
         self.mining.set(how)

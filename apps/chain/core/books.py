@@ -22,7 +22,7 @@ from apps.chain.core.given import best_of, body_of, proof_of, txs_of
 from apps.chain.core.header import prefix_of
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.ledger import Ledger, open_ledger
-from apps.chain.core.limits import MAX_EARLY, MAX_PARTIAL, MAX_POOL_TXS
+from apps.chain.core.limits import MAX_EARLY, MAX_PARTIAL, MAX_POOL_TXS, MAX_REORGS
 from apps.chain.core.merkle import leaf_of
 from apps.chain.core.mining import assembled, header_on
 from apps.chain.core.news import pack
@@ -43,6 +43,7 @@ _V = TypeVar("_V")
 OPERATIONS = (
     "open", "headers", "header", "compact", "fill", "blocks", "txs", "tick", "template", "mined", "plan", "locator",
     "after", "body", "txs_at", "best_txs", "proof", "on_line", "beacon", "account", "where", "waiting", "name",
+    "reorgs",
 )  # fmt: skip
 
 
@@ -303,11 +304,15 @@ class Books:
 
     # --- for people ---------------------------------------------------------------------------
 
-    def account(self, key: bytes) -> tuple[int, int, int, int]:
-        """(balance, nonce, nonce of the next transaction, units that waiting ones spend)."""
+    def account(self, key: bytes) -> tuple[int, int, int, int, int]:
+        """(balance, nonce, nonce of the next transaction, units that waiting ones spend, units of rewards and fees of
+        its blocks that are not credited yet)."""
         found = self.store.accounts((key,)).get(key)
         balance, nonce = (found.balance, found.nonce) if found else (0, 0)
-        return balance, nonce, self.pool.next_nonce(key), sum(tx.spent for tx in self.pool.of(key))
+        tip, params = self.ledger.tip.height, self.params
+        unripe = self.store.actives(max(tip - params.maturity + 1, 1), tip)
+        immature = sum(params.reward(row.height) + row.fees for row in unripe if row.miner == key)
+        return balance, nonce, self.pool.next_nonce(key), sum(tx.spent for tx in self.pool.of(key)), immature
 
     def where(self, txid: bytes) -> tuple[int, int] | None:
         """(height, confirmations) of a transaction in the chain that counts; 0 confirmations: it waits."""
@@ -325,6 +330,10 @@ class Books:
             (tx.txid, tx.sender, tx.nonce, tx.fee, len(tx.operations), tx.raw, seen.setdefault(tx.txid, now_ms))
             for tx in order
         ]
+
+    def reorgs(self) -> list[tuple[int, int, int]]:
+        """(when in wall ms, height of the fork, height of the tip before) of changes of branch, oldest first."""
+        return [(row.at_ms, row.fork, row.old_height) for row in reversed(self.store.reorgs(limit=MAX_REORGS))]
 
     def name(self, name: bytes) -> tuple[bytes, bytes, int] | None:
         """(owner, value, first height at which anybody may claim it), None if it is free."""

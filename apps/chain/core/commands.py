@@ -4,13 +4,18 @@
 account is an address or a key.
 
     status   {}                            -> {"chain_id", "height", "tip", "time", "difficulty", "work", "headers",
-                                              "mempool", "mempool_bytes", "peers", "synced", "light", "held", "barred"}
+                                              "mempool", "mempool_bytes", "peers", "synced", "light", "held", "barred",
+                                              "trouble": why nothing can be written now, or null,
+                                              "deep_reorg": {"depth", "fork", "at_ms"} or null}: more than six blocks
+                                              were taken back, within the last thousand
     address  {}                            -> {"address", "key"}   of this node
-    account  {"account"?}                  -> {"address", "key", "balance", "nonce", "next", "pending"}; a light node:
-                                              without "next" and "pending", with "said_by", since it is only said
-    send     {"to", "amount", "memo"?, "fee"?}    -> {"tx"}
-    anchor   {"digest", "tag"?, "fee"?}           -> {"tx"}
-    name     {"name", "value"?, "fee"?}           -> {"tx"}   claim, renew, change; without a value: give it back
+    account  {"account"?}                  -> {"address", "key", "balance", "nonce", "next", "pending", "immature"}; a
+                                              light node: without the last three, with "said_by", since it is only said.
+                                              Of this node also "gone": [{"tx", "spent", "nonce", "why"}], in no block
+                                              any more: "why" it can never be, or null: it waits again
+    send     {"to", "amount", "memo"?, "fee"?}    -> {"tx", "fee"}
+    anchor   {"digest", "tag"?, "fee"?}           -> {"tx", "fee"}
+    name     {"name", "value"?, "fee"?}           -> {"tx", "fee"}   claim, renew, change; without a value: give it back
     submit   {"tx"}                               -> {"tx"}   one that was signed elsewhere
     whois    {"name"}                             -> {"name", "owner", "value", "expires"} or null
     tx       {"tx"}                               -> {"tx", "height", "confirmations"}; height 0: it waits
@@ -21,7 +26,7 @@ account is an address or a key.
     peers    {}                                   -> [{"peer", "height", "tip", "work", "light", "slow"}]
     proof    {"of"}                               -> {"proof", "height", "time", "sender"}   of a transaction or digest
     beacon   {"height"}                           -> {"height", "block"} or null
-    mine_start {"threads"?, "duty"?, "on_demand"?} | mine_stop {} | mine_status {}
+    mine_start {"threads"?, "duty"?, "on_demand"?} (else as before) | mine_stop {} | mine_status {}
                                                   -> {"mining", "threads", "duty", "on_demand", "found", "rate"}
     mine_work, mine_found: for a worker, see miner.Bench
 """
@@ -45,6 +50,9 @@ from overlay.runtime.ports import SECOND
 
 if TYPE_CHECKING:
     from apps.chain.core.app import Chain
+
+#: So long a deep change of branch is shown.
+REMEMBERED_BLOCKS = 1_000
 
 NAMES = (
     "status", "address", "account", "payee", "send", "anchor", "name", "submit", "whois", "tx", "mempool", "peers",
@@ -78,9 +86,18 @@ class Commands:
         return {
             "chain_id": chain.params.chain_id.hex(), "height": s.height, "tip": s.tip.hex(), "time": s.time,
             "difficulty": s.difficulty, "work": s.work, "headers": s.best_height, "mempool": s.waiting,
-            "mempool_bytes": s.waiting_bytes, "peers": len(chain.peers.known), "synced": chain.sync.done,
-            "light": s.light, "held": s.held, "barred": chain.peers.barred,
+            "mempool_bytes": s.waiting_bytes, "peers": len(chain.peers.known),
+            "synced": not chain.desk.trouble and chain.sync.done,
+            "light": s.light, "held": s.held, "barred": chain.peers.barred, "trouble": chain.desk.trouble or None,
+            "deep_reorg": self._deep_reorg(),
         }  # fmt: skip
+
+    def _deep_reorg(self) -> dict[str, int] | None:
+        """The last one, as long as it is no history."""
+        deep = self.chain.deep
+        if deep is None or deep[1] < self.chain.desk.summary.height - REMEMBERED_BLOCKS:
+            return None
+        return {"depth": deep[0], "fork": deep[1], "at_ms": deep[2]}
 
     async def address(self, args: dict[str, Any]) -> Any:
         return self._named(self.chain.wallet.key)
@@ -90,8 +107,14 @@ class Commands:
         if self.chain.light:
             said, peer = await self.chain.verified.account(key)
             return self._named(key) | {"balance": said.balance, "nonce": said.nonce, "said_by": peer.hex()}
-        balance, nonce, after, pending = await self.chain.desk.do("account", key)
-        return self._named(key) | {"balance": balance, "nonce": nonce, "next": after, "pending": pending}
+        balance, nonce, after, pending, immature = await self.chain.desk.do("account", key)
+        return self._named(key) | {
+            "balance": balance, "nonce": nonce, "next": after, "pending": pending, "immature": immature,
+            "gone": [
+                {"tx": tx.txid.hex(), "spent": tx.spent, "nonce": tx.nonce, "why": why or None}
+                for tx, why in (await self.chain.wallet.gone() if key == self.chain.wallet.key else [])
+            ],
+        }  # fmt: skip
 
     async def whois(self, args: dict[str, Any]) -> Any:
         self._whole()
@@ -168,7 +191,8 @@ class Commands:
     async def _send(self, args: dict[str, Any], operation: Operation) -> Any:
         self._whole()
         fee = _number(args, "fee", 1 << 53) if args.get("fee") is not None else None
-        return {"tx": (await self.chain.wallet.send([operation], fee=fee)).hex()}
+        tx = await self.chain.wallet.send([operation], fee=fee)
+        return {"tx": tx.txid.hex(), "fee": tx.fee}
 
     async def submit(self, args: dict[str, Any]) -> Any:
         self._whole()
@@ -177,10 +201,15 @@ class Commands:
     # --- mining -------------------------------------------------------------------------------
 
     async def mine_start(self, args: dict[str, Any]) -> Any:
-        threads, duty = _number(args, "threads", 257, default=1), _number(args, "duty", 101, default=100)
+        was = self.chain.how
+        threads, duty = (
+            _number(args, name, bound, default=kept) if args.get(name) is not None else kept
+            for name, bound, kept in (("threads", 257, was.threads), ("duty", 101, was.duty))
+        )
         if not threads or not duty:
             raise LocalError("a miner has 1 to 256 threads, and works 1 to 100 % of the time")
-        await self.chain.mine(How(threads, duty, bool(args.get("on_demand", False))))
+        on_demand = was.on_demand if args.get("on_demand") is None else bool(args["on_demand"])
+        await self.chain.mine(How(threads, duty, on_demand))
         return await self.mine_status({})
 
     async def mine_stop(self, args: dict[str, Any]) -> Any:
@@ -189,7 +218,7 @@ class Commands:
 
     async def mine_status(self, args: dict[str, Any]) -> Any:
         mining = self.chain.mining
-        how = mining.how or How()
+        how = mining.how or self.chain.how
         return {
             "mining": mining.how is not None, "threads": how.threads, "duty": how.duty, "on_demand": how.on_demand,
             "found": mining.found, "rate": self.chain.bench.rate,

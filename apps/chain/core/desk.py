@@ -21,6 +21,9 @@ class _Job:
     done: Future[Any]
 
 
+#: Operations that write: while one of them fails the store does.
+_WRITES = frozenset({"headers", "header", "compact", "fill", "blocks", "tick", "mined"})
+
 #: What was, and what is.
 Hear = Callable[[Summary, Summary], object]
 
@@ -33,6 +36,8 @@ class Desk:
     ctx: AppContext
     #: As the last operation left it.
     summary: Summary
+    #: Why nothing can be written now; "": it can.
+    trouble: str = attrs.field(default="", init=False)
     _hearers: list[Hear] = attrs.field(factory=list, init=False)
     _own: deque[_Job] = attrs.field(factory=deque, init=False)
     _others: deque[_Job] = attrs.field(factory=deque, init=False)
@@ -76,9 +81,14 @@ class Desk:
             try:
                 value, summary = await self.ctx.operate(job.operation, *job.args)
             except OverlayError as error:
+                if job.operation in _WRITES:
+                    self.trouble = str(error)
                 job.done.fail(error)
                 continue
             before, self.summary = self.summary, Summary(*summary)
+            # A full disk takes what changes nothing: only a row that was written says that there is room again.
+            if (before.tip, before.best) != (self.summary.tip, self.summary.best):
+                self.trouble = ""
             job.done.set(value)
             if before != self.summary:
                 for hear in self._hearers:

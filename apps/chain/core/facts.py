@@ -17,6 +17,8 @@ from overlay.wire import cbor
 
 #: The name of the note.
 NOTE: Final = "params"
+#: The name of another one: b"1" if its node keeps headers alone, so that what else is in the file says nothing.
+LIGHT_NOTE: Final = "light"
 _VERSION = 1
 #: Four, and the facts; more are not decoded.
 _MAX_ITEMS = 32

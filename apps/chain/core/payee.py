@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from apps.chain.core.address import ADDRESS_CHARS, parse_address
+from apps.chain.core.naming import NAME, begins_like_address, whole_address
 from overlay.errors import LocalError, NotFound
 from overlay.identity.keys import KEY_BYTES
 from overlay.identity.node_id import format_id, id_prefix_matches, is_id_prefix, node_id_of
@@ -18,7 +18,6 @@ from overlay.identity.node_id import format_id, id_prefix_matches, is_id_prefix,
 if TYPE_CHECKING:
     from apps.chain.core.app import Chain
 
-_NAME = "name:"
 #: Letters of an id between two "-"; tables show two such groups.
 _GROUP = 4
 _SAY = "say name:… or type an address"
@@ -34,15 +33,17 @@ class Payee:
 async def payee(chain: Chain, text: str) -> Payee:
     """NotFound if nobody is called so, LocalError if it is no way to name somebody, or could mean two."""
     text = text.strip()
-    if text.lower().startswith(chain.params.hrp + "1") and len(text) >= ADDRESS_CHARS - 2:
-        return Payee(parse_address(text, hrp=chain.params.hrp), "an address")
+    if begins_like_address(text):
+        return Payee(whole_address(text, chain.params.hrp), "an address")
     if len(text) == 2 * KEY_BYTES and all(char in "0123456789abcdefABCDEF" for char in text):
         return Payee(bytes.fromhex(text), "a key")
-    named = text.startswith(_NAME)
-    text = text.removeprefix(_NAME)
+    named = text.startswith(NAME)
+    text = text.removeprefix(NAME)
     peers = [] if named else _peers(chain, text)
     if len(peers) > 1:
         raise LocalError(f"{text!r} begins the ids of {len(peers)} known peers; type more of it")
+    if chain.light and not peers:
+        raise LocalError("this node keeps headers alone: it knows no names, and cannot pay")
     found = None if chain.light else await chain.desk.do("name", text.encode())
     if peers:
         key = peers[0]

@@ -8,11 +8,13 @@ not count yet. Who pays most for a byte is taken first; a full pool drops the en
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
 from apps.chain.core.admission import Admission, Entry, full_of_better, rate_of
+from apps.chain.core.amounts import credits_text
 from apps.chain.core.gaps import Gaps
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.limits import (
@@ -143,7 +145,8 @@ class Pool:
         if self.get(tx.txid) is not None:
             return Admission(Entry.KNOWN, tx.txid)
         if rate_of(tx) < (floor := self.floor(now_ms)):
-            why = f"it pays {rate_of(tx):.3g} units a byte, asked are {floor:.3g}"
+            asked = credits_text(math.ceil(floor * len(tx.raw)))
+            why = f"a fee of {credits_text(tx.fee)} credits, asked are {asked} now"
             return Admission(Entry.REFUSED, tx.txid, why=why)
         working = self._settled(tx.sender)
         line = self._lines.get(tx.sender) or _Line([], working)
@@ -174,7 +177,7 @@ class Pool:
         old = line.txs[at]
         least = old.fee * REPLACE_NUMERATOR // REPLACE_DENOMINATOR + 1
         if tx.fee < least:
-            why = f"a fee of {tx.fee} units, in place of another one at least {least}"
+            why = f"a fee of {credits_text(tx.fee)} credits, in place of another one at least {credits_text(least)}"
             return Admission(Entry.REFUSED, tx.txid, why=why)
         worst = self._room(tx, old=old)
         if worst is None:

@@ -62,6 +62,16 @@ def make_proof(view: View, params: Params, row: TxRow, *, last: int | None = Non
     )  # fmt: skip
 
 
+def prolonged(raw: bytes, view: View, *, last: int | None = None) -> bytes:
+    """A proof that `check_proof` takes, of a block of this chain, with the headers up to height `last`, else to the
+    tip."""
+    *items, headers = cbor.decode(raw, max_items=MAX_PROOF_ITEMS)
+    height = decode_header(headers[0]).height
+    blocks = view.actives(height + 1, view.tip().height if last is None else last)
+    more = [header.raw for block in blocks if (header := view.header(block.id)) is not None]
+    return cbor.encode([*items, [headers[0], *more]])
+
+
 def check_proof(raw: bytes, *, verifier: Verifier = verify) -> Proof:
     """BadMessage, often Invalid with its rule, unless it proves what it says."""
     if len(raw) > MAX_PROOF_BYTES:

@@ -72,6 +72,7 @@ class Sync:
             try:
                 await self._round()
             except LocalError as error:  # our disk: it goes on when there is room again
+                self.done = False
                 self.ctx.emit("trouble", error=str(error))
             if self._hints:
                 await self.ctx.sleep(_APART_NS)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from apps.chain.core.amounts import credits_text
 from apps.chain.core.limits import (
     BYTES_PER_UNIT,
     MAX_BODY_ITEMS,
@@ -106,7 +107,8 @@ def decode_tx(raw: bytes, chain_id: bytes) -> Tx:
     if not first <= last <= first + MAX_WINDOW:
         raise Invalid(Rule.X6, f"valid from {first} to {last}")
     if fee * BYTES_PER_UNIT < len(raw):
-        raise Invalid(Rule.X8, f"a fee of {fee} units for {len(raw)} bytes, at least {least_fee(len(raw))}")
+        least = credits_text(least_fee(len(raw)))
+        raise Invalid(Rule.X8, f"a fee of {credits_text(fee)} credits for {len(raw)} bytes, at least {least}")
     txid = hashlib.sha256(_TXID + body).digest()
     return Tx(raw, txid, leaf_of(raw), sender, nonce, fee, first, last, operations, spent, body, signature)
 

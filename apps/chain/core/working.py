@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 import attrs
 
+from apps.chain.core.amounts import credits_text
 from apps.chain.core.judge import Judge
 from apps.chain.core.limits import CLAIM_FEE
 from apps.chain.core.operations import Evidence, Pay, SetName
@@ -141,7 +142,7 @@ class Working:
         if tx.nonce != sender[1]:
             raise Invalid(Rule.S2, f"nonce {tx.nonce} != {sender[1]}")
         if tx.spent > sender[0]:
-            raise Invalid(Rule.S3, f"spends {tx.spent} units of {sender[0]}")
+            raise Invalid(Rule.S3, f"spends {credits_text(tx.spent)} credits of {credits_text(sender[0])}")
         plain = all(type(operation) is not SetName and type(operation) is not Evidence for operation in tx.operations)
         names, evidence = ({}, []) if plain else (self._names_of(tx), self._evidence_of(tx, pos))
         sender[0] -= tx.spent
@@ -174,7 +175,8 @@ class Working:
             expires = self.height + self.params.name_life
             after[name] = NameRow(name, tx.sender, operation.value, expires) if operation.value else None
         if claims and tx.fee < (least := least_fee(len(tx.raw)) + claims * CLAIM_FEE):
-            raise Invalid(Rule.S5, f"a fee of {tx.fee} units with {claims} claims, at least {least}")
+            why = f"a fee of {credits_text(tx.fee)} credits with {claims} claims, at least {credits_text(least)}"
+            raise Invalid(Rule.S5, why)
         return after
 
     def _evidence_of(self, tx: Tx, pos: int) -> list[EvidenceRow]:

@@ -25,6 +25,34 @@ TABLES: Final[dict[Table, tuple[str, str, str]]] = {
 }
 
 
+#: Of bytes that are ASCII.
+_ASCII: Final = 0
+#: What a column holds: numbers, text, bytes, or so many bytes.
+_HOLDS: Final[dict[str, type | int]] = {
+    **dict.fromkeys(("id", "parent", "miner", "key", "owner", "digest", "culprit", "txid", "old", "new"), 32),
+    **dict.fromkeys(("work", "difficulty", "raw", "undo", "value", "tag"), bytes), "why": str, "name": _ASCII,
+    **dict.fromkeys(
+        ("height", "time", "solve_s", "txs", "status", "seq", "seen_ms", "trusted", "operations", "size", "fees",
+         "balance", "nonce", "expires", "pos", "op", "at_ms", "fork", "old_height", "new_height"), int,
+    ),
+}  # fmt: skip
+
+
+def kinds_of(columns: str) -> tuple[type | int, ...]:
+    """Of `height, id`: (int, 32)."""
+    return tuple(_HOLDS[name] for name in columns.split(", "))
+
+
+def fits(row: tuple[Any, ...], kinds: tuple[type | int, ...]) -> bool:
+    """Whether a row holds what a node writes: columns of sqlite3 take anything, and a file may be a stranger's."""
+    for value, kind in zip(row, kinds, strict=True):
+        if type(value) is kind:
+            continue
+        if type(value) is not bytes or (len(value) != kind and (kind is not _ASCII or not value.isascii())):
+            return False
+    return True
+
+
 def getter(columns: str) -> Callable[[Any], tuple[Any, ...]]:
     """A row of the core -> its values in the order of these columns."""
     found: Callable[[Any], tuple[Any, ...]] = attrgetter(*columns.split(", "))

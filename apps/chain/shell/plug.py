@@ -12,15 +12,16 @@ import trio
 
 from apps.chain.core.app import Chain
 from apps.chain.core.books import OPERATIONS, Books
-from apps.chain.core.facts import NOTE, encode_params
+from apps.chain.core.facts import LIGHT_NOTE, NOTE, encode_params
 from apps.chain.core.networks import of_network
 from apps.chain.core.params import Params
 from apps.chain.shell.mining import mine
 from apps.chain.shell.opening import open_chain
 from apps.chain.shell.schema import FILE_NAME
 from apps.chain.shell.store import SqliteStore
+from apps.chain.shell.telling import tell
 from overlay.errors import LocalError
-from p2pnode.api import Opened, Terms
+from p2pnode.api import Opened, RunningNode, Terms
 
 
 class ChainShell:
@@ -32,29 +33,36 @@ class ChainShell:
     @asynccontextmanager
     async def open(self, folder: Path, terms: Terms) -> AsyncIterator[Opened]:
         params = _params(terms)
-        store = await trio.to_thread.run_sync(partial(_opened, folder / FILE_NAME, params))
+        store = await trio.to_thread.run_sync(partial(_opened, folder / FILE_NAME, params, light=terms.light))
         try:
             books = Books(store, params, light=terms.light, pace=store.pace)
             chain = Chain(params, books.operations(), light=terms.light)
-            yield Opened(chain, None if terms.light else mine)
+            yield Opened(chain, tell if terms.light else _beside)
         finally:
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(store.close)
+
+
+async def _beside(node: RunningNode) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tell, node)
+        nursery.start_soon(mine, node)
 
 
 def _params(terms: Terms) -> Params:
     return of_network(terms.network_id, terms.puzzle_bits)
 
 
-def _opened(path: Path, params: Params) -> SqliteStore:
-    """The newest blocks are looked at. It says which chain it is: whoever reads the file alone cannot know."""
+def _opened(path: Path, params: Params, *, light: bool) -> SqliteStore:
+    """The newest blocks are looked at. It says which chain it is, and whether that is headers alone: whoever reads the
+    file alone cannot know."""
     store = open_chain(path, params).store
     try:
-        said = encode_params(params)
-        if store.note(NOTE) != said:
-            store.begin()
-            store.put_note(NOTE, said)
-            store.commit()
+        for name, said in ((NOTE, encode_params(params)), (LIGHT_NOTE, b"1" if light else b"")):
+            if store.note(name) != said:
+                store.begin()
+                store.put_note(name, said)
+                store.commit()
     except BaseException:
         store.close()
         raise

@@ -20,15 +20,18 @@ from apps.chain.core.rows import (
     TxRow,
 )
 from apps.chain.core.store import Table
-from apps.chain.shell.columns import HEADER, TABLES, end_of, plain_active, to_header
+from apps.chain.shell.columns import HEADER, TABLES, end_of, fits, kinds_of, plain_active, to_header
 from apps.chain.shell.limits import MAX_IN_LIST, ROWS_AT_ONCE
-from apps.chain.shell.schema import DiskError, explain
+from apps.chain.shell.schema import DiskError, damaged, explain
 
 _HEADERS: Final = f"SELECT {HEADER} FROM header"
 _SELECT: Final = {table: f"SELECT {columns} FROM {name}" for table, (name, columns, _) in TABLES.items()}
 #: Name of the note about the first height whose blocks were not pruned.
 KEPT_FROM: Final = "kept from"
-_ACTIVE: Final = _SELECT[Table.ACTIVE]
+Kinds = tuple[type | int, ...]
+_KINDS: Final[dict[Table, Kinds]] = {table: kinds_of(columns) for table, (_, columns, _) in TABLES.items()}
+_HEADER_KINDS: Final = kinds_of(HEADER)
+_REORG_KINDS: Final = kinds_of("at_ms, fork, old, old_height, new, new_height")
 
 #: Above every id, digest and tag: they have 32 bytes at most.
 _AFTER_ALL: Final = b"\xff" * 33
@@ -41,16 +44,35 @@ class ReadStore:
         self.path = path
         self._db = db
 
-    def _all(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
+    def _all(self, sql: str, values: Sequence[object] = (), *, kinds: Kinds = ()) -> list[Any]:
+        """`kinds`: what the columns must hold (columns.kinds_of)."""
         try:
-            return self._db.execute(sql, values).fetchall()
+            rows = self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             raise explain(error, self.path) from None
+        return self._checked(rows, kinds) if kinds else rows
 
-    def _one(self, sql: str, values: Sequence[object] = ()) -> Any:
+    def _checked(self, rows: list[Any], kinds: Kinds) -> list[Any]:
+        for row in rows:
+            if not fits(row, kinds):
+                raise damaged(self.path, f"a row that no node writes: {row!r:.80}")
+        return rows
+
+    def _one(self, sql: str, values: Sequence[object] = (), *, kind: type | int = 0) -> Any:
         """The first column of the first row, None if there is none."""
-        rows = self._all(sql, values)
+        rows = self._all(sql, values, kinds=(kind,) if kind else ())
         return rows[0][0] if rows else None
+
+    def _of(self, table: Table, sql: str, values: Sequence[object] = ()) -> list[Any]:
+        """All columns of a table; `sql` is what stands behind them."""
+        return self._all(f"{_SELECT[table]} {sql}", values, kinds=_KINDS[table])
+
+    def _header_rows(self, sql: str, values: Sequence[object] = ()) -> list[HeaderRow]:
+        rows = self._all(f"{_HEADERS} {sql}", values, kinds=_HEADER_KINDS)
+        try:
+            return [to_header(row) for row in rows]
+        except ValueError as error:
+            raise damaged(self.path, f"a header that no node keeps: {error}") from None
 
     def _some(self, table: Table, keys: Collection[bytes], make: Any) -> dict[bytes, Any]:
         """Rows of a table by its first column, in the order of `keys`."""
@@ -65,34 +87,35 @@ class ReadStore:
             some = wanted[start : start + MAX_IN_LIST]
             length = 1 << (len(some) - 1).bit_length()
             some += some[-1:] * (length - len(some))
-            yield from self._all(f"{head}({'?,' * (length - 1)}?)", some)
+            yield from self._all(f"{head}({'?,' * (length - 1)}?)", some, kinds=_KINDS[table])
 
     # --- blocks ---
 
     def header(self, block: bytes) -> HeaderRow | None:
-        rows = self._all(f"{_HEADERS} WHERE id=?", (block,))
-        return to_header(rows[0]) if rows else None
+        rows = self._header_rows("WHERE id=?", (block,))
+        return rows[0] if rows else None
 
     def children(self, block: bytes) -> Sequence[HeaderRow]:
-        sql = f"{_HEADERS} WHERE height=(SELECT height FROM header WHERE id=?1)+1 AND parent=?1"
-        return [to_header(row) for row in self._all(sql, (block,))]
+        return self._header_rows("WHERE height=(SELECT height FROM header WHERE id=?1)+1 AND parent=?1", (block,))
 
     def at_height(self, height: int) -> Sequence[HeaderRow]:
-        return [to_header(row) for row in self._all(f"{_HEADERS} WHERE height=?", (height,))]
+        return self._header_rows("WHERE height=?", (height,))
 
     def best_header(self) -> HeaderRow:
-        rows = self._all(f"{_HEADERS} WHERE status>=0 ORDER BY work DESC LIMIT 1")
-        return to_header(self._there(rows)[0])
+        found: HeaderRow = self._there(self._header_rows("WHERE status>=0 ORDER BY work DESC LIMIT 1"))[0]
+        return found
 
     def ids(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:
         return self._beginning("SELECT id FROM header", "id", prefix, limit)
 
     def block(self, block: bytes) -> bytes | None:
-        found: bytes | None = self._one("SELECT raw FROM body WHERE n=(SELECT n FROM header WHERE id=?)", (block,))
+        sql = "SELECT raw FROM body WHERE n=(SELECT n FROM header WHERE id=?)"
+        found: bytes | None = self._one(sql, (block,), kind=bytes)
         return found
 
     def undo(self, block: bytes) -> bytes | None:
-        found: bytes | None = self._one("SELECT undo FROM undo WHERE n=(SELECT n FROM header WHERE id=?)", (block,))
+        sql = "SELECT undo FROM undo WHERE n=(SELECT n FROM header WHERE id=?)"
+        found: bytes | None = self._one(sql, (block,), kind=bytes)
         return found
 
     def last_seq(self) -> int:
@@ -100,19 +123,19 @@ class ReadStore:
 
     def reorgs(self, *, limit: int) -> Sequence[Reorg]:
         sql = "SELECT at_ms, fork, old, old_height, new, new_height FROM reorg ORDER BY n DESC LIMIT ?"
-        return [Reorg(*row) for row in self._all(sql, (limit,))]
+        return [Reorg(*row) for row in self._all(sql, (limit,), kinds=_REORG_KINDS)]
 
     # --- the chain that counts ---
 
     def tip(self) -> ActiveRow:
-        return ActiveRow(*plain_active(self._there(self._all(f"{_ACTIVE} ORDER BY height DESC LIMIT 1"))[0]))
+        return ActiveRow(*plain_active(self._there(self._of(Table.ACTIVE, "ORDER BY height DESC LIMIT 1"))[0]))
 
     def active(self, height: int) -> ActiveRow | None:
-        rows = self._all(f"{_ACTIVE} WHERE height=?", (height,))
+        rows = self._of(Table.ACTIVE, "WHERE height=?", (height,))
         return ActiveRow(*plain_active(rows[0])) if rows else None
 
     def actives(self, first: int, last: int) -> Sequence[ActiveRow]:
-        rows = self._all(f"{_ACTIVE} WHERE height BETWEEN ? AND ? ORDER BY height", (first, last))
+        rows = self._of(Table.ACTIVE, "WHERE height BETWEEN ? AND ? ORDER BY height", (first, last))
         return [ActiveRow(*plain_active(row)) for row in rows]
 
     # --- what it says ---
@@ -127,26 +150,25 @@ class ReadStore:
         return self._some(Table.EVIDENCE, keys, EvidenceRow)
 
     def anchors(self, digest: bytes) -> Sequence[AnchorRow]:
-        sql = f"{_SELECT[Table.ANCHORS]} WHERE digest=? ORDER BY height, pos, op"
-        return [AnchorRow(*row) for row in self._all(sql, (digest,))]
+        rows = self._of(Table.ANCHORS, "WHERE digest=? ORDER BY height, pos, op", (digest,))
+        return [AnchorRow(*row) for row in rows]
 
     def tx(self, txid: bytes) -> TxRow | None:
-        rows = self._all(f"{_SELECT[Table.TXS]} WHERE txid=?", (txid,))
+        rows = self._of(Table.TXS, "WHERE txid=?", (txid,))
         return TxRow(*rows[0]) if rows else None
 
     def touches(self, key: bytes, *, before: tuple[int, int] | None = None, limit: int) -> Sequence[Touch]:
-        sql = f"{_SELECT[Table.TOUCHES]} WHERE key=?"
         if before is None:
-            rows = self._all(f"{sql} ORDER BY height DESC, pos DESC LIMIT ?", (key, limit))
+            rows = self._of(Table.TOUCHES, "WHERE key=? ORDER BY height DESC, pos DESC LIMIT ?", (key, limit))
         else:
-            sql += " AND (height, pos) < (?, ?) ORDER BY height DESC, pos DESC LIMIT ?"
-            rows = self._all(sql, (key, *before, limit))
+            sql = "WHERE key=? AND (height, pos) < (?, ?) ORDER BY height DESC, pos DESC LIMIT ?"
+            rows = self._of(Table.TOUCHES, sql, (key, *before, limit))
         return [Touch(*row) for row in rows]
 
     def rows(self, table: Table) -> Iterator[tuple[Any, ...]]:
         try:
             found = self._db.execute(f"{_SELECT[table]} ORDER BY {TABLES[table][2]}")
-            while rows := found.fetchmany(ROWS_AT_ONCE):
+            while rows := self._checked(found.fetchmany(ROWS_AT_ONCE), _KINDS[table]):
                 yield from map(plain_active, rows) if table is Table.ACTIVE else rows
         except sqlite3.Error as error:
             raise explain(error, self.path) from None
@@ -160,13 +182,13 @@ class ReadStore:
         return self._beginning("SELECT DISTINCT digest FROM anchor", "digest", prefix, limit)
 
     def tagged(self, prefix: bytes, *, limit: int) -> Sequence[AnchorRow]:
-        sql = f"{_SELECT[Table.ANCHORS]} WHERE tag<>x'' AND tag>=? AND tag<?"
-        sql += " ORDER BY tag, digest, height, pos, op LIMIT ?"
-        return [AnchorRow(*row) for row in self._all(sql, (prefix, end_of(prefix) or _AFTER_ALL, limit))]
+        sql = "WHERE tag<>x'' AND tag>=? AND tag<? ORDER BY tag, digest, height, pos, op LIMIT ?"
+        rows = self._of(Table.ANCHORS, sql, (prefix, end_of(prefix) or _AFTER_ALL, limit))
+        return [AnchorRow(*row) for row in rows]
 
     def keys(self, first: bytes, last: bytes, *, limit: int) -> Sequence[bytes]:
         sql = "SELECT key FROM account WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?"
-        return [row[0] for row in self._all(sql, (first, last, limit))]
+        return [row[0] for row in self._all(sql, (first, last, limit), kinds=(32,))]
 
     def mined(self, miner: bytes, *, before: int, limit: int) -> Sequence[int]:
         sql = "SELECT height FROM active WHERE miner=? AND height<? ORDER BY height DESC LIMIT ?"
@@ -181,16 +203,15 @@ class ReadStore:
         return [NameRow(*row) for row in rows]
 
     def names_after(self, after: bytes, *, expires: tuple[int, int], limit: int) -> Sequence[NameRow]:
-        sql = f"{_SELECT[Table.NAMES]} WHERE name>? AND expires BETWEEN ? AND ? ORDER BY name LIMIT ?"
-        return [NameRow(*row) for row in self._all(sql, (after, *expires, limit))]
+        sql = "WHERE name>? AND expires BETWEEN ? AND ? ORDER BY name LIMIT ?"
+        return [NameRow(*row) for row in self._of(Table.NAMES, sql, (after, *expires, limit))]
 
     def convictions(
         self, *, culprit: bytes | None = None, before: tuple[int, int, int], limit: int
     ) -> Sequence[EvidenceRow]:
         whose, values = ("", ()) if culprit is None else ("culprit=? AND ", (culprit,))
-        sql = f"{_SELECT[Table.EVIDENCE]} WHERE {whose}(height, pos, op) < (?, ?, ?)"
-        sql += " ORDER BY height DESC, pos DESC, op DESC LIMIT ?"
-        return [EvidenceRow(*row) for row in self._all(sql, (*values, *before, limit))]
+        sql = f"WHERE {whose}(height, pos, op) < (?, ?, ?) ORDER BY height DESC, pos DESC, op DESC LIMIT ?"
+        return [EvidenceRow(*row) for row in self._of(Table.EVIDENCE, sql, (*values, *before, limit))]
 
     def touched(self, key: bytes) -> tuple[int, int, int]:
         sql = "SELECT count(*), ifnull(min(height), 0), ifnull(max(height), 0) FROM touch WHERE key=?"
@@ -198,8 +219,7 @@ class ReadStore:
         return count, first, last
 
     def richest(self, *, limit: int) -> Sequence[Account]:
-        sql = f"{_SELECT[Table.ACCOUNTS]} ORDER BY balance DESC, key LIMIT ?"
-        return [Account(*row) for row in self._all(sql, (limit,))]
+        return [Account(*row) for row in self._of(Table.ACCOUNTS, "ORDER BY balance DESC, key LIMIT ?", (limit,))]
 
     def totals(self) -> Totals:
         accounts = self._all("SELECT count(*), ifnull(sum(balance), 0) FROM account")[0]
@@ -209,11 +229,12 @@ class ReadStore:
     def _beginning(self, select: str, column: str, prefix: bytes, limit: int) -> list[bytes]:
         """The first column of rows whose `column` begins so, in its order."""
         sql = f"{select} WHERE {column}>=? AND {column}<? ORDER BY {column} LIMIT ?"
-        return [row[0] for row in self._all(sql, (prefix, end_of(prefix) or _AFTER_ALL, limit))]
+        rows = self._all(sql, (prefix, end_of(prefix) or _AFTER_ALL, limit), kinds=(32,))
+        return [row[0] for row in rows]
 
     def note(self, name: str) -> bytes | None:
         """What `put_note` kept under this name."""
-        found: bytes | None = self._one("SELECT value FROM note WHERE name=?", (name,))
+        found: bytes | None = self._one("SELECT value FROM note WHERE name=?", (name,), kind=bytes)
         return found
 
     def kept_from(self) -> int:

@@ -69,7 +69,7 @@ def share(
     say(f"  p2pnode files get {shlex.quote(answer['link'])}")
     if anchor:
         what = shlex.quote(path) if os.path.isfile(where) else answer["anchor"]["digest"]
-        say("since when it exists, once that is in a block:")
+        say("its anchor waits, and is not yet in a block; since when it exists, once it is in one:")
         say(f"  chain-explorer anchor {one_line(what)}")
 
 

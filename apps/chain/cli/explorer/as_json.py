@@ -52,15 +52,15 @@ def status_of(facts: blocks.Facts) -> str:
 
 
 def block(people: People, facts: blocks.Facts) -> Object:
-    row, active = facts.row, facts.active
+    row = facts.row
     return {
         "v": 1, "height": row.height, "id": row.id.hex(), "parent": row.parent.hex(),
         "children": [child.hex() for child in facts.children],
         "status": status_of(facts), "why": row.why or None, "confirmations": facts.confirmations,
         "time": row.time, "solve_s": row.solve_s, "seen_ms": row.seen_ms or None,
         "difficulty": row.difficulty, "work": row.work, **who(people, "miner", row.miner),
-        "reward": facts.reward, "fees": None if active is None else active.fees, "credited_at": facts.credited_at,
-        "txs": row.txs, "operations": None if active is None else active.operations, "size": facts.size,
+        "reward": facts.reward, "fees": facts.fees, "credited_at": facts.credited_at,
+        "txs": row.txs, "operations": facts.operations, "size": facts.size,
         "root": facts.header.root.hex(), "extra": to_json(facts.header.extra), "nonce": facts.header.nonce.hex(),
     }  # fmt: skip
 
@@ -123,7 +123,7 @@ def entry(people: People, found: accounts.Entry) -> Object:
 def status(
     chain: Chain, people: People, facts: state.Facts, waiting: Sequence[Waiting] | None, peers: Peers | None
 ) -> Object:
-    """`mempool` and `peers` are null where no node is asked."""
+    """`mempool` and `peers` are null where no node is asked, `mempool` also where headers are kept alone."""
     short, long = facts.short, facts.long
     return {
         "v": 1, "chain_id": chain.params.chain_id.hex(), "genesis": chain.params.genesis_id.hex(),
@@ -134,8 +134,9 @@ def status(
         "interval_100": None if long is None else round(long.mean, 3),
         "longest": None if long is None else long.longest,
         "mempool": None if waiting is None else len(waiting), "peers": None if peers is None else len(peers.tips),
-        "headers": max(facts.best.height, facts.tip.height),
+        "headers": max(facts.best.height, facts.tip.height), "light": chain.light,
         "synced": facts.is_synced if peers is None else facts.is_synced and peers.synced,
+        "trouble": None if peers is None else peers.trouble or None,
         "reorgs": facts.reorgs, "deepest_reorg": facts.deepest,
     }  # fmt: skip
 
@@ -156,11 +157,12 @@ def hit(chain: Chain, found: search.Hit) -> Object:
 
 
 def anchored(
-    people: People, label: str | None, digest: bytes, found: Sequence[anchors.Anchored], count: int
-) -> Object:
+    people: People, label: str | None, digest: bytes, found: Sequence[anchors.Anchored], count: int,
+    waits: Sequence[bytes],
+) -> Object:  # fmt: skip
     return {
         "v": 1, "file": label, "digest": digest.hex(), "anchored": bool(found), "times": count,
-        "no_later_than": found[0].no_later_than if found else None,
+        "no_later_than": found[0].no_later_than if found else None, "waiting": [txid.hex() for txid in waits],
         "anchors": [
             {
                 "height": one.row.height, "pos": one.row.pos, "op": one.row.op, "time": one.time,
@@ -260,10 +262,11 @@ def verified(report: verifying.Report, took: float) -> Object:
 
 
 def proof(found: Proof, link: proofs.Link | None, *, is_of_file: bool) -> Object:
-    """`trusted`: the block that was trusted, null if nobody said one. Addresses are as of a real network."""
+    """`trusted`: the block that was trusted; null with --trust none, and then it is not "ok". Addresses are as of a
+    real network."""
     people = People(found.params.hrp, {})
     return {
-        "v": 1, "ok": True, "chain_id": found.params.chain_id.hex(), "height": found.header.height,
+        "v": 1, "ok": link is not None, "chain_id": found.params.chain_id.hex(), "height": found.header.height,
         "block": found.ids[0].hex(), "time": found.header.time, "pos": found.position, "leaves": found.header.txs,
         "headers": len(found.ids), "last": found.ids[-1].hex(), "work": found.work,
         "trusted": None if link is None else link.block.hex(), "steps": None if link is None else link.steps,

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 import click
@@ -39,11 +39,16 @@ class Session:
     judge: Callable[[bytes], bytes | None] = _nobody
 
     @contextlib.contextmanager
-    def chain(self) -> Iterator[Chain]:
-        """The chain of the folder or of the home, as it is at this moment. Fail if there is none."""
+    def chain(self, *, light: bool = False) -> Iterator[Chain]:
+        """The chain of the folder or of the home, as it is at this moment. Fail if there is none, or if it is headers
+        alone, unless `light` says that these will do."""
         from apps.chain.cli.explorer.source import open_chain
 
         with translated(self), open_chain(self.data, self.home) as chain:
+            if chain.light and not light:
+                fail("this home keeps headers alone: it cannot know", by_headers=self.command("status"),
+                     by_asking_others=self.command("anchor DIGEST, tx TXID, address ADDRESS"),
+                     to_keep_all="p2pnode run            (without --light; light = false)")  # fmt: skip
             yield chain
 
     @contextlib.contextmanager
@@ -54,7 +59,7 @@ class Session:
         if self.data is None and not is_there(self.home):
             yield None
         else:
-            with self.chain() as chain:
+            with self.chain(light=True) as chain:
                 yield chain
 
     def node(self) -> Node | None:
@@ -71,6 +76,14 @@ class Session:
                  start_one="p2pnode run            (or name another: chain-explorer --home DIR …)")  # fmt: skip
         return node
 
+    def asking(self) -> Node:
+        """The running node of a home that keeps headers alone, which asks others; Fail (no_node)."""
+        node = self.node()
+        if node is None:
+            fail("this home keeps headers alone, and no node runs that would ask others", code="no_node",
+                 start_one="p2pnode run")  # fmt: skip
+        return node
+
     def command(self, words: str) -> str:
         """A command line that a person can paste: with --home or --data if this one had it."""
         import shlex  # 4 ms
@@ -83,8 +96,8 @@ class Session:
 @contextlib.contextmanager
 def translated(session: Session) -> Iterator[None]:
     """What a question raises, as a failure of a command: not found, or typed wrongly."""
-    from apps.chain.core.explorer.chain import Unknown
-    from overlay.errors import LocalError
+    from apps.chain.core.explorer.chain import Torn, Unknown
+    from overlay.errors import BadMessage, LocalError
 
     try:
         yield
@@ -93,6 +106,12 @@ def translated(session: Session) -> Iterator[None]:
         given = session.command("") if session.data is not None else PROGRAM
         facts = {label: text.replace(f"{PROGRAM} ", f"{given} ") for label, text in error.facts.items()}
         raise Fail(str(error), code="not_found", facts=facts) from None
+    except (Torn, BadMessage, LookupError, ValueError, OverflowError) as error:
+        # A file may be a stranger's, whose rows contradict each other in more ways than anybody can foresee.
+        raise Fail("the chain is not as a node writes it", facts={
+            "reason": getattr(error, "reason", None) or str(error) or type(error).__name__,
+            "where": session.command("verify --level 4"), "if that finds nothing": "this is a bug of chain-explorer",
+        }) from error  # fmt: skip
     except LocalError as error:
         raise Fail(str(error), code="usage", facts=getattr(error, "facts", None)) from None
 
@@ -119,10 +138,21 @@ def print_field(obj: dict[str, Any], path: str) -> None:
         elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
             value = value[int(step)]
         else:
-            known = list(value) if isinstance(value, dict) else [f"0 to {len(value) - 1}"] if value else []
-            fail(f"no such field: {path!r}", code="usage", there_are=", ".join(known) or "none")
+            _no_field(obj, path, value)
     is_text = isinstance(value, str) and "\n" not in value and value.isprintable()
     print(value if is_text else json.dumps(value, ensure_ascii=not is_text), flush=True)
+
+
+def _no_field(obj: dict[str, Any], path: str, value: Any) -> NoReturn:
+    """`value`: the last part of the way that was there."""
+    if isinstance(value, dict):
+        fail(f"no such field: {path!r}", code="usage", there_are=", ".join(value) or "none")
+    if isinstance(value, list):
+        there = f"0 to {len(value) - 1}" if value else "none: the list is empty"
+        fail(f"no such field: {path!r}", code="usage", there_are=there)
+    what = "nothing" if value is None else json.dumps(value)
+    fail(f"no such field: {path!r}, since what stands before it is {what}, which has no parts", code="usage",
+         there_are=", ".join(obj))  # fmt: skip
 
 
 # --- options that commands share -----------------------------------------------------------

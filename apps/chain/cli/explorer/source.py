@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from apps.chain.core.explorer.chain import Chain
-from apps.chain.core.facts import NOTE, decode_params
+from apps.chain.core.explorer.line import HeaderLine
+from apps.chain.core.facts import LIGHT_NOTE, NOTE, decode_params
 from apps.chain.core.params import Params
+from apps.chain.core.store import Index
 from apps.chain.shell.reading import ReadStore
 from apps.chain.shell.schema import FILE_NAME, DiskError
 from apps.chain.shell.view import open_view
@@ -23,7 +26,11 @@ def open_chain(data: Path | None, home: str | None) -> Iterator[Chain]:
     path = file_of(data, home)
     try:
         with open_view(path) as view:
-            yield Chain(view, params_of(view, path))
+            params = params_of(view, path)
+            if view.note(LIGHT_NOTE) == b"1":
+                yield Chain(cast("Index", HeaderLine(view)), params, light=True)
+            else:
+                yield Chain(view, params)
     except DiskError as error:
         raise Fail(error.what, facts=error.facts) from None
 

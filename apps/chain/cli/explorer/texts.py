@@ -8,18 +8,11 @@ from collections.abc import Mapping
 import attrs
 
 from apps.chain.core.address import format_address
-from apps.chain.core.limits import CREDIT
+from apps.chain.core.amounts import credits_text as credits_text
 from p2pnode.ui.render import PLAIN_WIDTH, columns_of, cut, duration
 
 #: Of an id or an address in a table. --full has all, and each is understood where an id is typed.
 _HEAD, _TAIL = 8, 4
-
-
-def credits_text(units: int) -> str:
-    """`2.5`, `-0.0121`, `1,182`: credits without zeros at the end."""
-    whole, part = divmod(abs(units), CREDIT)
-    fraction = f".{part:06}".rstrip("0") if part else ""
-    return f"{'-' * (units < 0)}{whole:,}{fraction}"
 
 
 def signed_credits(units: int) -> str:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
-from pathlib import Path
 
 import click
 
-from apps.chain.cli.node.asking import ask, explorer, fee_option, sent, text_within, timeout_option, told, wait_option
+from apps.chain.cli.digests import digest_of_file
+from apps.chain.cli.node.asking import (
+    ask,
+    explorer,
+    fee_option,
+    sent,
+    text_within,
+    timeout_option,
+    told,
+    wait_option,
+    written,
+)
 from p2pnode.api import Session
 from p2pnode.ui.fail import fail
 from p2pnode.ui.options import examples, json_option
@@ -44,23 +53,20 @@ def anchor(
     text_within(tag, MAX_TAG_BYTES, "tag")
     digest = digest_of(what)
     answer = ask(session, "anchor", digest=digest.hex(), tag=tag, fee=fee)
-    found = sent(session, answer["tx"], confirmations, timeout)
-    if as_json:
-        print_json({"v": 1, "digest": digest.hex()} | found)
-        return
-    print(f"anchored {digest.hex()}   {told(found)}", flush=True)
+    found = sent(session, answer, confirmations, timeout)
+    with written(found):
+        if as_json:
+            print_json({"v": 1, "digest": digest.hex()} | found)
+            return
+        print(f"anchored {digest.hex()}   {told(found)}", flush=True)
     say(f"since when does it exist:   {explorer(session, 'anchor ' + shlex.quote(one_line(what)))}")
 
 
 def digest_of(what: str) -> bytes:
     """Of a file, if there is one of this name; else what the hex digits say. Fail (usage)."""
-    path = Path(what)
-    try:
-        if path.is_file():
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        fail("the file cannot be read", code="usage", file=what, reason=error.strerror or str(error))
+    found = digest_of_file(what)
+    if found is not None:
+        return found
     try:
         digest = bytes.fromhex(what)
     except ValueError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -35,14 +37,14 @@ def explorer(session: Session, words: str) -> str:
 
 
 class Credits(click.ParamType[int]):
-    """`2.5`, `1_000`, `0.000001`: credits with up to six decimals, as units. More than none."""
+    """`2.5`, `0.000001`: credits with up to six decimals, as units. More than none."""
 
     name = "credits"
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        whole, dot, part = value.strip().replace("_", "").partition(".")
+        whole, dot, part = value.strip().partition(".")
         digits = whole + part
         good = digits.isascii() and digits.isdecimal() and len(whole) <= 12 and len(part) <= _DECIMALS
         if not good or (dot and not part):
@@ -76,14 +78,26 @@ def text_within(text: str, most: int, what: str) -> str:
     return text
 
 
-def sent(session: Session, txid: str, confirmations: int | None, timeout: float | None) -> dict[str, Any]:
-    """{"txid", "height", "confirmations"} of what was sent just now, once it is deep enough; the last two null as long
-    as it waits. Fail (timed_out) if it is not in time, (failed) if it can never be."""
-    found: dict[str, Any] = {"txid": txid, "height": None, "confirmations": 0}
+def sent(session: Session, answer: dict[str, Any], confirmations: int | None, timeout: float | None) -> dict[str, Any]:
+    """{"txid", "fee", "height", "confirmations"} of what was sent just now (`answer`), once it is deep enough; "height"
+    is null as long as it waits. Fail (timed_out) if it is not in time, (interrupted) by Ctrl-C."""
+    txid = str(answer["tx"])
+    found: dict[str, Any] = {"txid": txid, "fee": answer.get("fee"), "height": None, "confirmations": 0}
     if confirmations is None:
         return found
     deadline = None if timeout is None else time.monotonic() + timeout
     say(f"waiting for {counted(confirmations, 'block')}; Ctrl-C stops waiting, not the transaction")
+    try:
+        return _deep(session, found, confirmations, deadline, timeout)
+    except KeyboardInterrupt:
+        fail("stopped by Ctrl-C; it was sent, and goes on waiting", code="interrupted", transaction=txid,
+             look=f"chain-explorer tx {txid[:16]}")  # fmt: skip
+
+
+def _deep(
+    session: Session, found: dict[str, Any], confirmations: int, deadline: float | None, timeout: float | None
+) -> dict[str, Any]:
+    txid = found["txid"]
     while found["confirmations"] < confirmations:
         if deadline is not None and time.monotonic() > deadline:
             fail(f"it is {found['confirmations']} blocks deep after {timeout:g} s, and goes on waiting",
@@ -97,5 +111,20 @@ def sent(session: Session, txid: str, confirmations: int | None, timeout: float 
 
 
 def told(found: dict[str, Any]) -> str:
-    """Where it is, for a person: `in block 18,202`, or `waits for a block`."""
-    return f"in block {found['height']:,}" if found["height"] else "waits for a block"
+    """Where it is and what it cost, for a person: `in block 18,202   fee 0.0012`, or `waits for a block   …`."""
+    from apps.chain.core.amounts import credits_text
+
+    where = f"in block {found['height']:,}" if found["height"] else "waits for a block"
+    return where if found["fee"] is None else f"{where}   fee {credits_text(found['fee'])}"
+
+
+@contextlib.contextmanager
+def written(found: dict[str, Any]) -> Iterator[None]:
+    """Where what was sent is told: if that cannot be written, it was sent all the same. Fail."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        fail("it WAS sent, and what became of it cannot be written", transaction=found["txid"],
+             reason=error.strerror or str(error), look=f"chain-explorer tx {found['txid'][:16]}")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -9,7 +10,12 @@ import click
 from apps.chain.cli.node.asking import ask
 from p2pnode.api import Session
 from p2pnode.ui.options import examples, json_option
-from p2pnode.ui.render import counted, print_fields, print_json
+from p2pnode.ui.render import counted, print_fields, print_json, say
+
+
+def processors() -> int:
+    """That this process may use; the node is on the same machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Percent(click.ParamType[int]):
@@ -35,13 +41,18 @@ def mine() -> None:
 @mine.command(
     epilog=examples("p2pnode chain mine start", "p2pnode chain mine start --threads 2 --duty 20% --on-demand")
 )
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, metavar="N", help="At once.")
-@click.option("--duty", type=Percent(), default=100, metavar="PERCENT", help="Share of the time; else all of it.")
-@click.option("--on-demand", is_flag=True, help="Only while a transaction waits, or no block came for 10 minutes.")
+@click.option("--threads", type=click.IntRange(1, 256), metavar="N", help="At once; 1 at first.")
+@click.option("--duty", type=Percent(), metavar="PERCENT", help="Share of the time; 100% at first.")
+@click.option("--on-demand/--always", default=None,
+              help="Only while a transaction waits, or no block came for 10 minutes; --always at first.")  # fmt: skip
 @json_option
 @click.pass_obj
-def start(session: Session, threads: int, duty: int, on_demand: bool, as_json: bool) -> None:
-    """Mine from now on, also after a restart of the node. Said again, it changes how."""
+def start(
+    session: Session, threads: int | None, duty: int | None, on_demand: bool | None, as_json: bool
+) -> None:  # fmt: skip
+    """Mine from now on, also after a restart of the node. Said again, it changes how; what is not said stays."""
+    if threads is not None and threads > (there := processors()):
+        say(f"this machine has {counted(there, 'processor')}: more threads find no more")
     _show(ask(session, "mine_start", threads=threads, duty=duty, on_demand=on_demand), as_json=as_json)
 
 
@@ -49,7 +60,7 @@ def start(session: Session, threads: int, duty: int, on_demand: bool, as_json: b
 @json_option
 @click.pass_obj
 def stop(session: Session, as_json: bool) -> None:
-    """Mine no more."""
+    """Mine no more. How it was done is kept for the next `start`."""
     _show(ask(session, "mine_stop"), as_json=as_json)
 
 

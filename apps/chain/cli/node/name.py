@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from apps.chain.cli.node.asking import ask, explorer, fee_option, sent, text_within, timeout_option, told, wait_option
+from apps.chain.cli.node.asking import (
+    ask,
+    explorer,
+    fee_option,
+    sent,
+    text_within,
+    timeout_option,
+    told,
+    wait_option,
+    written,
+)
 from p2pnode.api import Session
 from p2pnode.ui.fail import fail
 from p2pnode.ui.options import examples, json_option
@@ -30,7 +40,8 @@ class Name(click.ParamType[str]):
 def name() -> None:
     """Names of the chain: whoever claims one has it for a week, and again for a week whenever it is set.
 
-    A claim costs 1 credit more than other transactions. Whose a name is shows `chain-explorer name NAME`.
+    A claim costs 1 credit beside the fee of every transaction, `set` and `release` only that fee. Whose a name is shows
+    `chain-explorer name NAME`.
     """
 
 
@@ -45,8 +56,17 @@ def name() -> None:
 def claim(session: Session, /, name: str, value: str | None, **rest: Any) -> None:
     """Claim NAME for this node, if it is free. VALUE is what everybody reads there: the id of this node, unless
     something else is said (128 bytes)."""
+    from apps.chain.core.naming import why_misleading
+
+    if why := why_misleading(name):
+        fail(f"the name {name} would mislead who pays: {why}", code="usage",
+             choose_another="p2pnode chain name claim NAME")  # fmt: skip
     owner = _owner(session, name)
-    if owner not in (None, _own(session)):
+    if owner == _own(session):
+        fail(f"the name {name} is yours already, and a claim would change what it says",
+             to_change_it_or_keep_it_longer=session.command(f"chain name set {name} VALUE"),
+             what_it_says=f"chain-explorer name {name}")  # fmt: skip
+    if owner is not None:
         fail(f"the name {name} is another's", whose=f"chain-explorer name {name}")
     _send(session, "claimed ", name, _value(session, value), **rest)
 
@@ -111,9 +131,10 @@ def _send(
     timeout: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     answer = ask(session, "name", name=name, value=value, fee=fee)
-    found = sent(session, answer["tx"], confirmations, timeout)
-    if as_json:
-        print_json({"v": 1, "name": name, "value": value or None} | found)
-        return
-    print(f"{done} {name}   {told(found)}", flush=True)
+    found = sent(session, answer, confirmations, timeout)
+    with written(found):
+        if as_json:
+            print_json({"v": 1, "name": name, "value": value or None} | found)
+            return
+        print(f"{done} {name}   {told(found)}", flush=True)
     say(f"whose it is:   {explorer(session, 'name ' + name)}")

@@ -23,6 +23,12 @@ def status(session: Session, as_json: bool) -> None:
 
     whole = "headers alone" if found["light"] else "all of it"
     state = "up to date" if found["synced"] else "no peer was asked yet" if not found["peers"] else "catching up"
+    state = "behind: nothing can be written" if found.get("trouble") else state
+    trouble = [("TROUBLE", found["trouble"])] if found.get("trouble") else []
+    if deep := found.get("deep_reorg"):
+        text = f"{deep['depth']:,} blocks above height {deep['fork']:,} do not count any more, since "
+        text += f"{when(deep['at_ms'] // 1000)}; payments in them may be gone: p2pnode chain wallet show"
+        trouble.append(("REWRITTEN", text))
     print_fields([
         ("chain", f"{found['chain_id']}, {whole}"),
         ("tip", f"{found['height']:,}  {found['tip'][:16]}…  {when(found['time'])}"),
@@ -30,4 +36,5 @@ def status(session: Session, as_json: bool) -> None:
         ("difficulty", f"{found['difficulty']:,} hashes a block"),
         ("mempool", f"{counted(found['mempool'], 'transaction')}, {size_text(found['mempool_bytes'])}"),
         ("peers", f"{found['peers']}, {state}"),
+        *trouble,
     ])  # fmt: skip

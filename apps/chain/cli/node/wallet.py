@@ -26,24 +26,31 @@ def wallet() -> None:
 @click.pass_obj
 def show(session: Session, as_json: bool) -> None:
     """Print the address, and what is in the account as far as this node knows. The address is known without a node."""
+    why = ""
     try:
         found = ask(session, "account")
     except Fail as failure:
-        if failure.code != "no_node":
+        if failure.code not in ("no_node", "not_found", "timed_out"):
             raise
         found = _described(own_key(session.home).key) | {"balance": None, "nonce": None, "next": None, "pending": None}
+        why = f"the node is not running ({session.command('run')})" if failure.code == "no_node" else failure.what
     if as_json:
         print_json({"v": 1} | found)
         return
     from apps.chain.cli.explorer.texts import credits_text
 
-    none = f"not known: the node is not running ({session.command('run')})"
-    balance = none if found["balance"] is None else credits_text(found["balance"])
+    balance = f"not known: {why}" if found["balance"] is None else credits_text(found["balance"])
     fields: list[tuple[str, object]] = [("address", found["address"]), ("balance", balance)]
     if found.get("pending"):
         fields.append(("pending", f"-{credits_text(found['pending'])}, waits for a block"))
+    if found.get("immature"):
+        fields.append(("immature", f"{credits_text(found['immature'])} of rewards that cannot be spent yet"))
     if "said_by" in found:
         fields.append(("said by", f"a peer, {found['said_by'][:16]}…: this node has headers alone"))
+    for number, gone in enumerate(found.get("gone") or []):
+        what = f"tx {gone['tx'][:16]}…, {credits_text(gone['spent'])}: "
+        what += f"can never be: {gone['why']}" if gone["why"] else "its block does not count any more; it waits again"
+        fields.append(("gone" if not number else "", what))
     print_fields(fields)
 
 

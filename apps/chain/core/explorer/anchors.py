@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
 from apps.chain.core.explorer.chain import Chain
 from apps.chain.core.limits import MAX_AHEAD_S
+from apps.chain.core.operations import Anchor
 from apps.chain.core.rows import AnchorRow
 from apps.chain.core.tx import Tx
+
+if TYPE_CHECKING:
+    from apps.chain.core.proof import Proof
 
 
 @attrs.frozen(slots=True)
@@ -34,6 +39,19 @@ class Anchored:
 def anchored(chain: Chain, digest: bytes) -> list[Anchored]:
     """Oldest first: the first is what counts."""
     return with_blocks(chain, chain.view.anchors(digest))
+
+
+def proved(chain: Chain, proof: Proof, digest: bytes) -> list[Anchored]:
+    """By a proof of a block of this chain, where headers are kept alone; empty if it proves something else."""
+    header, tip = chain.header(proof.ids[0]), chain.active_header(chain.height)
+    work, confirmations = tip.work - header.work + header.difficulty, tip.height - header.height + 1
+    return [
+        Anchored(
+            AnchorRow(digest, header.height, proof.position, at, op.tag), header.time, header.seen_ms,
+            confirmations, work, proof.tx,
+        )
+        for at, op in enumerate(proof.tx.operations) if type(op) is Anchor and op.digest == digest
+    ]  # fmt: skip
 
 
 def with_blocks(chain: Chain, rows: Sequence[AnchorRow]) -> list[Anchored]:

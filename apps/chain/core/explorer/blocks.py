@@ -52,6 +52,9 @@ class Facts:
     credited_at: int
     #: Of whatever branch.
     children: Sequence[bytes]
+    #: Of its transactions; None if it is not of the chain that counts, or headers are kept alone.
+    operations: int | None
+    fees: int | None
     #: Bytes of the block; None if its body is not here.
     raw: bytes | None = attrs.field(repr=False)
 
@@ -70,6 +73,8 @@ def facts(chain: Chain, row: HeaderRow) -> Facts:
         reward=chain.params.reward(row.height),
         credited_at=row.height + chain.params.maturity,
         children=sorted(child.id for child in chain.view.children(row.id)),
+        operations=None if active is None or chain.light else active.operations,
+        fees=None if active is None or chain.light else active.fees,
         raw=chain.view.block(row.id),
     )  # fmt: skip
 

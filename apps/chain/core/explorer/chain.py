@@ -42,12 +42,18 @@ class Unknown(NotFound):
         self.facts = {label.replace("_", " "): text for label, text in facts.items()}
 
 
+class Torn(Exception):
+    """What the store holds does not fit together."""
+
+
 @attrs.frozen(slots=True)
 class Chain:
     """One answer is given from one of them, so `view` should not change meanwhile."""
 
     view: Index
     params: Params
+    #: The view is a line.HeaderLine: only headers are known.
+    light: bool = attrs.field(default=False, kw_only=True)
 
     @property
     def height(self) -> int:
@@ -56,13 +62,15 @@ class Chain:
     def active(self, height: int) -> ActiveRow:
         """Of a height from 0 to that of the tip."""
         row = self.view.active(height)
-        assert row is not None
+        if row is None:
+            raise Torn(f"block {height} is not in the chain")
         return row
 
     def header(self, block: bytes) -> HeaderRow:
         """Of a block that is known to be here."""
         row = self.view.header(block)
-        assert row is not None
+        if row is None:
+            raise Torn(f"the header of block {block.hex()[:16]} is not here")
         return row
 
     def active_header(self, height: int) -> HeaderRow:
@@ -74,6 +82,8 @@ class Chain:
     def names_of(self, keys: Collection[bytes]) -> dict[bytes, str]:
         """Key -> the first of the names that it has now."""
         found: dict[bytes, str] = {}
+        if self.light:
+            return found
         height = self.height
         for row in self.view.owned(set(keys)):
             if row.expires > height:
@@ -95,6 +105,8 @@ class Chain:
             active = self.view.active(height)
             body = None if active is None else self.body(active.id)
             if body is not None:
+                if not all(0 <= pos < len(body.txs) for pos in positions):
+                    raise Torn(f"block {height} has no transaction {max(positions)}")
                 for pos in positions:
                     found[height, pos] = decode_tx(body.txs[pos], self.params.chain_id)
         return found

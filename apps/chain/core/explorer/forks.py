@@ -21,8 +21,8 @@ class Branch:
     rows: Sequence[HeaderRow]
     #: Height of the last block that it shares with the chain that counts.
     fork: int
-    #: Work of the chain at the height of the end of the branch (of the tip, if the branch goes higher), less that of
-    #: the branch: below zero for headers that were not followed yet.
+    #: Work of the tip of the chain less that of the branch, which it would need to count; below zero for headers that
+    #: were not followed yet.
     behind: int
     #: Milliseconds between the first of it, and the block of the chain at that height; None if nobody knows.
     later_ms: int | None
@@ -74,7 +74,7 @@ def _branch(chain: Chain, end: HeaderRow) -> Branch:
     while _is_beside(chain, rows[-1]):
         rows.append(chain.header(rows[-1].parent))
     fork, *rows = reversed(rows)
-    work = chain.active_header(min(end.height, chain.height)).work
+    work = chain.active_header(chain.height).work
     first = chain.view.active(rows[0].height)
     seen = None if first is None else chain.header(first.id).seen_ms
     later = rows[0].seen_ms - seen if seen and rows[0].seen_ms else None

@@ -12,9 +12,9 @@ from typing import Final
 import attrs
 
 from apps.chain.core import bech32m
-from apps.chain.core.address import parse_address
-from apps.chain.core.explorer.chain import Ambiguous, Chain, Mistyped, Unknown
+from apps.chain.core.explorer.chain import Ambiguous, Chain, Mistyped, Torn, Unknown
 from apps.chain.core.limits import MAX_NAME_BYTES, MIN_NAME_BYTES
+from apps.chain.core.naming import NAME, begins_like_address, whole_address
 from apps.chain.core.rows import HeaderRow, TxRow
 from overlay.errors import LocalError
 
@@ -87,6 +87,8 @@ def find_block(chain: Chain, text: str) -> HeaderRow:
         if (active := chain.view.active(height)) is not None:
             return chain.header(active.id)
         digits = None if text.startswith("-") else as_hex(text)
+        if height < 0:
+            raise Unknown(f"no block is {text}: the first one is -{chain.height + 1}", tip=f"{chain.height:,}")
         if digits is None or not chain.view.ids(digits.prefix, limit=1):
             raise Unknown(f"no block has height {height:,}", tip=f"{chain.height:,}")
     wanted = as_hex(text)
@@ -100,7 +102,8 @@ def block_at(chain: Chain, time: int) -> HeaderRow:
     """The last block whose time is not after `time`, seconds since 1970. Times strictly increase (H8)."""
     low, high = 0, chain.height
     if time < chain.active(0).time:
-        raise Unknown("there was no block at that time yet")
+        first = chain.active(0)
+        raise Unknown("there was no block at that time yet", first_block=f"chain-explorer block @{first.time}")
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if chain.active(middle).time <= time else (low, middle - 1)
@@ -117,7 +120,8 @@ def find_tx(chain: Chain, text: str) -> TxRow:
         raise Mistyped(f"not a transaction: {text!r}", "four or more digits of its id")
     txid = the_one("transaction", text, txids_like(chain, wanted))
     row = chain.view.tx(txid)
-    assert row is not None
+    if row is None:
+        raise Torn(f"transaction {txid.hex()[:16]} is in no block")
     return row
 
 
@@ -137,16 +141,29 @@ def find_account(chain: Chain, text: str) -> bytes:
 
     A whole address or key need not have been seen in this chain: it is an account without anything."""
     text = text.strip()
-    if _is_address(text, chain.params.hrp):
-        return _by_address(chain, text.lower())
+    if begins_like_address(text):
+        return _by_address(chain, text)
+    named = text.startswith(NAME)
+    text = text.removeprefix(NAME)
     if (found := name_owner(chain, text)) is not None:
         return found
-    if (wanted := as_hex(text)) is not None:
+    if not named and (wanted := as_hex(text)) is not None:
         return wanted.whole or the_one("account", text, keys_like(chain, wanted), chain.address)
     if _NAME.fullmatch(text):
         raise Unknown(f"nobody has the name {text!r}", look="chain-explorer names")
     forms = "an address, a name, or four or more characters of an address or key"
     raise Mistyped(f"not an account: {text!r}", forms)
+
+
+def whole_account(chain: Chain, text: str) -> bytes:
+    """By a whole address or key: all that can be understood without accounts. Mistyped."""
+    text = text.strip()
+    wanted = as_hex(text)
+    if wanted is not None and wanted.whole is not None:
+        return wanted.whole
+    if begins_like_address(text) and "…" not in text:
+        return whole_address(text, chain.params.hrp)
+    raise Mistyped(f"this home keeps headers alone, and knows no names: {text!r}", "a whole address or key")
 
 
 def name_owner(chain: Chain, text: str) -> bytes | None:
@@ -164,14 +181,14 @@ def keys_like(chain: Chain, wanted: Hex) -> list[bytes]:
     return [key for key in _between(chain, first, last) if wanted.fits(key)][: SHOWN + 1]
 
 
-def _is_address(text: str, hrp: str) -> bool:
-    return text.lower().startswith(f"{hrp}1")
-
-
 def _by_address(chain: Chain, text: str) -> bytes:
     head, _, tail = text.replace("...", "…").partition("…")
+    begins = f"{chain.params.hrp}1"
+    if not head.lower().startswith(begins):
+        raise Mistyped(f"an address of another sort of network: {text!r}", f"one that begins with {begins}")
     if not tail and len(head) >= len(chain.address(bytes(32))):
-        return parse_address(head, hrp=chain.params.hrp)
+        return whole_address(head, chain.params.hrp)
+    head, tail = head.lower(), tail.lower()
     return the_one("account", text, addresses_like(chain, head, tail), chain.address)
 
 

@@ -12,6 +12,7 @@ from apps.chain.core.rows import ActiveRow, TxRow
 from apps.chain.core.tx import Tx
 
 if TYPE_CHECKING:
+    from apps.chain.core.proof import Proof
     from overlay.identity.keys import Verifier
 
 
@@ -36,6 +37,12 @@ def confirmed(chain: Chain, row: TxRow) -> Facts:
             block=f"{row.height:,}", ask="a node that keeps all blocks",
         )  # fmt: skip
     return Facts(tx, active, row.pos, chain.height - row.height + 1, active.txs)
+
+
+def proved(chain: Chain, proof: Proof) -> Facts:
+    """By a proof of a block of this chain."""
+    active = chain.active(proof.header.height)
+    return Facts(proof.tx, active, proof.position, chain.height - active.height + 1, active.txs)
 
 
 def waiting(tx: Tx) -> Facts:

@@ -16,6 +16,7 @@ from apps.chain.cli.explorer.session import (
     pass_session,
     people,
 )
+from p2pnode.ui.fail import fail
 from p2pnode.ui.options import examples
 from p2pnode.ui.render import counted, print_fields, print_json, print_table, say
 
@@ -54,7 +55,10 @@ def address(
     from apps.chain.core.explorer.refs import find_account
     from apps.chain.core.operations import Pay
 
-    with session.chain() as chain:
+    with session.chain(light=True) as chain:
+        if chain.light:
+            _show_said(session, chain, account, field=field, as_json=as_json, whole=with_history or as_csv)
+            return
         key = find_account(chain, account)
         facts = accounts.facts(chain, key)
         wanted = (with_history or as_csv) and field is None
@@ -76,13 +80,38 @@ def address(
             print_json(objects.entry(known, entry))
     else:
         rows = [_row(entry, key, known, session.clock()) for entry in history.rows]
-        print_table(("HEIGHT", "AGE", "TXID", "CHANGE", "WHAT"), rows, right=_RIGHT)
+        print_table(("HEIGHT", "AGE", "TXID", "CHANGE", "WHAT"), rows, right=_RIGHT, full=full)
         if not rows:
             say("nothing happened to this account")
     if history.more:
         last = history.rows[-1]
         pos = f"{last.height}/{'reward' if last.mined is not None else last.pos}"
         say(f"more: {session.command(f'address {account} --history --before {pos}')}")
+
+
+def _show_said(
+    session: Session, chain: Chain, account: str, *, field: str | None, as_json: bool, whole: bool
+) -> None:  # fmt: skip
+    """Where headers are kept alone: what a peer says, which cannot be proved."""
+    from apps.chain.cli.explorer.texts import credits_text
+    from apps.chain.core.explorer.refs import whole_account
+
+    if whole:
+        fail("this home keeps headers alone: it does not know what happened to an account",
+             what_it_has=session.command("address ADDRESS"))  # fmt: skip
+    key = whole_account(chain, account)
+    said = session.asking().account(chain.address(key))
+    obj = {
+        "v": 1, "address": chain.address(key), "key": key.hex(), "name": None, "names": None,
+        "balance": said["balance"], "pending": None, "immature": None, "nonce": said["nonce"], "txs": None,
+        "first": None, "last": None, "tip": chain.height, "said_by": said["said_by"],
+    }  # fmt: skip
+    if not answer(obj, as_json=as_json, field=field):
+        print_fields([
+            ("address", obj["address"]), ("key", obj["key"]), ("balance", f"{credits_text(said['balance'])} credits"),
+            ("nonce", f"{said['nonce']:,}"),
+            ("said by", f"a peer, {said['said_by'][:16]}…: this home has headers alone, and nothing proves it"),
+        ])  # fmt: skip
 
 
 def _pending(session: Session, chain: Chain, key: bytes) -> int | None:

@@ -62,7 +62,8 @@ def blocks(
         return
     now = session.clock()
     rows = [_row(line, known, now) for line in page.rows]
-    print_table(("HEIGHT", "ID", "AGE", "TXS", "SIZE", "FEES", "DIFF", "DT", "MINER"), rows, right=_RIGHT)
+    headers = ("HEIGHT", "ID", "AGE", "TXS", "SIZE", "FEES", "DIFF", "DT", "MINER")
+    print_table(headers, rows, right=_RIGHT, full=full)
     if not page.rows:
         say("no block" if miner is None else f"no block of {miner}")
     elif page.more:
@@ -101,7 +102,7 @@ def block(
     from apps.chain.cli.explorer import as_json as objects
     from apps.chain.core.explorer import blocks as queries
 
-    with session.chain() as chain:
+    with session.chain(light=not with_txs) as chain:
         facts = queries.facts(chain, the_block(chain, block, session.clock()))
         wanted = with_txs or (field or "").startswith("transactions")
         txs = queries.txs_of(chain, facts.row) if wanted else None
@@ -162,7 +163,7 @@ def _standing(facts: Facts) -> str:
 def _reward(facts: Facts) -> str | None:
     if not facts.row.height:
         return None
-    fees = f" + {credits_text(facts.active.fees)} fees" if facts.active is not None and facts.active.fees else ""
+    fees = f" + {credits_text(facts.fees)} fees" if facts.fees else ""
     tip = facts.row.height + facts.confirmations - 1
     left = facts.credited_at - tip
     if facts.active is None:
@@ -172,8 +173,8 @@ def _reward(facts: Facts) -> str | None:
 
 
 def _body(facts: Facts) -> str:
-    row, active = facts.row, facts.active
-    operations = f", {counted(active.operations, 'operation')}" if active is not None else ""
+    row = facts.row
+    operations = f", {counted(facts.operations, 'operation')}" if facts.operations is not None else ""
     size = size_text(facts.size) if facts.raw is not None else "not here"
     return f"{counted(row.txs, 'transaction')}{operations}, {size}"
 
@@ -186,4 +187,4 @@ def _print_txs(txs: Sequence[Tx], known: People) -> None:
          brief(tx.operations))
         for n, tx in enumerate(txs)
     ]  # fmt: skip
-    print_table(("POS", "TXID", "FROM", "NONCE", "FEE", "DOES"), rows, right=_RIGHT)
+    print_table(("POS", "TXID", "FROM", "NONCE", "FEE", "DOES"), rows, right=_RIGHT, full=known.full)

@@ -38,10 +38,11 @@ def evidence(
     rows = [
         (f"{one.row.height:,}", age(one.time, session.clock()), known.brief(one.row.culprit),
          None if one.tx is None else known.brief(one.tx.sender),
-         None if one.tx is None else id_text(one.tx.txid, full=full), id_text(one.row.key, full=full)[:8])
+         None if one.tx is None else id_text(one.tx.txid, full=full),
+         one.row.key.hex() if full else one.row.key.hex()[:8])
         for one in page.rows
     ]  # fmt: skip
-    print_table(("HEIGHT", "AGE", "OFFENDER", "TOLD BY", "TXID", "KEY"), rows, right=("HEIGHT", "AGE"))
+    print_table(("HEIGHT", "AGE", "OFFENDER", "TOLD BY", "TXID", "KEY"), rows, right=("HEIGHT", "AGE"), full=full)
     if not page.rows:
         say("nobody was convicted" if offender is None else f"{offender} was not convicted")
     elif page.more:

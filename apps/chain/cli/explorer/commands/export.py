@@ -42,33 +42,39 @@ _COLUMNS = {
 @click.argument("account", required=False)
 @click.option("--from", "first", type=click.IntRange(min=0), default=0, metavar="H", help="From this height on.")
 @click.option("--to", "last", type=click.IntRange(min=0), metavar="H", help="Up to this height, itself included.")
-@click.option("--csv", "form", flag_value="csv", help="Comma-separated values, with a line of names.")
-@click.option("--json", "form", flag_value="json", help="One JSON object a line, which is what comes without either.")
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values, with a line of names.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, which is what comes without either.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write it there.")
 @pass_session
 def export(
-    session: Session, what: str, account: str | None, first: int, last: int | None, form: str | None,
-    output: Path | None,
+    session: Session, what: str, account: str | None, first: int, last: int | None, as_csv: bool,
+    as_json: bool, output: Path | None,
 ) -> None:  # fmt: skip
     """Write what the chain says, upwards in height, for other programs: amounts in units, ids in full.
 
     `export address ACCOUNT` is the history of an account."""
     if (what == "address") != (account is not None):
         raise click.UsageError("`export address` needs an account, and the others take none")
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json are two forms, and one is written")
+    if last is not None and last < first:
+        raise click.UsageError(f"--to {last} is below --from {first}")
     if output is not None:
         from p2pnode.ui.targets import check_output
 
         check_output(output)
-    with session.chain() as chain:
+    with session.chain(light=what == "headers") as chain:
+        if first > chain.height:
+            fail(f"no block has height {first:,} yet", code="not_found", tip=f"{chain.height:,}")
         end = chain.height if last is None else min(last, chain.height)
         rows = _rows(chain, what, account, first, end)
         try:
             if output is None:
-                count = _write(sys.stdout, what, rows, form)
+                count = _write(sys.stdout, what, rows, as_csv=as_csv)
                 sys.stdout.flush()
             else:
                 with output.open("w", encoding="utf-8", newline="") as file:
-                    count = _write(file, what, rows, form)
+                    count = _write(file, what, rows, as_csv=as_csv)
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -77,9 +83,9 @@ def export(
         say(f"{counted(count, 'line')} in {output}")
 
 
-def _write(file: IO[str], what: str, rows: Iterable[dict[str, Any]], form: str | None) -> int:
+def _write(file: IO[str], what: str, rows: Iterable[dict[str, Any]], *, as_csv: bool) -> int:
     count = 0
-    if form == "csv":
+    if as_csv:
         writer = csv.DictWriter(file, _COLUMNS[what], extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         for row in rows:

@@ -63,7 +63,7 @@ def _print_list(branches: Sequence[Branch], known: People) -> None:
          big(branch.behind), known.brief(branch.tip.miner), _status(branch))
         for branch in branches
     ]  # fmt: skip
-    print_table(("END", "ID", "FORK", "BLOCKS", "BEHIND", "MINER", "STATUS"), rows, right=_RIGHT)
+    print_table(("END", "ID", "FORK", "BLOCKS", "BEHIND", "MINER", "STATUS"), rows, right=_RIGHT, full=known.full)
     for branch in branches:
         if why := _why(branch):
             print(f"{id_text(branch.tip.id)}  {cut(one_line(why), 64)}")
@@ -93,7 +93,7 @@ def _print_reorgs(reorgs: Sequence[Reorg], now: float, *, full: bool) -> None:
          f"{reorg.new_height:,} {id_text(reorg.new, full=full)}")
         for reorg in reorgs
     ]  # fmt: skip
-    print_table(("AGE", "FORK", "UNDONE", "FROM TIP", "TO TIP"), rows, right=("AGE", "FORK", "UNDONE"))
+    print_table(("AGE", "FORK", "UNDONE", "FROM TIP", "TO TIP"), rows, right=("AGE", "FORK", "UNDONE"), full=full)
 
 
 def _print_tree(branches: Sequence[Branch], known: People, tip: int) -> None:

@@ -57,7 +57,7 @@ def mempool(
          size_text(len(one.tx.raw)), credits_text(one.tx.fee), brief(one.tx.operations, width=18))
         for one in shown
     ]  # fmt: skip
-    print_table(("TXID", "FROM", "NONCE", "AGE", "SIZE", "FEE", "DOES"), rows, right=_RIGHT)
+    print_table(("TXID", "FROM", "NONCE", "AGE", "SIZE", "FEE", "DOES"), rows, right=_RIGHT, full=full)
     if not waiting:
         say("nothing waits")
     elif len(waiting) > limit:

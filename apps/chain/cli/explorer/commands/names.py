@@ -94,7 +94,7 @@ def names(
          f"{row.expires - tip:,}", quoted(row.value) if full else cut(quoted(row.value), _VALUE))
         for row in page.rows
     ]  # fmt: skip
-    print_table(("NAME", "OWNER", "BLOCKS LEFT", "VALUE"), rows, right=("BLOCKS LEFT",))
+    print_table(("NAME", "OWNER", "BLOCKS LEFT", "VALUE"), rows, right=("BLOCKS LEFT",), full=full)
     if not page.rows:
         say("no names")
     elif page.more:

@@ -39,7 +39,7 @@ def search(session: Session, what: str, limit: int, full: bool, as_json: bool) -
         elif hits:
             rows = [(hit.kind.value, _found(chain, hit, full=full), _where(hit), _next(chain, hit))
                     for hit in hits]  # fmt: skip
-            print_table(("KIND", "FOUND", "WHERE", "LOOK"), rows)
+            print_table(("KIND", "FOUND", "WHERE", "LOOK"), rows, full=full)
     if not hits:
         fail(f"nothing in this chain is called {what!r}, or begins so", code="not_found",
              needed="four characters or more of an id, address, key, name, digest or tag")  # fmt: skip

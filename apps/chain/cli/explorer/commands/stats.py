@@ -69,7 +69,7 @@ def stats(
             (known.brief(miner, 32), f"{count:,}", f"{100 * count / len(found.lines):.1f} %")
             for miner, count in found.miners[:10]
         ]
-        print_table(("MINER", "BLOCKS", "SHARE"), rows, right=("BLOCKS", "SHARE"))
+        print_table(("MINER", "BLOCKS", "SHARE"), rows, right=("BLOCKS", "SHARE"), full=full)
 
 
 def _fields(found: Stats) -> list[tuple[str, object]]:

@@ -31,11 +31,11 @@ def status(session: Session, field: str | None, full: bool, as_json: bool) -> No
     from apps.chain.cli.explorer import as_json as objects
     from apps.chain.core.explorer import status as queries
 
-    with session.chain() as chain:
+    with session.chain(light=True) as chain:
         facts = queries.facts(chain)
         known = people(chain, {facts.header.miner}, full=full)
         node = session.node()
-        waiting = None if node is None else node.mempool(chain.params.chain_id)
+        waiting = None if node is None or chain.light else node.mempool(chain.params.chain_id)
         peers = None if node is None else node.peers()
         obj = objects.status(chain, known, facts, waiting, peers)
         if not answer(obj, as_json=as_json, field=field):
@@ -58,9 +58,10 @@ def _fields(
         ("work", f"{big(facts.header.work)} hashes   difficulty {facts.header.difficulty:,}   "
                  f"est. {big(round(facts.hashrate))} H/s"),
         ("interval", _intervals(facts.short, facts.long)),
-        ("mempool", "no node is asked" if waiting is None else _mempool(waiting)),
-        ("sync", _sync(facts, peers)),
+        ("mempool", _mempool(chain, waiting)),
+        ("sync", _sync(chain, facts, peers)),
         ("reorgs", _reorgs(facts)),
+        *([("TROUBLE", peers.trouble)] if peers is not None and peers.trouble else []),
     ]  # fmt: skip
 
 
@@ -73,9 +74,13 @@ def _intervals(short: Intervals | None, long: Intervals | None) -> str | None:
     return f"last {SHORT}: {short.mean:.1f} s   last {LONG}: {long.mean:.1f} s   longest {span(long.longest)}"
 
 
-def _mempool(waiting: list[Waiting]) -> str:
+def _mempool(chain: Chain, waiting: list[Waiting] | None) -> str:
     from apps.chain.cli.explorer.texts import credits_text, size_text
 
+    if chain.light:
+        return "none: this home keeps headers alone"
+    if waiting is None:
+        return "no node is asked"
     size = sum(len(one.tx.raw) for one in waiting)
     if not waiting:
         return "empty"
@@ -83,10 +88,11 @@ def _mempool(waiting: list[Waiting]) -> str:
     return f"{counted(len(waiting), 'tx')}, {size_text(size)}, {credits_text(rates[len(rates) // 2])} cr/kB median"
 
 
-def _sync(facts: Facts, peers: Peers | None) -> str:
+def _sync(chain: Chain, facts: Facts, peers: Peers | None) -> str:
     tip = facts.tip.height
     best = max(facts.best.height, tip)
-    text = f"headers {best:,}/{best:,}  bodies {tip:,}/{best:,}"
+    bodies = "none are kept" if chain.light else f"{tip:,}/{best:,}"
+    text = f"headers {best:,}/{best:,}  bodies {bodies}"
     if peers is None:
         return text
     same = sum(1 for _, found in peers.tips if found == facts.tip.id.hex())

@@ -41,7 +41,7 @@ def supply(ctx: click.Context, session: Session, top: int, field: str | None, fu
                  f"{100 * row.balance / found.totals.balances:.1f} %" if found.totals.balances else None)
                 for n, row in enumerate(found.richest, 1)
             ]  # fmt: skip
-            print_table(("#", "ACCOUNT", "NAME", "CREDITS", "SHARE"), rows, right=("#", "CREDITS", "SHARE"))
+            print_table(("#", "ACCOUNT", "NAME", "CREDITS", "SHARE"), rows, right=("#", "CREDITS", "SHARE"), full=full)
     if not found.is_right:
         say(f"the sum is wrong: find out where with {session.command('verify --level 4')}")
         ctx.exit(Exit.NOT_VERIFIED)

@@ -37,7 +37,7 @@ def tx(session: Session, txid: str, raw: bool, field: str | None, full: bool, as
     from apps.chain.core.explorer.txs import is_signed
     from overlay.identity.keys import verify
 
-    with session.chain() as chain:
+    with session.chain(light=True) as chain:
         facts = _find(session, chain, txid)
         keys = {facts.tx.sender, *(key for op in facts.tx.operations if (key := getattr(op, "to", None)))}
         known = people(chain, keys, full=full)
@@ -52,7 +52,12 @@ def tx(session: Session, txid: str, raw: bool, field: str | None, full: bool, as
 def _find(session: Session, chain: Chain, text: str) -> Facts:
     from apps.chain.core.explorer import refs
     from apps.chain.core.explorer.chain import Ambiguous, Unknown
-    from apps.chain.core.explorer.txs import confirmed, waiting
+    from apps.chain.core.explorer.txs import confirmed, proved, waiting
+
+    if chain.light:
+        from apps.chain.cli.explorer import asked
+
+        return proved(chain, asked.proved(session, chain, asked.whole(refs.as_hex(text), text))[1])
 
     try:
         return confirmed(chain, refs.find_tx(chain, text))

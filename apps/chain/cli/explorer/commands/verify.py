@@ -34,7 +34,10 @@ def verify(ctx: click.Context, session: Session, level: int, start: int, field: 
     from apps.chain.core.explorer import verify as checks
     from overlay.identity import keys
 
-    with session.chain() as chain, progress.shown(quiet=as_json or field is not None) as told:
+    with session.chain(light=True) as chain, progress.shown(quiet=as_json or field is not None) as told:
+        if chain.light and level:
+            raise Fail("this home keeps headers alone: only they can be checked",
+                       facts={"check them": session.command("verify --level 0")})  # fmt: skip
         if start > chain.height:
             raise Fail(f"no block has height {start:,}", code="not_found", facts={"tip": f"{chain.height:,}"})
         began = time.perf_counter()

@@ -1,0 +1,25 @@
+"""How a program begins: Ctrl-C while its modules are still imported ends it in one line, as it does later (ends.py)."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import NoReturn
+
+#: p2pnode.ui.fail.Exit.INTERRUPTED, without what that imports.
+_INTERRUPTED = 130
+
+
+def begin(module: str) -> NoReturn:
+    """Imports a module and calls its `main`, which does not return."""
+    try:
+        main = importlib.import_module(module).main
+    except KeyboardInterrupt:
+        os.write(2, b"error: stopped by Ctrl-C\n")
+        os._exit(_INTERRUPTED)
+    main()
+    raise AssertionError(f"{module}.main has returned")
+
+
+def p2pnode() -> NoReturn:
+    begin("p2pnode.cli.main")
