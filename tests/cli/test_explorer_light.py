@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from apps.chain.core.branch import Branch
 from apps.chain.core.facts import LIGHT_NOTE
-from apps.chain.core.headers import Branch
 from apps.chain.core.proof import make_proof
 from apps.chain.core.rows import TxRow
 from p2pnode.driver import CommandFailed

@@ -36,7 +36,7 @@ def test_the_file_says_whether_it_is_headers_alone(tmp_path: Path) -> None:
 
 
 def test_the_log_says_once_that_nothing_can_be_written_and_when_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="apps.chain.shell.telling")
     teller = Teller()
     for _ in range(3):
         teller.hear("trouble", {"error": "the disk is full (file: /home/ada/chain.db)"})

@@ -382,7 +382,7 @@ def test_many_signatures_are_checked_in_two_pieces(monkeypatch: pytest.MonkeyPat
     swarm = two()
     swarm.rest(0)
     chain = swarm.chain(0)
-    raws = [chain.wallet._signed([Pay(bytes(32), 1)], nonce, None) for nonce in range(1, FEW_SIGNATURES + 2)]
+    raws = [chain.wallet._signed([Pay(bytes(32), 1)], nonce, None, 0).raw for nonce in range(1, FEW_SIGNATURES + 2)]
     asked: list[tuple[str, int]] = []
     real = AppContext.compute
 

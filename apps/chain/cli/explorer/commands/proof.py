@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Headers that tie a proof to what others know, by default: 25 minutes and 16 kB.
 _HEADERS = "100"
+#: Of the id of a block that is trusted, at least: to make a block whose id begins with so many takes 2**96 hashes, more
+#: than all that mine Bitcoin do in a year. 2**64 are tried by one of their machines within two days.
+_TRUSTED_DIGITS = 24
 #: What a terminal shows as hex digits.
 _SCREEN_BYTES = 64 * 1024
 
@@ -97,7 +100,8 @@ def make(session: Session, what: str, output: Path | None, headers: int, as_json
         return
     print(f"{one_line(str(output))}: tx {row.txid.hex()[:8]}… in block {row.height:,}, "
           f"{counted(tip.height - row.height, 'header')} on top, {len(raw):,} B")  # fmt: skip
-    say(f"anywhere:   chain-explorer proof check {shlex.quote(str(output))} --trust {tip.id.hex()[:16]}")
+    say("anywhere:")
+    say(f"  chain-explorer proof check {shlex.quote(str(output))} --trust {tip.id.hex()[:_TRUSTED_DIGITS]}")
     if more:
         say(f"the newest {counted(more, 'header')} are left out; --headers all has them")
 
@@ -150,7 +154,8 @@ def _asked(session: Session, chain: Chain, what: str) -> tuple[bytes, TxRow]:
 
 @proof.command(
     epilog=examples(
-        "chain-explorer proof check p.cbor --trust 7c1e09aa", "chain-explorer proof check p.cbor --file report.pdf"
+        "chain-explorer proof check p.cbor --trust 7c1e09aa5b0f6f1e7d0192c3",
+        "chain-explorer proof check p.cbor --file report.pdf",
     )
 )
 @click.argument("file", metavar="FILE|-")
@@ -264,8 +269,10 @@ def _trusted(trust: str | None, headers: Path | None) -> Container[bytes] | None
         raise click.UsageError("--trust and --headers are two ways to say which blocks you know")
     if trust is not None:
         text = trust.strip().lower()
-        if not 8 <= len(text) <= 64 or any(char not in "0123456789abcdef" for char in text):
-            fail(f"not the id of a block: {trust!r}", code="usage", expected="8 to 64 hex digits")
+        if not _TRUSTED_DIGITS <= len(text) <= 64 or any(char not in "0123456789abcdef" for char in text):
+            fail(f"not the id of a block: {trust!r}", code="usage",
+                 expected=f"{_TRUSTED_DIGITS} to 64 hex digits: a block that begins like a shorter one can be made",
+                 show_them="chain-explorer block HEIGHT -f id")  # fmt: skip
         return _Prefix(text)
     return None if headers is None else _ids_in(headers)
 
