@@ -9,19 +9,17 @@ import click
 from apps.chain.cli.digests import digest_of_file
 from apps.chain.cli.node.asking import (
     ask,
+    conclude,
     explorer,
     fee_option,
-    sent,
     text_within,
     timeout_option,
-    told,
     wait_option,
-    written,
 )
 from p2pnode.api import Session
 from p2pnode.ui.fail import fail
 from p2pnode.ui.options import examples, json_option
-from p2pnode.ui.render import one_line, print_json, say
+from p2pnode.ui.render import one_line
 
 _DIGEST_BYTES = 32
 
@@ -53,13 +51,11 @@ def anchor(
     text_within(tag, MAX_TAG_BYTES, "tag")
     digest = digest_of(what)
     answer = ask(session, "anchor", digest=digest.hex(), tag=tag, fee=fee)
-    found = sent(session, answer, confirmations, timeout)
-    with written(found):
-        if as_json:
-            print_json({"v": 1, "digest": digest.hex()} | found)
-            return
-        print(f"anchored {digest.hex()}   {told(found)}", flush=True)
-    say(f"since when does it exist:   {explorer(session, 'anchor ' + shlex.quote(one_line(what)))}")
+    conclude(
+        session, answer, confirmations, timeout, as_json=as_json, facts={"digest": digest.hex()},
+        said=f"anchored {digest.hex()}",
+        look=f"since when does it exist:   {explorer(session, 'anchor ' + shlex.quote(one_line(what)))}",
+    )  # fmt: skip
 
 
 def digest_of(what: str) -> bytes:

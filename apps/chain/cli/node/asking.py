@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -12,7 +10,7 @@ import click
 from p2pnode.api import Session, ask_app
 from p2pnode.ui.fail import Fail, fail
 from p2pnode.ui.numbers import FiniteRange
-from p2pnode.ui.render import counted, say
+from p2pnode.ui.render import counted, print_json, say
 
 #: Between two looks whether a transaction is in a block; a block takes seconds.
 _LOOK_S = 0.3
@@ -78,7 +76,7 @@ def text_within(text: str, most: int, what: str) -> str:
     return text
 
 
-def sent(session: Session, answer: dict[str, Any], confirmations: int | None, timeout: float | None) -> dict[str, Any]:
+def _sent(session: Session, answer: dict[str, Any], confirmations: int | None, timeout: float | None) -> dict[str, Any]:
     """{"txid", "fee", "height", "confirmations"} of what was sent just now (`answer`), once it is deep enough; "height"
     is null as long as it waits. Fail (timed_out) if it is not in time, (interrupted) by Ctrl-C."""
     txid = str(answer["tx"])
@@ -110,21 +108,30 @@ def _deep(
     return found
 
 
-def told(found: dict[str, Any]) -> str:
-    """Where it is and what it cost, for a person: `in block 18,202   fee 0.0012`, or `waits for a block   …`."""
-    from apps.chain.core.amounts import credits_text
-
-    where = f"in block {found['height']:,}" if found["height"] else "waits for a block"
-    return where if found["fee"] is None else f"{where}   fee {credits_text(found['fee'])}"
-
-
-@contextlib.contextmanager
-def written(found: dict[str, Any]) -> Iterator[None]:
-    """Where what was sent is told: if that cannot be written, it was sent all the same. Fail."""
+def conclude(
+    session: Session, answer: dict[str, Any], confirmations: int | None, timeout: float | None, *, as_json: bool,
+    facts: dict[str, Any], said: str, look: str,
+) -> None:  # fmt: skip
+    """Tells of what was sent just now (`answer`), once it is deep enough: as JSON, with these `facts`; or to a person,
+    what was `said` and how to `look` at it. Fail if that cannot be written: it was sent all the same."""
+    found = _sent(session, answer, confirmations, timeout)
     try:
-        yield
+        if as_json:
+            print_json({"v": 1} | facts | found)
+        else:
+            print(f"{said}   {_told(found)}", flush=True)
     except BrokenPipeError:
         raise
     except OSError as error:
         fail("it WAS sent, and what became of it cannot be written", transaction=found["txid"],
              reason=error.strerror or str(error), look=f"chain-explorer tx {found['txid'][:16]}")  # fmt: skip
+    if not as_json:
+        say(look)
+
+
+def _told(found: dict[str, Any]) -> str:
+    """Where it is and what it cost, for a person: `in block 18,202   fee 0.0012`, or `waits for a block   …`."""
+    from apps.chain.core.amounts import credits_text
+
+    where = f"in block {found['height']:,}" if found["height"] else "waits for a block"
+    return where if found["fee"] is None else f"{where}   fee {credits_text(found['fee'])}"

@@ -8,19 +8,16 @@ import click
 
 from apps.chain.cli.node.asking import (
     ask,
+    conclude,
     explorer,
     fee_option,
-    sent,
     text_within,
     timeout_option,
-    told,
     wait_option,
-    written,
 )
 from p2pnode.api import Session
 from p2pnode.ui.fail import fail
 from p2pnode.ui.options import examples, json_option
-from p2pnode.ui.render import print_json, say
 
 
 class Name(click.ParamType[str]):
@@ -131,10 +128,7 @@ def _send(
     timeout: float | None, as_json: bool,
 ) -> None:  # fmt: skip
     answer = ask(session, "name", name=name, value=value, fee=fee)
-    found = sent(session, answer, confirmations, timeout)
-    with written(found):
-        if as_json:
-            print_json({"v": 1, "name": name, "value": value or None} | found)
-            return
-        print(f"{done} {name}   {told(found)}", flush=True)
-    say(f"whose it is:   {explorer(session, 'name ' + name)}")
+    conclude(
+        session, answer, confirmations, timeout, as_json=as_json, facts={"name": name, "value": value or None},
+        said=f"{done} {name}", look=f"whose it is:   {explorer(session, 'name ' + name)}",
+    )  # fmt: skip

@@ -7,19 +7,17 @@ import click
 from apps.chain.cli.node.asking import (
     Credits,
     ask,
+    conclude,
     explorer,
     fee_option,
-    sent,
     text_within,
     timeout_option,
-    told,
     wait_option,
-    written,
 )
 from p2pnode.api import Session
 from p2pnode.ui.fail import fail
 from p2pnode.ui.options import examples, json_option
-from p2pnode.ui.render import one_line, print_json, say
+from p2pnode.ui.render import one_line
 
 
 @click.command(
@@ -53,14 +51,12 @@ def send(
     text_within(memo, MAX_MEMO_BYTES, "memo")
     payee = ask(session, "payee", to=_meant(to, is_name=is_name))
     answer = ask(session, "send", to=payee["key"], amount=amount, memo=memo, fee=fee)
-    found = sent(session, answer, confirmations, timeout)
-    with written(found):
-        if as_json:
-            print_json({"v": 1, "to": payee["address"], "amount": amount} | found)
-            return
-        whom = f"{shortened(payee['address'])} ({one_line(payee['is'])})"
-        print(f"sent     {credits_text(amount)} to {whom}   {told(found)}", flush=True)
-    say(f"look at it:   {explorer(session, 'tx ' + found['txid'][:16])}")
+    whom = f"{shortened(payee['address'])} ({one_line(payee['is'])})"
+    conclude(
+        session, answer, confirmations, timeout, as_json=as_json, facts={"to": payee["address"], "amount": amount},
+        said=f"sent     {credits_text(amount)} to {whom}",
+        look=f"look at it:   {explorer(session, 'tx ' + answer['tx'][:16])}",
+    )  # fmt: skip
 
 
 def _meant(to: str, *, is_name: bool) -> str:
