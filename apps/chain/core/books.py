@@ -43,7 +43,7 @@ _V = TypeVar("_V")
 OPERATIONS = (
     "open", "headers", "header", "compact", "fill", "blocks", "txs", "tick", "template", "mined", "plan", "locator",
     "after", "body", "txs_at", "best_txs", "proof", "on_line", "beacon", "account", "where", "waiting", "name",
-    "reorgs",
+    "reorgs", "immature",
 )  # fmt: skip
 
 
@@ -304,15 +304,17 @@ class Books:
 
     # --- for people ---------------------------------------------------------------------------
 
-    def account(self, key: bytes) -> tuple[int, int, int, int, int]:
-        """(balance, nonce, nonce of the next transaction, units that waiting ones spend, units of rewards and fees of
-        its blocks that are not credited yet)."""
+    def account(self, key: bytes) -> tuple[int, int, int, int]:
+        """(balance, nonce, nonce of the next transaction, units that waiting ones spend)."""
         found = self.store.accounts((key,)).get(key)
         balance, nonce = (found.balance, found.nonce) if found else (0, 0)
+        return balance, nonce, self.pool.next_nonce(key), sum(tx.spent for tx in self.pool.of(key))
+
+    def immature(self, key: bytes) -> int:
+        """Units of rewards and fees of its blocks that are not credited yet."""
         tip, params = self.ledger.tip.height, self.params
         unripe = self.store.actives(max(tip - params.maturity + 1, 1), tip)
-        immature = sum(params.reward(row.height) + row.fees for row in unripe if row.miner == key)
-        return balance, nonce, self.pool.next_nonce(key), sum(tx.spent for tx in self.pool.of(key)), immature
+        return sum(params.reward(row.height) + row.fees for row in unripe if row.miner == key)
 
     def where(self, txid: bytes) -> tuple[int, int] | None:
         """(height, confirmations) of a transaction in the chain that counts; 0 confirmations: it waits."""

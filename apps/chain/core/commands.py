@@ -107,9 +107,10 @@ class Commands:
         if self.chain.light:
             said, peer = await self.chain.verified.account(key)
             return self._named(key) | {"balance": said.balance, "nonce": said.nonce, "said_by": peer.hex()}
-        balance, nonce, after, pending, immature = await self.chain.desk.do("account", key)
+        balance, nonce, after, pending = await self.chain.desk.do("account", key)
         return self._named(key) | {
-            "balance": balance, "nonce": nonce, "next": after, "pending": pending, "immature": immature,
+            "balance": balance, "nonce": nonce, "next": after, "pending": pending,
+            "immature": await self.chain.desk.do("immature", key),
             "gone": [
                 {"tx": tx.txid.hex(), "spent": tx.spent, "nonce": tx.nonce, "why": why or None}
                 for tx, why in (await self.chain.wallet.gone() if key == self.chain.wallet.key else [])

@@ -106,7 +106,7 @@ class Serving:
             case AskPool():
                 return Txs(tuple(await self.desk.serve("best_txs")))
             case AskAccount(key):
-                balance, nonce, *_ = await self.desk.serve("account", key)
+                balance, nonce, _, _ = await self.desk.serve("account", key)
                 return AccountIs(balance, nonce, self.desk.summary.height)
 
     async def _send_parts(self, stream: Stream, data: bytes) -> None:

@@ -53,7 +53,6 @@ def _too_little(tx: Tx, most: int, pending: int) -> str:
     return f"{text}; you can send at most {credits_text(max(most - tx.fee, 0))}" if paid else text
 
 
-
 @attrs.define(slots=True, eq=False)
 class Wallet:
     ctx: AppContext
@@ -76,7 +75,7 @@ class Wallet:
         await self._turn.put(None)
         try:
             claims = [await self._claims(one) for one in operations]
-            balance, _, nonce, pending, _ = await self.desk.do("account", self.key)
+            balance, _, nonce, pending = await self.desk.do("account", self.key)
             tx = self._signed(operations, nonce, fee, CLAIM_FEE * sum(claims))
             if tx.spent > (most := balance - pending):
                 raise LocalError(_too_little(tx, most, pending))
@@ -161,7 +160,7 @@ class Wallet:
             storage.delete(key)
         storage.put(_LOST + tx.txid, cbor.encode([tx.raw, why.encode()]))
         self.ctx.emit("tx lost", tx=tx.txid, reason=why)
-        _, _, after, *_ = await self.desk.do("account", self.key)
+        _, _, after, _ = await self.desk.do("account", self.key)
         behind = any(decode_tx(raw, self.params.chain_id).nonce > tx.nonce for _, raw in storage.scan(_OWN))
         if after == tx.nonce and behind:
             # What waits is not signed anew with a lower nonce: anybody could still send the old one, and it would pay
