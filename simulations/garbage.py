@@ -7,8 +7,8 @@ import gc
 from collections.abc import Iterator
 
 #: New objects between two looks (700 by default, of which a datagram makes some 20), and looks of the young between
-#: two of the middle-aged. Hardly any cycles are made, and nearly all that lives stays: at 2,000 nodes a quarter of
-#: the processor's time went into looking at it again and again. What waits for a look is below 20 MB.
+#: two of the middle-aged. Hardly any cycles are made, and nearly all that lives stays: looking at it again and again
+#: took 8 % of the processor's time at 300 nodes, and the more the more there are. The memory is the same.
 _NEW, _YOUNG = 50_000, 20
 
 

@@ -11,9 +11,6 @@ from pathlib import Path
 from p2pnode.ui.fail import fail
 from p2pnode.ui.render import one_line
 
-#: What is no name of a file, such as the digits of something else.
-_NO_SUCH = (errno.ENAMETOOLONG,)
-
 
 def digest_of_file(path: str | Path) -> bytes | None:
     """None if nothing is there. Fail (usage) if it cannot be read, or is no file: a pipe or a device has no end, and
@@ -31,8 +28,8 @@ def digest_of_file(path: str | Path) -> bytes | None:
     except IsADirectoryError:
         fail("a folder has no digest", code="usage", folder=name, name_its_files=f"{name}/*")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        if isinstance(error, ValueError) or error.errno in _NO_SUCH:
-            return None
+        if isinstance(error, ValueError) or error.errno == errno.ENAMETOOLONG:
+            return None  # no name of a file, such as the digits of something else
         fail("the file cannot be read", code="usage", file=name, reason=error.strerror or str(error))
 
 

@@ -160,7 +160,7 @@ def _asked(session: Session, chain: Chain, what: str) -> tuple[bytes, TxRow]:
 )
 @click.argument("file", metavar="FILE|-")
 @click.option("--trust", metavar="ID",
-              help="A block of the chain that you know: 8 or more digits of its id. `none`: without.")  # fmt: skip
+              help=f"A block that you know: {_TRUSTED_DIGITS} or more digits of its id. `none`: without.")  # fmt: skip
 @click.option("--headers", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Blocks that you know: a file of `export headers --json`.")  # fmt: skip
 @click.option("--file", "anchored", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
