@@ -8,6 +8,7 @@ and the import costs 10 ms beside click (msgspec: 18).
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ MAX_FILE = 1024 * 1024
 _PREFIX = "P2PNODE_"
 #: The applications that run unless somebody says no; entry points of p2pnode.apps.
 FILES, CHAIN = "files", "chain"
+#: Blocks that a chain keeps at least (apps.chain.core.limits).
+MIN_KEPT = 288
+_BLOCK = re.compile(r"[1-9][0-9]{0,14}:[0-9a-f]{64}", re.ASCII)
 _BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 #: What a person calls the types of TOML.
 _NAMES = {bool: "bool", int: "int", float: "float", str: "str", list: "list", tuple: "list", dict: "table"}
@@ -139,11 +143,25 @@ class Config:
     light: bool = _option(
         False, "Of the chain keep headers alone, and ask others for proofs. Such a node neither mines nor pays."
     )
+    prune: int = _option(
+        0, "Of the chain keep so many blocks, the newest, 288 at least, and what all of them made; 0: every block.",
+        check=lambda value: None if value == 0 or value >= MIN_KEPT else f"0, or {MIN_KEPT} and more",
+    )  # fmt: skip
+    assume_valid: str = _option(
+        "", "HEIGHT:ID of a block of the chain that is known to be good: signatures up to it are not checked.",
+        check=lambda value: None if not value or _BLOCK.fullmatch(value) else "HEIGHT:ID, the id in 64 hex digits",
+    )  # fmt: skip
     apps: tuple[str, ...] = _option((), "Further overlay applications to run: a name, or package.module:Class.")
     network: NetworkConfig = attrs.field(factory=NetworkConfig)
     log: LogConfig = attrs.field(factory=LogConfig)
     #: Where each setting that was given came from, by path; the others are defaults.
     sources: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)
+
+    @property
+    def assumed_block(self) -> tuple[int, bytes] | None:
+        """Height and id of `assume_valid`."""
+        height, _, block = self.assume_valid.partition(":")
+        return (int(height), bytes.fromhex(block)) if block else None
 
     @property
     def all_apps(self) -> tuple[str, ...]:

@@ -213,8 +213,8 @@ async def open_node(
                 suite = faster_suite()
                 if record is not None:
                     recorder = begin(
-                        record, network=network, pair=pair, apps=config.all_apps, bittorrent=config.bittorrent,
-                        light=config.light, storage=store, suite=suite,
+                        record, network=network, pair=pair, apps=config.all_apps, storage=store, terms=parts.terms,
+                        suite=suite,
                     )  # fmt: skip
                 try:
                     apps = [one.app for one in opened]

@@ -55,14 +55,19 @@ class Parts:
 def make_parts(config: Config) -> Parts:
     """SettingError or LocalError if a setting names something that cannot be used."""
     network = network_of(config)
-    terms = terms_of(network, bittorrent=config.bittorrent, light=config.light)
+    terms = terms_of(
+        network, bittorrent=config.bittorrent, light=config.light, prune=config.prune,
+        assume_valid=config.assumed_block,
+    )  # fmt: skip
     return Parts(network, [parse_seed(text, network) for text in config.join], terms, load_apps(config.all_apps, terms))
 
 
-def terms_of(network: Network, *, bittorrent: bool, light: bool) -> Terms:
+def terms_of(
+    network: Network, *, bittorrent: bool, light: bool, prune: int = 0, assume_valid: tuple[int, bytes] | None = None
+) -> Terms:
     return Terms(
         private=network.psk is not None, bittorrent=bittorrent, network_id=network.network_id,
-        puzzle_bits=network.puzzle_bits, light=light,
+        puzzle_bits=network.puzzle_bits, light=light, prune=prune, assume_valid=assume_valid,
     )  # fmt: skip
 
 

@@ -32,6 +32,10 @@ class Terms:
     puzzle_bits: int
     #: Whether headers of the chain are kept alone.
     light: bool
+    #: Of the chain so many blocks are kept, the newest; 0: all.
+    prune: int = 0
+    #: (height, id) of a block of the chain up to which signatures need no check.
+    assume_valid: tuple[int, bytes] | None = None
 
 
 class Events(Protocol):

@@ -2,7 +2,7 @@
 
 `begin` before the core is made: it draws chance and reads the storage from its first moment. Then
 
-    recorder = begin(wanted, network=..., pair=..., apps=..., storage=store)
+    recorder = begin(wanted, network=..., pair=..., apps=..., storage=store, terms=...)
     peer = Peer(..., storage=recorder.storage, rng=recorder.rng, entropy=recorder.entropy)
     Driver(recorder.core(peer), udp, store)
     recorder.close()
@@ -34,6 +34,7 @@ from p2pnode.record import plain
 from p2pnode.record.items import COMPUTED, Tag, accounts_of, packed_outcome, packed_stream
 from p2pnode.record.ports import RecordedStorage, SeededEntropy
 from p2pnode.record.tape import MAX_ITEM, RecordingError, Writer
+from p2pnode.shells import Terms
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +56,8 @@ class Wanted:
 
 
 def begin(
-    wanted: Wanted, *, network: Network, pair: KeyPair, apps: Sequence[str], storage: Storage, bittorrent: bool = True,
-    light: bool = False, suite: Suite = Suite.AESGCM, chance: Callable[[int], bytes] = os.urandom,
+    wanted: Wanted, *, network: Network, pair: KeyPair, apps: Sequence[str], storage: Storage, terms: Terms,
+    suite: Suite = Suite.AESGCM, chance: Callable[[int], bytes] = os.urandom,
 ) -> Recorder:  # fmt: skip
     """Makes the file and writes all that a fresh core needs. RecordingError if that cannot be, or is over the limit."""
     rng, entropy = int.from_bytes(chance(8), "big"), chance(32)
@@ -71,8 +72,10 @@ def begin(
         "rng": rng,
         "entropy": entropy,
         "apps": list(apps),
-        "bittorrent": bittorrent,
-        "light": light,
+        "bittorrent": terms.bittorrent,
+        "light": terms.light,
+        "prune": terms.prune,
+        "assume_valid": None if terms.assume_valid is None else list(terms.assume_valid),
         "suite": int(suite),
     }  # fmt: skip
     writer = Writer(wanted.path)

@@ -218,7 +218,11 @@ def _peer_of(header: dict[str, Any], store: MemoryStore) -> tuple[Peer, dict[str
         params=tuple((name, value) for name, value in named["params"]),
     )  # fmt: skip
     # Older recordings have no such settings.
-    terms = terms_of(network, bittorrent=header.get("bittorrent", True), light=header.get("light", False))
+    assumed = header.get("assume_valid")
+    terms = terms_of(
+        network, bittorrent=header.get("bittorrent", True), light=header.get("light", False),
+        prune=header.get("prune", 0), assume_valid=None if assumed is None else (assumed[0], assumed[1]),
+    )  # fmt: skip
     apps = [one.app for one in load_apps(header["apps"], terms)]
     peer = Peer(
         network=network, keys=KeyPair.from_seed(header["key"]), storage=RecordedStorage(store, lambda *_: None),

@@ -26,7 +26,7 @@ class SwarmChain(Chain):
     """The application of a node with its books in the same process."""
 
     def __init__(self, books: Books, *, miner: Miner | None = None) -> None:
-        super().__init__(books.params, books.operations(), light=books.light, miner=miner)
+        super().__init__(books.params, books.operations(), light=books.light, keep=books.keep, miner=miner)
         self.books = books
 
     async def run(self, ctx: AppContext) -> None:
@@ -58,11 +58,16 @@ class ChainWorld:
         #: Of adversaries, before the rates are given: their share of all hashes.
         self.powers: dict[int, float] = {}
         self.light: set[int] = set()
+        #: By node: how many blocks it keeps, if not all.
+        self.keeps: dict[int, int] = {}
         #: Nodes whose application is another one: adversaries.
         self.others: dict[int, MakeChain] = {}
 
     def app(self, node: int) -> App:
-        books = Books(self.store(node), self.params, light=node in self.light, digest_every=self.digest_every)
+        books = Books(
+            self.store(node), self.params, light=node in self.light, keep=self.keeps.get(node, 0),
+            digest_every=self.digest_every,
+        )  # fmt: skip
         miner = Luck(self.rates[node], self.luck(node)) if node in self.rates else None
         made = self.others[node](books, miner) if node in self.others else SwarmChain(books, miner=miner)
         self.running[node] = made

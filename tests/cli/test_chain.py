@@ -23,7 +23,7 @@ MINING = {"mining": True, "threads": 2, "duty": 20, "on_demand": True, "found": 
 STATUS = {
     "chain_id": "3f9a1c77" * 2, "height": 18_204, "tip": "7c" * 32, "time": 1_767_226_089, "difficulty": 36_412,
     "work": 661_904_112, "headers": 18_204, "mempool": 37, "mempool_bytes": 9_300, "peers": 9, "synced": True,
-    "light": False, "held": 0, "barred": 0, "trouble": None, "deep_reorg": None,
+    "light": False, "held": 0, "barred": 0, "trouble": None, "deep_reorg": None, "kept_from": 0,
 }  # fmt: skip
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from apps.chain.core import pruning
 from apps.chain.core.block import Block
 from apps.chain.core.branch import Branch
+from apps.chain.core.limits import MIN_KEPT
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.params import simulated
 from apps.chain.core.state import digest_of
-from apps.chain.shell import pruning
-from apps.chain.shell.limits import MIN_KEPT
 from apps.chain.shell.opening import open_chain
 from apps.chain.shell.schema import FILE_NAME, DiskError, damaged
 from apps.chain.shell.view import open_view

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
+from apps.chain.core.app import Chain
 from apps.chain.core.facts import LIGHT_NOTE
+from apps.chain.core.summary import Summary
+from apps.chain.shell import plug
 from apps.chain.shell.plug import ChainShell
 from apps.chain.shell.schema import FILE_NAME
 from apps.chain.shell.telling import Teller
 from apps.chain.shell.view import open_view
+from overlay.errors import LocalError
 from p2pnode.api import Terms
+from tests.support.chain_folder import write_chain
+from tests.support.chains import PARAMS
 
 
-def terms(*, light: bool) -> Terms:
-    return Terms(False, False, bytes(32), 0, light)
+def terms(*, light: bool, **more: Any) -> Terms:
+    return Terms(False, False, bytes(32), 0, light, **more)
 
 
 def open_once(folder: Path, *, light: bool) -> None:
@@ -33,6 +40,28 @@ def test_the_file_says_whether_it_is_headers_alone(tmp_path: Path) -> None:
         open_once(tmp_path, light=light)
         with open_view(tmp_path / FILE_NAME) as view:
             assert view.note(LIGHT_NOTE) == (b"1" if light else b"")
+
+
+def test_a_node_that_prunes_forgets_old_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plug, "of_network", lambda *_: PARAMS)
+    write_chain(tmp_path, 300)
+
+    async def main() -> None:
+        asked = terms(light=False, prune=290, assume_valid=(7, bytes(32)))
+        async with ChainShell().open(tmp_path, asked) as opened:
+            chain = opened.app
+            assert isinstance(chain, Chain)
+            assert (chain.keep, chain.params.assume_valid) == (290, (7, bytes(32)))
+            left, summary = chain.operations["prune"]()
+            assert (left, Summary(*summary).kept_from) == (0, 11)
+        with pytest.raises(LocalError, match="288 blocks are always kept"):
+            async with ChainShell().open(tmp_path, terms(light=False, prune=100)):
+                pass
+
+    trio.run(main)
+    with open_view(tmp_path / FILE_NAME) as view:
+        kept = [view.block(row.id) is not None for row in view.actives(0, 300)]
+    assert kept == [True, *[False] * 10, *[True] * 290]
 
 
 def test_the_log_says_once_that_nothing_can_be_written_and_when_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:

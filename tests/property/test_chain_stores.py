@@ -34,6 +34,8 @@ from tests.support.failing_vfs import FailingDisk
 
 # Few of each, so that rows meet; among them the ends of every range.
 keys = st.sampled_from(KEYS)
+#: A row with another name is damage: no rule lets one be claimed.
+names = st.sampled_from([key for key in KEYS if key.isascii()])
 numbers = st.sampled_from([0, 1, 2, MAX_NUMBER - 1])
 heights = st.integers(0, 4)
 texts = st.sampled_from(["", "S2: nonce 12 != 13 (transaction 3)", "ä\0\n"])
@@ -43,7 +45,7 @@ touches = st.builds(Touch, keys, heights, heights)
 ROWS: dict[str, st.SearchStrategy[Any]] = {
     "put_accounts": st.builds(Account, keys, numbers, numbers),
     "delete_accounts": keys,
-    "put_names": st.builds(NameRow, keys, keys, blobs, numbers),
+    "put_names": st.builds(NameRow, names, keys, blobs, numbers),
     "delete_names": keys,
     "put_anchors": anchors,
     "delete_anchors": anchors,
@@ -165,6 +167,13 @@ class StoreMachine(RuleBasedStateMachine):
     def delete_bodies(self, blocks: list[bytes]) -> None:
         for store in self.both:
             store.delete_bodies(blocks)
+
+    @precondition(is_open)
+    @rule(height=heights)
+    def forget_below(self, height: int) -> None:
+        height = max(height, self.memory.kept_from())
+        for store in self.both:
+            store.forget_below(height)
 
     @precondition(is_open)
     @rule(reorg=reorgs, times=st.sampled_from([1, 999]))

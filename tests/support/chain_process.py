@@ -18,12 +18,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from apps.chain.core import pruning
 from apps.chain.core.block import Block, decode_block
 from apps.chain.core.ledger import open_ledger
 from apps.chain.core.memory import MemoryStore
 from apps.chain.core.rows import Account
 from apps.chain.core.state import digest_of
-from apps.chain.shell import pruning, schema
+from apps.chain.shell import schema
 from apps.chain.shell.opening import Chain, open_chain
 from apps.chain.shell.schema import FILE_NAME
 from tests.support.chain_folder import Everything, Traffic, accept_all, write_chain

@@ -31,6 +31,7 @@ def answers(view: Index) -> dict[str, Any]:
         "block": [view.block(key) for key in known],
         "undo": [view.undo(key) for key in known],
         "last_seq": view.last_seq(),
+        "kept_from": view.kept_from(),
         "reorgs": [view.reorgs(limit=limit) for limit in (1, 2_000)],
         "active": [view.active(height) for height in range(6)],
         "actives": [view.actives(first, last) for first in (0, 1) for last in (0, 2, 9)],

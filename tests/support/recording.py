@@ -58,7 +58,7 @@ class Recorded:
         self.store.put(b"zzz", b"of an earlier life")
         wanted = Wanted(path, limit)
         self.recorder: Recorder = begin(
-            wanted, network=NETWORK, pair=keys_of(1), apps=apps, storage=self.store, suite=suite
+            wanted, network=NETWORK, pair=keys_of(1), apps=apps, storage=self.store, terms=TERMS, suite=suite
         )  # fmt: skip
         self.peer = Peer(
             network=NETWORK, keys=keys_of(1), storage=self.recorder.storage, rng=self.recorder.rng,

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.chain.core import limits as chain_limits
 from p2pnode import config
 from p2pnode.config import Config, ConfigError, NetworkConfig
 from p2pnode.paths import Home
@@ -97,12 +98,26 @@ def test_variables_are_read_as_the_type_of_their_setting(home: Home) -> None:
         ("listen = ['::1:80']", "node.toml: listen: expected HOST:PORT or [IPV6]:PORT, not '::1:80'"),
         ("listen = ['h:65536']", "node.toml: listen: expected HOST:PORT or [IPV6]:PORT, not 'h:65536'"),
         ("bridge = 'x'", "node.toml: bridge: expected PORT or HOST:PORT, got 'x'"),
+        ("prune = 287", "node.toml: prune: expected 0, or 288 and more, got 287"),
+        ("prune = -1", "node.toml: prune: expected 0, or 288 and more, got -1"),
+        ("assume_valid = '5:ab'", "node.toml: assume_valid: expected HEIGHT:ID, the id in 64 hex digits, got '5:ab'"),
         ("[log]\nlevel = 'loud'", "node.toml: log.level: expected one of error, warning, info, debug, got 'loud'"),
         ("[log]\nfile = 2026-01-01", "node.toml: log.file: expected str, got date"),
     ],
 )
 def test_a_wrong_setting_is_named_by_its_path(text: str, problem: str, home: Home) -> None:
     assert problems_of(home, text) == [problem]
+
+
+def test_the_block_that_is_assumed_valid_is_a_height_and_an_id(home: Home) -> None:
+    assert load(home, environ={}).assumed_block is None
+    loaded = load(home, environ={"P2PNODE_ASSUME_VALID": "100:" + "0a" * 32})
+    assert loaded.assumed_block == (100, b"\n" * 32)
+
+
+def test_nothing_is_pruned_that_a_chain_has_to_keep(home: Home) -> None:
+    assert config.MIN_KEPT == chain_limits.MIN_KEPT
+    assert load(home, environ={"P2PNODE_PRUNE": str(config.MIN_KEPT)}).prune == config.MIN_KEPT
 
 
 def test_all_faults_of_all_sources_are_told_at_once(home: Home) -> None:

@@ -17,8 +17,10 @@ from overlay.inspect import describe
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Failed, Now, Ok
 from overlay.secure.noise import Suite
+from p2pnode.api import Terms
 from p2pnode.record import Difference, NotARecording, RecordingError, Replay, Verdict, replay
 from p2pnode.record.tape import MAGIC, Writer
+from tests.support import recording
 from tests.support.pair import keys_of
 from tests.support.recording import FRIEND, Recorded
 
@@ -55,6 +57,19 @@ def test_what_it_knew_then_is_there_again(file: Path) -> None:
     assert then == again
     assert then["own_records"][0]["name"] == b"greeting"
     assert any("Upkeep" in task for task in then["tasks"])
+
+
+@pytest.mark.parametrize("assumed", [None, (7, b"a" * 32)])
+def test_applications_are_told_the_settings_of_then(
+    file: Path, monkeypatch: pytest.MonkeyPatch, assumed: tuple[int, bytes] | None
+) -> None:
+    terms = Terms(False, False, recording.NETWORK.network_id, 0, True, 288, assumed)
+    monkeypatch.setattr(recording, "TERMS", terms)
+    Recorded(file).close()
+    told: list[Terms] = []
+    monkeypatch.setattr("p2pnode.record.replay.load_apps", lambda _, terms: told.append(terms) or [])
+    Replay(file).close()
+    assert told == [terms]
 
 
 @pytest.mark.parametrize("suite", list(Suite))

@@ -16,6 +16,7 @@ from apps.chain.core.batches import Batches, functions
 from apps.chain.core.books import OPERATIONS
 from apps.chain.core.desk import Desk
 from apps.chain.core.light import Light
+from apps.chain.core.limits import PRUNED_TOGETHER
 from apps.chain.core.miner import Bench, How, Miner, Mining
 from apps.chain.core.news import Told
 from apps.chain.core.operations import Anchor
@@ -53,20 +54,22 @@ class Chain(App):
 
     def __init__(
         self, params: Params, operations: Mapping[str, Callable[..., Any]], *, light: bool = False,
-        miner: Miner | None = None,
+        keep: int = 0, miner: Miner | None = None,
     ) -> None:  # fmt: skip
-        """`operations`: all of a `books.Books`, which has the same parameters. `miner`: who looks for nonces here;
-        None: a process beside the node, by commands."""
+        """`operations`: all of a `books.Books`, which has the same parameters; `keep`: its. `miner`: who looks for
+        nonces here; None: a process beside the node, by commands."""
         missing = [name for name in OPERATIONS if name not in operations]
         if missing:
             raise LocalError(f"the books of a chain lack {', '.join(missing)}")
-        self.params, self.operations, self.light = params, operations, light
+        self.params, self.operations, self.light, self.keep = params, operations, light, keep
         self.functions = functions(lambda: self._verifier)
         self._verifier: Verifier = verify
         self._miner = miner
         self._ctx: AppContext | None = None
         #: Blocks that the last change of branch took back which is an alarm, height above which, and when (wall ms).
         self.deep: tuple[int, int, int] | None = None
+        #: Why it does not go on, as was reported last.
+        self._told = ""
         self.desk: Desk
         self.peers: Peers
         self.talks: Talks
@@ -173,6 +176,30 @@ class Chain(App):
         except LocalError as error:
             self.ctx.emit("trouble", error=str(error))
 
+    @property
+    def trouble(self) -> str:
+        """Why the chain does not go on here, and what to do; "": it does."""
+        s = self.desk.summary
+        if self.desk.trouble:
+            return self.desk.trouble
+        if s.stuck:
+            return (
+                f"the chain with most work parts from this one below height {s.kept_from}, where this node has "
+                "forgotten its blocks (prune): stop it, move its chain.db away, start it, and it fetches the other one"
+            )
+        if self.sync.forgotten:
+            return (
+                f"no peer that is known keeps the block of height {self.sync.forgotten} any more: join one that keeps "
+                "all of them (without prune), or say --light"
+            )
+        return ""
+
+    async def _prune(self) -> None:
+        s = self.desk.summary
+        if self.keep and s.height - self.keep - s.kept_from >= PRUNED_TOGETHER:
+            while await self.desk.do("prune"):
+                pass
+
     async def _tick(self) -> None:
         behind = 0
         while True:
@@ -184,13 +211,21 @@ class Chain(App):
             if behind == _BEHIND_TICKS:
                 behind = 0
                 self.sync.wake()
-            if not self.desk.summary.held:
-                continue
             try:
-                for told in await self.batches.tick():
-                    self.tell(told, b"")
+                if self.desk.summary.held:
+                    for told in await self.batches.tick():
+                        self.tell(told, b"")
+                await self._prune()
             except LocalError as error:
                 self.ctx.emit("trouble", error=str(error))
+            else:
+                self._complain()
+
+    def _complain(self) -> None:
+        """Of what no operation fails for, once."""
+        told, self._told = self._told, "" if self.desk.trouble else self.trouble
+        if self._told and self._told != told:
+            self.ctx.emit("trouble", error=self._told)
 
     async def _take_pool(self) -> None:
         """What waited before this node came: of the first that gives it."""

@@ -29,6 +29,7 @@ from apps.chain.core.news import pack
 from apps.chain.core.outcome import Outcome, Verdict
 from apps.chain.core.params import Params
 from apps.chain.core.pool import Pool
+from apps.chain.core.pruning import prune
 from apps.chain.core.rows import Status
 from apps.chain.core.rules import Invalid
 from apps.chain.core.state import digest_of
@@ -43,7 +44,7 @@ _V = TypeVar("_V")
 OPERATIONS = (
     "open", "headers", "header", "compact", "fill", "blocks", "txs", "tick", "template", "mined", "plan", "locator",
     "after", "body", "txs_at", "best_txs", "proof", "on_line", "beacon", "account", "where", "waiting", "name",
-    "reorgs", "immature",
+    "reorgs", "immature", "prune",
 )  # fmt: skip
 
 
@@ -57,6 +58,8 @@ class Books:
     verifier: Verifier = attrs.field(default=verify, kw_only=True)
     #: Headers alone are kept.
     light: bool = attrs.field(default=False, kw_only=True)
+    #: Blocks that are kept, the newest; 0: all.
+    keep: int = attrs.field(default=0, kw_only=True)
     #: The state is digested every so many blocks; it reads all of it. 0: never.
     digest_every: int = attrs.field(default=0, kw_only=True)
     #: Told how many blocks are missing up to the best header, before some of them are connected: a disk need not be
@@ -77,6 +80,7 @@ class Books:
     _seen: dict[bytes, int] = attrs.field(init=False, factory=dict)
     #: Height, id and digest of the last block whose state was digested.
     _mark: tuple[int, bytes, bytes] = attrs.field(init=False, default=(0, bytes(32), b""))
+    _kept_from: int = attrs.field(init=False, default=0)
 
     def operations(self) -> dict[str, Callable[..., Any]]:
         return {name: self._operation(name) for name in OPERATIONS}
@@ -96,6 +100,7 @@ class Books:
         self._ledger = open_ledger(self.store, self.params, judge=self.judge, verifier=self.verifier)
         self._pool = Pool(self.store, self.params, self.judge, self.verifier)
         self._ahead = Ahead(self._ledger)
+        self._kept_from = self.store.kept_from()
         self._digest()
 
     @property
@@ -113,8 +118,15 @@ class Books:
         tip = best if self.light else self.ledger.tip
         return Summary(
             tip.height, tip.id, tip.work, tip.time, tip.difficulty, best.height, best.id, best.work,
-            len(pool), pool.size, self.ledger.held, *self._mark, self.light,
+            len(pool), pool.size, self.ledger.held, *self._mark, self.light, self._kept_from, self._is_stuck(),
         )  # fmt: skip
+
+    def _is_stuck(self) -> bool:
+        best, tip = self.ledger.best, self.ledger.tip
+        if not self._kept_from or best.work <= tip.work:
+            return False
+        row = self.store.header(best.id)
+        return row is not None and row.status is Status.READY
 
     def open(self) -> None:
         """Nothing more than what every operation does first."""
@@ -242,6 +254,12 @@ class Books:
         due = height - height % every
         if height == due and self._mark[1] != self.ledger.tip.id:
             self._mark = height, self.ledger.tip.id, digest_of(self.store)
+
+    def prune(self) -> int:
+        """Forgets blocks that are too old, of some heights; how many heights are left to do."""
+        left = prune(self.store, self.keep) if self.keep else 0
+        self._kept_from = self.store.kept_from()
+        return left
 
     # --- mining -----------------------------------------------------------------------------
 

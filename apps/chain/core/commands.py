@@ -5,7 +5,8 @@ account is an address or a key.
 
     status   {}                            -> {"chain_id", "height", "tip", "time", "difficulty", "work", "headers",
                                               "mempool", "mempool_bytes", "peers", "synced", "light", "held", "barred",
-                                              "trouble": why nothing can be written now, or null,
+                                              "trouble": why the chain does not go on, or null,
+                                              "kept_from": the first height whose blocks are here, 0: all,
                                               "deep_reorg": {"depth", "fork", "at_ms"} or null}: more than six blocks
                                               were taken back, within the last thousand
     address  {}                            -> {"address", "key"}   of this node
@@ -87,9 +88,9 @@ class Commands:
             "chain_id": chain.params.chain_id.hex(), "height": s.height, "tip": s.tip.hex(), "time": s.time,
             "difficulty": s.difficulty, "work": s.work, "headers": s.best_height, "mempool": s.waiting,
             "mempool_bytes": s.waiting_bytes, "peers": len(chain.peers.known),
-            "synced": not chain.desk.trouble and chain.sync.done,
-            "light": s.light, "held": s.held, "barred": chain.peers.barred, "trouble": chain.desk.trouble or None,
-            "deep_reorg": self._deep_reorg(),
+            "synced": not chain.trouble and chain.sync.done and (s.light or s.best_height <= s.height + 1),
+            "light": s.light, "held": s.held, "barred": chain.peers.barred, "trouble": chain.trouble or None,
+            "deep_reorg": self._deep_reorg(), "kept_from": s.kept_from,
         }  # fmt: skip
 
     def _deep_reorg(self) -> dict[str, int] | None:

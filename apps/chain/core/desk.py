@@ -22,7 +22,7 @@ class _Job:
 
 
 #: Operations that write: while one of them fails the store does.
-_WRITES = frozenset({"headers", "header", "compact", "fill", "blocks", "tick", "mined"})
+_WRITES = frozenset({"headers", "header", "compact", "fill", "blocks", "tick", "mined", "prune"})
 
 #: What was, and what is.
 Hear = Callable[[Summary, Summary], object]

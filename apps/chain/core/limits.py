@@ -49,6 +49,12 @@ CLAIM_FEE = CREDIT
 MAX_BODY_ITEMS = MAX_TX_BYTES
 
 # --- what is kept --------------------------------------------------------------------------
+#: Blocks that a node which prunes must keep: twice KEPT_BLOCKS, 72 minutes. What takes longer to heal it fetches anew.
+MIN_KEPT = 288
+#: Heights whose bodies are deleted in one transaction: some 10 ms, so that no block waits for it.
+PRUNED_AT_ONCE = 500
+#: Pruning waits for so many heights: one transaction in 8 minutes, not one for each block.
+PRUNED_TOGETHER = 32
 #: Changes of branch that people may ask about.
 MAX_REORGS = 1_000
 #: CBOR items of what undoes a block: 2,000 transactions touch 17 accounts each at most, with 4 items for each.

@@ -41,6 +41,8 @@ class MemoryStore:
     _blocks: dict[bytes, bytes] = attrs.Factory(dict)
     _undos: dict[bytes, bytes] = attrs.Factory(dict)
     _reorgs: dict[int, Reorg] = attrs.Factory(dict)
+    #: Nothing -> the first height whose blocks are kept.
+    _kept: dict[None, int] = attrs.Factory(dict)
     _active: dict[int, ActiveRow] = attrs.Factory(dict)
     _accounts: dict[bytes, Account] = attrs.Factory(dict)
     _names: dict[bytes, NameRow] = attrs.Factory(dict)
@@ -149,6 +151,14 @@ class MemoryStore:
         for block in blocks:
             self._delete(self._blocks, block)
             self._delete(self._undos, block)
+
+    def kept_from(self) -> int:
+        return self._kept.get(None, 0)
+
+    def forget_below(self, height: int) -> None:
+        for below in range(max(1, self.kept_from()), height):
+            self.delete_bodies(self._heights.get(below, ()))
+        self._put(self._kept, None, height)
 
     def last_seq(self) -> int:
         return max((row.seq for row in self._headers.values()), default=0)

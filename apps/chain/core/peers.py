@@ -149,10 +149,16 @@ class Peers:
             if one.failures >= _MAX_FAILURES:
                 self.known.pop(one.id, None)
 
-    def with_work(self, work: int) -> Sequence[Known]:
-        """Those that say that they have whole blocks of so much work, and are not slow."""
+    def with_work(self, work: int, *, height: int | None = None) -> Sequence[Known]:
+        """Those that say that they have whole blocks of so much work, and are not slow; with `height`, that they have
+        not forgotten the block of that height."""
         return [
             one for one in self.known.values()
             if one.standing is not None and one.standing.work >= work and not one.standing.light
-            and not self.is_slow(one.id)
+            and not self.is_slow(one.id) and (height is None or self.keeps(one.id, height))
         ]  # fmt: skip
+
+    def keeps(self, peer: bytes, height: int) -> bool:
+        """Whether it says that it has not forgotten the blocks of that height."""
+        found = self.known.get(peer)
+        return found is not None and found.standing is not None and height >= found.standing.kept_from

@@ -47,7 +47,7 @@ class Serving:
 
     def standing(self) -> Standing:
         s = self.desk.summary
-        return Standing(s.height, s.tip, s.work, s.mark_height, s.mark, s.digest, s.light)
+        return Standing(s.height, s.tip, s.work, s.mark_height, s.mark, s.digest, s.light, s.kept_from)
 
     async def on_request(self, peer: bytes, body: bytes) -> bytes:
         if body != STANDING_QUESTION or self.peers.is_barred(peer):

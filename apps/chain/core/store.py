@@ -72,6 +72,10 @@ class View(Protocol):
 
     def undo(self, block: bytes) -> bytes | None: ...
 
+    def kept_from(self) -> int:
+        """The first height whose blocks were not forgotten: 0 if none was."""
+        ...
+
     def last_seq(self) -> int:
         """The greatest `seq` of a header."""
         ...
@@ -205,6 +209,11 @@ class Store(View, Protocol):
 
     def delete_bodies(self, blocks: Iterable[bytes]) -> None:
         """Blocks and what undoes them; headers stay."""
+        ...
+
+    def forget_below(self, height: int) -> None:
+        """As `delete_bodies`, of all blocks below that height but the first, on whatever branch. It is `kept_from`
+        now, and not below what that was."""
         ...
 
     def add_reorg(self, reorg: Reorg) -> None:

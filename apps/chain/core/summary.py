@@ -29,3 +29,7 @@ class Summary:
     mark: bytes
     digest: bytes
     light: bool
+    #: The first height whose blocks are kept; 0: all are.
+    kept_from: int
+    #: There is a better branch, all of it here, which cannot be gone to: it parts below `kept_from`.
+    stuck: bool

@@ -55,6 +55,8 @@ class Sync:
     light: bool
     #: The last round found nobody who has more than is here.
     done: bool = attrs.field(default=False, init=False)
+    #: Height of the block that comes next, if all who have more have forgotten it; 0: somebody may give it.
+    forgotten: int = attrs.field(default=0, init=False)
     #: Peers that are to be asked first: what they published has no parent here.
     _hints: dict[bytes, None] = attrs.field(factory=dict, init=False)
     _woken: Future[None] | None = attrs.field(default=None, init=False)
@@ -145,7 +147,8 @@ class Sync:
     async def _bodies(self) -> None:
         while True:
             plan = await self.desk.do("plan", _PLANNED)
-            if not plan:
+            self.forgotten = self._forgotten(plan[0][1]) if plan else 0
+            if not plan or self.forgotten:
                 return
             if len(plan) > MAX_BODIES:  # more than one peer may help
                 await self.peers.compare(MAX_BODIES // MAX_BODIES_PER_PEER)
@@ -154,6 +157,12 @@ class Sync:
             await fetch.run()
             if self.desk.summary.tip == before and not fetch.again:
                 return  # nobody gives the next one: the next round asks others
+
+    def _forgotten(self, height: int) -> int:
+        """`height`, if nobody who has more keeps that block any more, else 0."""
+        work = self.desk.summary.work + 1
+        kept = self.peers.with_work(work, height=height)
+        return height if self.peers.with_work(work) and not kept else 0
 
 
 @attrs.define(slots=True, eq=False)
@@ -213,7 +222,9 @@ class _Fetch:
         if not self.wanted:
             return []
         work = self.sync.desk.summary.work + 1
-        found = [one.id for one in self.sync.peers.with_work(work) if one.id not in self.tried]
+        next_height = self.wanted[0][1]
+        having = self.sync.peers.with_work(work, height=next_height)
+        found = [one.id for one in having if one.id not in self.tried]
         return found[: max(0, MAX_BODIES // MAX_BODIES_PER_PEER - self.fetching)]
 
     async def _from(self, peer: bytes) -> None:
@@ -229,6 +240,9 @@ class _Fetch:
 
         try:
             while self.wanted and not self.over:
+                if not self.sync.peers.keeps(peer, self.wanted[0][1]):
+                    del self.tried[peer]  # somebody else gave lower ones back: it is asked again once those are here
+                    return
                 room = MAX_BODIES - self.asked - len(self.got)
                 if room <= 0:
                     await self.news

@@ -7,7 +7,7 @@ Topics (overlay.gossip), one message each:
 
 Calls, in datagrams:
 
-    question [1]         answer [height, id, work, mark height, mark id, digest, light]
+    question [1]         answer [height, id, work, mark height, mark id, digest, light, kept from]
 
 Streams of protocol "1": questions one after another, each with its answers in the same order.
 
@@ -61,6 +61,8 @@ class Standing:
     digest: bytes
     #: It has headers alone.
     light: bool
+    #: The first height whose bodies it gives, but for the first block; 0: of all.
+    kept_from: int = 0
 
 
 STANDING_QUESTION: Final = cbor.encode([1])
@@ -69,19 +71,19 @@ STANDING_QUESTION: Final = cbor.encode([1])
 def encode_standing(standing: Standing) -> bytes:
     s = standing
     work = s.work.to_bytes(_WORK_BYTES, "big")
-    return cbor.encode([s.height, s.tip, work, s.mark_height, s.mark, s.digest, s.light])
+    return cbor.encode([s.height, s.tip, work, s.mark_height, s.mark, s.digest, s.light, s.kept_from])
 
 
 def decode_standing(raw: bytes) -> Standing:
-    items = _list(raw, 7)
-    height, tip, work, mark_height, mark, digest, light = items
-    for number in (height, mark_height):
+    items = _list(raw, 8)
+    height, tip, work, mark_height, mark, digest, light, kept_from = items
+    for number in (height, mark_height, kept_from):
         _number(number, MAX_NUMBER)
     for value in (tip, work, mark):
         _bytes(value, ID_BYTES, ID_BYTES)
     if type(digest) is not bytes or len(digest) not in (0, ID_BYTES) or type(light) is not bool:
         raise BadMessage("a digest has 32 bytes or none, and light is true or false")
-    return Standing(height, tip, int.from_bytes(work, "big"), mark_height, mark, digest, light)
+    return Standing(height, tip, int.from_bytes(work, "big"), mark_height, mark, digest, light, kept_from)
 
 
 # --- topics ---------------------------------------------------------------------------------

@@ -20,7 +20,3 @@ STATEMENTS = 256
 ROWS_AT_ONCE = 1_024
 #: A connection waits so long for another process that makes or ends the log; both take milliseconds.
 BUSY_S = 5.0
-#: Bodies that a node must keep: two more than what a branch of 144 blocks' work may undo, and half a day to heal.
-MIN_KEPT = 288
-#: Heights whose bodies are deleted in one transaction: some 10 ms, so that no block waits for it.
-PRUNED_AT_ONCE = 500

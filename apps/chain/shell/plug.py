@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+import attrs
 import trio
 
 from apps.chain.core.app import Chain
@@ -15,6 +16,7 @@ from apps.chain.core.books import OPERATIONS, Books
 from apps.chain.core.facts import LIGHT_NOTE, NOTE, encode_params
 from apps.chain.core.networks import of_network
 from apps.chain.core.params import Params
+from apps.chain.core.pruning import check_keep
 from apps.chain.shell.mining import mine
 from apps.chain.shell.opening import open_chain
 from apps.chain.shell.schema import FILE_NAME
@@ -28,15 +30,17 @@ class ChainShell:
     """A p2pnode.api.Shell."""
 
     def bare(self, terms: Terms) -> Chain:
-        return Chain(_params(terms), dict.fromkeys(OPERATIONS, _no_disk), light=terms.light)
+        return Chain(_params(terms), dict.fromkeys(OPERATIONS, _no_disk), light=terms.light, keep=terms.prune)
 
     @asynccontextmanager
     async def open(self, folder: Path, terms: Terms) -> AsyncIterator[Opened]:
         params = _params(terms)
+        if terms.prune:
+            check_keep(terms.prune)
         store = await trio.to_thread.run_sync(partial(_opened, folder / FILE_NAME, params, light=terms.light))
         try:
-            books = Books(store, params, light=terms.light, pace=store.pace)
-            chain = Chain(params, books.operations(), light=terms.light)
+            books = Books(store, params, light=terms.light, keep=terms.prune, pace=store.pace)
+            chain = Chain(params, books.operations(), light=terms.light, keep=terms.prune)
             yield Opened(chain, tell if terms.light else _beside)
         finally:
             with trio.CancelScope(shield=True):
@@ -50,7 +54,7 @@ async def _beside(node: RunningNode) -> None:
 
 
 def _params(terms: Terms) -> Params:
-    return of_network(terms.network_id, terms.puzzle_bits)
+    return attrs.evolve(of_network(terms.network_id, terms.puzzle_bits), assume_valid=terms.assume_valid)
 
 
 def _opened(path: Path, params: Params, *, light: bool) -> SqliteStore:

@@ -29,7 +29,7 @@ from apps.chain.core.rows import (
 from apps.chain.core.store import Table
 from apps.chain.shell.columns import HEADER, TABLES, getter, of_active, of_header
 from apps.chain.shell.limits import MAX_UNSYNCED
-from apps.chain.shell.reading import ReadStore
+from apps.chain.shell.reading import KEPT_FROM, ReadStore
 from apps.chain.shell.schema import DiskError, connect, explain, prepare
 from overlay.errors import LocalError
 
@@ -215,11 +215,12 @@ class SqliteStore(ReadStore):
         for table in ("body", "undo"):
             self._write(f"DELETE FROM {table} WHERE n=(SELECT n FROM header WHERE id=?)", keys)
 
-    def delete_heights(self, first: int, end: int) -> None:
-        """As `delete_bodies`, of all blocks of heights `first` <= height < `end`."""
+    def forget_below(self, height: int) -> None:
+        first = max(1, self.kept_from())
         for table in ("body", "undo"):
             sql = f"DELETE FROM {table} WHERE n IN (SELECT n FROM header WHERE height>=? AND height<?)"
-            self._write(sql, [(first, end)])
+            self._write(sql, [(first, height)])
+        self.put_note(KEPT_FROM, height.to_bytes(8, "big"))
 
     def add_reorg(self, reorg: Reorg) -> None:
         sql = "INSERT INTO reorg(at_ms, fork, old, old_height, new, new_height) VALUES(?, ?, ?, ?, ?, ?)"

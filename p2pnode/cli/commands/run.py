@@ -58,6 +58,10 @@ _TOLD_EVERY = 20_000
 @click.option("--no-bittorrent", is_flag=True, help="Share files with peers of this network alone.")
 @click.option("--no-chain", is_flag=True, help="Keep no chain: neither mine nor pay nor anchor.")
 @click.option("--light", is_flag=True, help="Of the chain keep headers alone, and ask others for proofs.")
+@click.option("--prune", type=int, metavar="N", help="Of the chain keep the newest N blocks, 288 or more, not all.")
+@click.option(
+    "--assume-valid", metavar="HEIGHT:ID", help="A block of the chain that is good: no signature up to it is checked."
+)
 @click.option(
     "--app", "apps", multiple=True, metavar="NAME", help="Application to run: a name, or package.module:Class."
 )
@@ -91,6 +95,8 @@ def run(
     no_bittorrent: bool,
     no_chain: bool,
     light: bool,
+    prune: int | None,
+    assume_valid: str | None,
     apps: tuple[str, ...],
     record: Path | None,
     record_limit: int,
@@ -118,6 +124,8 @@ def run(
         "bittorrent": False if no_bittorrent else None,
         "chain": False if no_chain else None,
         "light": True if light else None,
+        "prune": prune,
+        "assume_valid": assume_valid,
         "apps": apps,
         "network.name": network,
         "network.key_file": network_key,

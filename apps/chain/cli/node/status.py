@@ -22,6 +22,7 @@ def status(session: Session, as_json: bool) -> None:
     from apps.chain.cli.explorer.texts import size_text, when
 
     whole = "headers alone" if found["light"] else "all of it"
+    whole = f"blocks from height {found['kept_from']:,} on" if found.get("kept_from") else whole
     state = "up to date" if found["synced"] else "no peer was asked yet" if not found["peers"] else "catching up"
     state = "behind: nothing can be written" if found.get("trouble") else state
     trouble = [("TROUBLE", found["trouble"])] if found.get("trouble") else []
