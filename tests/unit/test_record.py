@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import stat
@@ -67,7 +68,8 @@ def test_applications_are_told_the_settings_of_then(
     monkeypatch.setattr(recording, "TERMS", terms)
     Recorded(file).close()
     told: list[Terms] = []
-    monkeypatch.setattr("p2pnode.record.replay.load_apps", lambda _, terms: told.append(terms) or [])
+    module = importlib.import_module("p2pnode.record.replay")  # the package has a function of that name
+    monkeypatch.setattr(module, "load_apps", lambda _, terms: told.append(terms) or [])
     Replay(file).close()
     assert told == [terms]
 
