@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import entry_points
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import attrs
 
@@ -32,6 +32,14 @@ class World(Protocol):
         """A fresh one, at each start of the node."""
 
 
+@runtime_checkable
+class Losing(Protocol):
+    """A world that keeps something which a loss of power takes back."""
+
+    def power_lost(self, node: int, /) -> None:
+        """The machine is off, and what it had not synced is gone."""
+
+
 @attrs.frozen(slots=True)
 class Plain:
     """The world of an application that needs none."""
@@ -50,6 +58,11 @@ class Worlds:
 
     def __call__(self, node: int) -> Sequence[App]:
         return [world.app(node) for world in self.worlds]
+
+    def power_lost(self, node: int) -> None:
+        for world in self.worlds:
+            if isinstance(world, Losing):
+                world.power_lost(node)
 
     def find(self, kind: type[W]) -> W | None:
         """The world of this class, if there is one."""

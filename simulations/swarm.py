@@ -181,6 +181,8 @@ class Swarm:
 
     def kill(self, node: int, *, power_loss: bool = False) -> None:
         self.engine.kill(node, power_loss=power_loss)
+        if power_loss:
+            self.worlds.power_lost(node)
 
     def mark(self, text: str) -> None:
         """Note on every plot: this happened now."""

@@ -66,12 +66,16 @@ class ChainWorld:
     def app(self, node: int) -> App:
         books = Books(
             self.store(node), self.params, light=node in self.light, keep=self.keeps.get(node, 0),
-            digest_every=self.digest_every,
+            digest_every=self.digest_every, pace=self.store(node).pace,
         )  # fmt: skip
         miner = Luck(self.rates[node], self.luck(node)) if node in self.rates else None
         made = self.others[node](books, miner) if node in self.others else SwarmChain(books, miner=miner)
         self.running[node] = made
         return made
+
+    def power_lost(self, node: int) -> None:
+        """As a disk does, its store forgets what was not synced."""
+        self.store(node).power_loss()
 
     def store(self, node: int) -> MemoryStore:
         found = self.stores.get(node)

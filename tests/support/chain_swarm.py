@@ -57,6 +57,11 @@ class ChainSwarm(Swarm):
             verifier=fake_verify, book=self._book, codec=self._codec, apps=self.apps(index),
         )  # fmt: skip
 
+    def kill(self, node: int, *, power_loss: bool = False) -> None:
+        super().kill(node, power_loss=power_loss)
+        if power_loss:
+            self.world.power_lost(node)
+
     def chain(self, node: int) -> Chain:
         return self.world.running[node]
 

@@ -6,18 +6,23 @@
         disk.heal()
 
 Every connection that is opened meanwhile is on it. It counts what changes a file: writing, truncating, syncing. Syncs
-do nothing: no test takes the power away, and on a busy machine each takes 30 ms. Tests that kill are on it for that
-alone: `pytest.mark.usefixtures("disk")`, with `disk` imported from here.
+do nothing: the real disk keeps its power, and on a busy machine each takes 30 ms. Tests that kill are on it for that
+alone: `pytest.mark.usefixtures("disk")`, with `disk` imported from here. `medium` (medium.py): what would be left of it
+without power.
 """
 
 from __future__ import annotations
 
 import _sqlite3
 import ctypes
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.medium import Medium
 
 #: https://www.sqlite.org/rescode.html
 OK, FULL, IOERR_WRITE, IOERR_FSYNC, IOERR_TRUNCATE = 0, 13, 778, 1034, 1546
@@ -58,6 +63,9 @@ class FailingDisk:
         self._fail_at = 0
         self._code = OK
         self._once = False
+        self.medium: Medium | None = None
+        #: Address of an open file -> its name, b"" for one without.
+        self._names: dict[int, bytes] = {}
         # Symbols of the library that the module is linked with, or has inside.
         self._sqlite = ctypes.CDLL(_sqlite3.__file__)
         self._sqlite.sqlite3_vfs_find.restype = ctypes.POINTER(_Vfs)
@@ -98,6 +106,7 @@ class FailingDisk:
         # The first member of a file is the pointer to its methods.
         methods = ctypes.cast(file, ctypes.POINTER(_Pointer))
         if methods[0]:
+            self._names[file] = ctypes.string_at(name) if name else b""
             methods[0] = ctypes.addressof(self._ours(methods[0]))
         return code
 
@@ -117,9 +126,21 @@ class FailingDisk:
             if due and (name == "sync" or self._code != IOERR_FSYNC):
                 self.hit = self.hit or name
                 return self._code
+            if self.medium is not None and self._names[args[0]]:  # those without one are gone with the process
+                self._tell(self.medium, name, *args)
             return OK if name == "sync" else real(*args)
 
         return call
+
+    def _tell(self, medium: Medium, name: str, file: int, *args: int) -> None:
+        path = Path(os.fsdecode(self._names[file]))
+        match name, args:
+            case "write", (data, size, offset):
+                medium.write(path, offset, ctypes.string_at(data, size))
+            case "truncate", (size,):
+                medium.truncate(path, size)
+            case "sync", _:
+                medium.sync(path)
 
 
 @pytest.fixture

@@ -49,6 +49,9 @@ CLAIM_FEE = CREDIT
 MAX_BODY_ITEMS = MAX_TX_BYTES
 
 # --- what is kept --------------------------------------------------------------------------
+#: Transactions of the store, of up to 64 blocks, for which the disk is not waited while a node catches up: a loss of
+#: power costs these at most, and they come again from any peer.
+MAX_UNSYNCED = 64
 #: Blocks that a node which prunes must keep: twice KEPT_BLOCKS, 72 minutes. What takes longer to heal it fetches anew.
 MIN_KEPT = 288
 #: Heights whose bodies are deleted in one transaction: some 10 ms, so that no block waits for it.

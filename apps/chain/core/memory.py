@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from apps.chain.core.limits import MAX_REORGS
+from apps.chain.core.limits import MAX_REORGS, MAX_UNSYNCED
 from apps.chain.core.rows import (
     Account,
     ActiveRow,
@@ -54,6 +54,24 @@ class MemoryStore:
     _journal: list[tuple[Rows, Any, Any]] | None = None
     #: Length of the journal at the savepoint.
     _mark: int | None = None
+    #: Journals of transactions that a loss of power takes back.
+    _unsynced: list[list[tuple[Rows, Any, Any]]] = attrs.Factory(list)
+    _sync_each: int = 1
+
+    # --- as a disk ---
+
+    def pace(self, behind: int) -> None:
+        """With so many blocks still to come: at the tip each transaction is synced, before it every so many."""
+        self._sync_each = MAX_UNSYNCED if behind > 0 else 1
+
+    def power_loss(self) -> None:
+        """What was not synced is gone, as is a transaction that is open."""
+        journals = [*self._unsynced, *([self._journal] if self._journal is not None else [])]
+        self._unsynced.clear()
+        for journal in reversed(journals):
+            self._journal = journal
+            self._back_to(0)
+        self._journal = self._mark = None
 
     # --- transactions ---
 
@@ -63,7 +81,9 @@ class MemoryStore:
         self._journal = []
 
     def commit(self) -> None:
-        self._changes()
+        self._unsynced.append(self._changes())
+        if len(self._unsynced) >= self._sync_each:
+            self._unsynced.clear()
         self._journal = self._mark = None
 
     def rollback(self) -> None:

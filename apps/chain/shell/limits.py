@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from apps.chain.core.limits import KIB, MIB
 
-#: Transactions of the store, of up to 64 blocks, for which the disk is not waited while a node catches up: a loss of
-#: power costs these at most, and they come again from any peer.
-MAX_UNSYNCED = 64
 #: Of the database that sqlite3 keeps in memory: at 100,000 blocks the inner pages of its indexes and the newest leaves.
 CACHE_KIB = 16 * MIB // KIB
 #: The log is moved into the file when it has so many pages of 4 KiB, and keeps its place on the disk.

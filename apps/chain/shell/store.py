@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
-from apps.chain.core.limits import MAX_REORGS
+from apps.chain.core.limits import MAX_REORGS, MAX_UNSYNCED
 from apps.chain.core.rows import (
     Account,
     ActiveRow,
@@ -28,7 +28,6 @@ from apps.chain.core.rows import (
 )
 from apps.chain.core.store import Table
 from apps.chain.shell.columns import HEADER, TABLES, getter, of_active, of_header
-from apps.chain.shell.limits import MAX_UNSYNCED
 from apps.chain.shell.reading import KEPT_FROM, ReadStore
 from apps.chain.shell.schema import DiskError, connect, explain, prepare
 from overlay.errors import LocalError
