@@ -22,7 +22,8 @@ def test_what_was_synced_outlives_losses_of_power(
     monkeypatch.setattr(schema, "CHECKPOINT_PAGES", pages)
     looked, lost = cut_and_check(tmp_path, disk, seed=pages, lives=12, turns=40)
     assert looked > 350
-    assert lost > 40
+    # At 8 each commit is moved into the file at once, for which the log is synced.
+    assert (lost > 40) is (pages > 8)
 
 
 def test_pruning_under_losses_of_power(tmp_path: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch) -> None:

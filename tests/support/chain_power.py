@@ -94,7 +94,7 @@ def cut_and_check(
     folder: Path, disk: FailingDisk, *, seed: int, lives: int, turns: int, keep: int = 0
 ) -> tuple[int, int]:
     """Lives of a chain one after another, each from what a cut left of the one before, the first from what is in
-    `folder`/first. How many cuts were looked at, and after how many of them something was gone that nobody had synced."""
+    `folder`/first. How many cuts were looked at; after how many of them something was gone that nobody had synced."""
     chance = random.Random(seed)
     home = folder / "first"
     home.mkdir(exist_ok=True)
