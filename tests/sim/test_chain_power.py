@@ -1,4 +1,4 @@
-"""Machines that keep a chain lose their power, again and again: each comes back at a block that it had synced, whole."""
+"""Machines that keep a chain lose their power again and again: each comes back at a block that it had synced, whole."""
 
 from __future__ import annotations
 
