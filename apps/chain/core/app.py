@@ -103,7 +103,7 @@ class Chain(App):
             ctx, self.desk, self.batches, self.peers, self.talks, self.tell, self.sync.wake, chain_id
         )
         self.txs = TxRelay(ctx, self.batches, self.peers, chain_id)
-        self.wallet = Wallet(ctx, self.desk, self.batches, self.txs, self.params)
+        self.wallet = Wallet(ctx, self.desk, self.batches, self.txs, self.params, lambda: self.is_synced)
         self.serving = Serving(ctx, self.desk, self.peers)
         self.verified = Light(ctx, self.desk, self.peers, self.talks, self.params)
         self.bench = Bench(ctx)
@@ -117,6 +117,8 @@ class Chain(App):
         for at_ms, fork, old_height in await self.desk.do("reorgs"):
             if old_height - fork > DEEP_REORG:
                 self.deep = old_height - fork, fork, at_ms
+        if not self.light:
+            await self._tried(self.wallet.load())
         self._spawn()
         opened.set()
 
@@ -157,8 +159,9 @@ class Chain(App):
             new = one.connected[-1] if one.connected else (0, b"", 0)
             if depth > DEEP_REORG:
                 self.deep = depth, fork, self.ctx.now.wall_ms
+            self.wallet.reconsider()
             if back := [(height, block) for height, block, txs in one.disconnected if txs]:
-                self.ctx.spawn(self._take_back(back), name="what was sent")
+                self.ctx.spawn(self._tried(self.wallet.returned(back)), name="what was sent")
             self.ctx.emit(
                 "reorg", depth=depth, deep=depth > DEEP_REORG, fork=fork, old=one.disconnected[0][1], new=new[1],
                 height=new[0],
@@ -170,11 +173,18 @@ class Chain(App):
             for height, block, txs in one.connected:
                 self.ctx.emit("block", height=height, block=block, txs=txs)
 
-    async def _take_back(self, blocks: Sequence[tuple[int, bytes]]) -> None:
+    async def _tried(self, work: Awaitable[None]) -> None:
+        """It goes on without it if the disk fails."""
         try:
-            await self.wallet.returned(blocks)
+            await work
         except LocalError as error:
             self.ctx.emit("trouble", error=str(error))
+
+    @property
+    def is_synced(self) -> bool:
+        """Nobody who was asked has more than is here, and it goes on."""
+        s = self.desk.summary
+        return not self.trouble and self.sync.done and (s.light or s.best_height <= s.height + 1)
 
     @property
     def trouble(self) -> str:

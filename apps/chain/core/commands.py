@@ -88,7 +88,7 @@ class Commands:
             "chain_id": chain.params.chain_id.hex(), "height": s.height, "tip": s.tip.hex(), "time": s.time,
             "difficulty": s.difficulty, "work": s.work, "headers": s.best_height, "mempool": s.waiting,
             "mempool_bytes": s.waiting_bytes, "peers": len(chain.peers.known),
-            "synced": not chain.trouble and chain.sync.done and (s.light or s.best_height <= s.height + 1),
+            "synced": chain.is_synced,
             "light": s.light, "held": s.held, "barred": chain.peers.barred, "trouble": chain.trouble or None,
             "deep_reorg": self._deep_reorg(), "kept_from": s.kept_from,
         }  # fmt: skip
@@ -108,13 +108,15 @@ class Commands:
         if self.chain.light:
             said, peer = await self.chain.verified.account(key)
             return self._named(key) | {"balance": said.balance, "nonce": said.nonce, "said_by": peer.hex()}
-        balance, nonce, after, pending = await self.chain.desk.do("account", key)
+        is_own = key == self.chain.wallet.key
+        standing = self.chain.wallet.account() if is_own else self.chain.desk.do("account", key)
+        balance, nonce, after, pending = await standing
         return self._named(key) | {
             "balance": balance, "nonce": nonce, "next": after, "pending": pending,
             "immature": await self.chain.desk.do("immature", key),
             "gone": [
                 {"tx": tx.txid.hex(), "spent": tx.spent, "nonce": tx.nonce, "why": why or None}
-                for tx, why in (await self.chain.wallet.gone() if key == self.chain.wallet.key else [])
+                for tx, why in (await self.chain.wallet.gone() if is_own else [])
             ],
         }  # fmt: skip
 

@@ -100,6 +100,8 @@ class Pool:
 
     def floor(self, now_ms: int) -> float:
         """Units for a byte that are asked for at least, beside what the rules ask for."""
+        # A clock that was set back raises nothing: what was asked for last falls from then on.
+        self._floor_ms = min(self._floor_ms, now_ms)
         return self._floor * 0.5 ** ((now_ms - self._floor_ms) / (1000 * FLOOR_HALF_LIFE_S)) if self._floor else 0.0
 
     def template(self) -> list[Tx]:
@@ -151,7 +153,7 @@ class Pool:
         working = self._settled(tx.sender)
         line = self._lines.get(tx.sender) or _Line([], working)
         if tx.nonce > working.nonce(tx.sender):
-            return self._add_gap(tx, working.nonce(tx.sender), signed)
+            return self._add_gap(tx, working, signed)
         if line.txs and tx.nonce >= line.txs[0].nonce and tx.nonce < working.nonce(tx.sender):
             return self._replace(line, tx, now_ms, signed)
         if tx.nonce < working.nonce(tx.sender):
@@ -198,13 +200,24 @@ class Pool:
             self._enter(line, one)
         return Admission(Entry.ADDED, tx.txid, dropped=tuple(dropped))
 
-    def _add_gap(self, tx: Tx, expected: int, signed: bool) -> Admission:
+    def _add_gap(self, tx: Tx, working: Working, signed: bool) -> Admission:
+        """`working`: the next height with the line of its account applied. A place aside costs nothing: it is for who
+        has now what all of his there spend."""
+        expected = working.nonce(tx.sender)
         if tx.nonce > expected + MAX_NONCE_AHEAD:
             raise Invalid(Rule.S2, f"nonce {tx.nonce}, {expected} comes next")
-        self._check(tx, signed)
+        if tx.last < working.height:
+            raise Invalid(Rule.S1, f"valid from {tx.first} to {tx.last}, not at {working.height}")
         before = self._gaps.at(tx.sender, tx.nonce)
         if before is not None and tx.fee <= before.fee:
             return Admission(Entry.REFUSED, tx.txid, why="another one with this nonce waits and pays as much")
+        has = working.balance(tx.sender) - self._gaps.spent(tx.sender) + (before.spent if before else 0)
+        if tx.spent > has:
+            raise Invalid(Rule.S3, f"spends {credits_text(tx.spent)} credits of {credits_text(max(has, 0))}")
+        worst = self._gaps.in_the_way(tx)
+        if worst is not None and worst is not before and rate_of(worst) >= rate_of(tx):
+            return full_of_better(tx)
+        self._check(tx, signed)
         return Admission(Entry.GAP, tx.txid, dropped=self._gaps.add(tx))
 
     def _promote(self, sender: bytes, now_ms: int) -> tuple[Tx, ...]:
@@ -239,7 +252,9 @@ class Pool:
         for tx in self._gaps.all():
             if self._gaps.get(tx.txid) is None:
                 continue  # one before it brought it into line
-            if tx.nonce <= self._settled(tx.sender).nonce(tx.sender) or tx.last <= self.view.tip().height:
+            settled = self._settled(tx.sender)
+            is_due = tx.nonce <= settled.nonce(tx.sender) or tx.last <= self.view.tip().height
+            if is_due or self._gaps.spent(tx.sender) > settled.balance(tx.sender):
                 self._gaps.drop(tx)
                 self.add(tx, now_ms, signed=True)
         return [tx for tx in before if tx.txid not in self._by_id and tx.txid not in confirmed]

@@ -1,12 +1,12 @@
 """Transactions of this node: the key of the node is its account.
 
-What is sent is kept until it is deep in the chain, or can never be, and is published again meanwhile: others forget
-what waits when they restart.
+What is sent is kept until it is deep in the chain and is published again meanwhile: others forget what waits when they
+restart. It is given up only if no block can have it any more, and that is buried as deep.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -14,8 +14,9 @@ from apps.chain.core.amounts import credits_text
 from apps.chain.core.batches import Batches
 from apps.chain.core.block import decode_block, decode_txs
 from apps.chain.core.desk import Desk
-from apps.chain.core.limits import CLAIM_FEE, MAX_OWN_TXS, MAX_WINDOW
+from apps.chain.core.limits import CLAIM_FEE, MAX_NONCE_AHEAD, MAX_OWN_TXS, MAX_POOL_PER_ACCOUNT, MAX_WINDOW
 from apps.chain.core.operations import Operation, Pay, SetName
+from apps.chain.core.own import Own
 from apps.chain.core.params import Params
 from apps.chain.core.relay import TxRelay
 from apps.chain.core.rules import Invalid
@@ -24,17 +25,12 @@ from overlay.app import AppContext
 from overlay.errors import LocalError
 from overlay.runtime.ports import SECOND
 from overlay.runtime.queue import Queue
-from overlay.wire import cbor
 
-_OWN = b"tx/"
-#: Those that were in a block which does not count any more, until one has them again: the height of that block.
-_BACK = b"back/"
-#: Those that can never be: bytes, and why. So many are kept, for people.
-_LOST = b"lost/"
-_MOST_LOST = 100
-#: Rules that a transaction may keep later: it is too early, or there is too little yet.
-_NOT_YET = ("S1", "S3")
-#: So many blocks on top, and it is not published again: deeper changes of branch raise an alarm anyhow.
+#: Rules that say nothing for ever: it is too early, nonces before it are missing, or there is too little yet. That its
+#: heights are over, or its nonce is used, is found without the pool.
+_NOT_YET = ("S1", "S2", "S3")
+#: So many blocks with it, and it is not published again; with what makes it impossible, and it is given up. Deeper
+#: changes of branch raise an alarm anyhow.
 DEEP = 6
 #: What a transaction pays by default, by what the rules ask for at least.
 _FEE_FACTOR = 4
@@ -42,6 +38,10 @@ _FEE_FACTOR = 4
 _BEHIND = 2
 #: A name that ends within so many blocks may be anybody's before a transaction is in one.
 _SURELY_OURS = 100
+#: After a start a transaction waits so long for somebody who keeps the chain.
+_WAIT_NS = 10 * SECOND
+#: What waits is looked at, and published again, after so many targets.
+_LOOK_TARGETS = 4
 
 
 def _too_little(tx: Tx, most: int, pending: int) -> str:
@@ -60,29 +60,76 @@ class Wallet:
     batches: Batches
     relay: TxRelay
     params: Params
+    #: Whether nobody has more of the chain than is here.
+    is_synced: Callable[[], bool]
+    own: Own = attrs.field(init=False)
+    #: Until when one that is sent waits for others, monotonic.
+    _wait_until_ns: int = attrs.field(init=False)
+    #: Nobody had more once, since the start: nonces and balance are what others say, too.
+    _was_synced: bool = attrs.field(default=False, init=False)
+    #: Height since which a transaction (by its id) or a nonce of ours has been impossible, or missing, at each look.
+    _since: dict[bytes | int, int] = attrs.field(factory=dict, init=False)
     #: Holds one item while a transaction is made: two at once would have one nonce.
     _turn: Queue[None] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.own = Own(self.ctx.storage, self.params.chain_id)
         self._turn = Queue(self.ctx.dht.loop, 1)
+        self._wait_until_ns = self.ctx.now.mono_ns + _WAIT_NS
 
     @property
     def key(self) -> bytes:
         return self.ctx.dht.endpoint.signer.key
 
+    # --- one is sent ---
+
     async def send(self, operations: Sequence[Operation], *, fee: int | None = None) -> Tx:
-        """Signs and publishes a transaction. LocalError if the rules, or what is in the account, forbid it."""
+        """Signs and publishes a transaction. LocalError if the rules, or what is in the account, forbid it, or if this
+        node does not know yet what others have."""
+        await self._ready()
         await self._turn.put(None)
         try:
             claims = [await self._claims(one) for one in operations]
-            balance, _, nonce, pending = await self.desk.do("account", self.key)
+            balance, settled, nonce, pending = await self.account()
+            await self._check_room(settled, nonce)
             tx = self._signed(operations, nonce, fee, CLAIM_FEE * sum(claims))
             if tx.spent > (most := balance - pending):
                 raise LocalError(_too_little(tx, most, pending))
-            await self._submit(tx.raw)
+            await self._submit(tx)
             return tx
         finally:
             self._turn.get_nowait()
+
+    async def account(self) -> tuple[int, int, int, int]:
+        """Of this node: (balance, nonce, nonce of the next transaction, units that waiting ones spend). What the pool
+        has no room for, or lost, waits here and counts as well."""
+        balance, settled, after, pending = await self.desk.do("account", self.key)
+        behind = {tx.nonce: tx.spent for tx in reversed(self.own.of(self.key)) if tx.nonce >= after}
+        while after in behind:
+            after += 1
+        return balance, settled, after, pending + sum(behind.values())
+
+    async def _ready(self) -> None:
+        """Waits for the first sync, but not long. Where nobody answers, this node is alone and goes on."""
+        while not self._is_ready() and self.ctx.now.mono_ns < self._wait_until_ns:
+            await self.ctx.sleep(SECOND)
+        if not self._is_ready() and any(one.standing is not None for one in self.relay.peers.known.values()):
+            text = "it is not sent: the chain is not synced yet, others may have more of it"
+            raise LocalError(f"{text}; try again once `p2pnode chain status` says that it is up to date")
+
+    def _is_ready(self) -> bool:
+        self._was_synced |= self.is_synced()
+        return self._was_synced
+
+    async def _check_room(self, settled: int, nonce: int) -> None:
+        """LocalError if too many wait."""
+        if nonce - settled >= MAX_POOL_PER_ACCOUNT:
+            text = f"it is not sent: {nonce - settled} of this account wait already"
+            raise LocalError(f"{text}; try again once some are in a block")
+        _, _, after, _ = await self.desk.do("account", self.key)
+        if nonce > after + MAX_NONCE_AHEAD:
+            text = f"it is not sent: {nonce - after} wait for the one with nonce {after}, which no block can have now"
+            raise LocalError(f"{text}; look at `p2pnode chain wallet show`, and try again")
 
     async def _claims(self, operation: Operation) -> bool:
         """Whether it takes a name that is not this account's for some time to come."""
@@ -93,18 +140,22 @@ class Wallet:
 
     async def submit(self, raw: bytes) -> bytes:
         """A transaction that was signed elsewhere; its id."""
-        return await self._submit(raw)
+        tx = self._decoded(raw)
+        await self._submit(tx)
+        return tx.txid
 
-    async def _submit(self, raw: bytes) -> bytes:
-        [(entry, txid, rule, why, _)] = await self.batches.txs([raw])
+    async def _submit(self, tx: Tx) -> None:
+        # What others signed takes no room from what this node pays itself.
+        if len(self.own.of(self.key) if tx.sender == self.key else self.own.held()) >= MAX_OWN_TXS:
+            text = f"it is not sent: {MAX_OWN_TXS} that this node sent are not deep in the chain yet"
+            raise LocalError(f"{text}; try again after some blocks")
+        [(entry, _, rule, why, _)] = await self.batches.txs([tx.raw])
         if entry not in ("added", "gap", "known"):
             raise LocalError(f"it is not sent: {rule}{': ' if rule else ''}{why}")
-        if sum(1 for _ in self.ctx.storage.scan(_OWN)) < MAX_OWN_TXS:
-            self.ctx.storage.put(_OWN + txid, raw)
-            await self.ctx.storage.synced()
-        self.ctx.emit("tx", tx=txid, entry=entry)
-        self.relay.publish(raw)
-        return txid
+        self.own.hold(tx)
+        await self.ctx.storage.synced()
+        self.ctx.emit("tx", tx=tx.txid, entry=entry)
+        self.relay.publish(tx.raw)
 
     def _signed(self, operations: Sequence[Operation], nonce: int, fee: int | None, claims: int) -> Tx:
         first = max(0, self.desk.summary.height - _BEHIND)
@@ -118,57 +169,123 @@ class Wallet:
         if fee is None:
             # A number of 53 bits takes 8 bytes more than one below 24.
             fee = _FEE_FACTOR * least_fee(len(made(1)) + 8) + claims
+        return self._decoded(made(fee))
+
+    def _decoded(self, raw: bytes) -> Tx:
         try:
-            return decode_tx(made(fee), self.params.chain_id)
+            return decode_tx(raw, self.params.chain_id)
         except Invalid as error:
             raise LocalError(f"it is not sent: {error.reason}") from None
 
+    # --- what was sent ---
+
+    async def load(self) -> None:
+        """At the start, before anything is signed or mined: the pool is empty, and what waits belongs into it."""
+        if held := self.own.held():
+            await self.batches.txs([tx.raw for tx in held])
+
     async def run(self) -> None:
-        """Says again what is not deep in the chain yet, and forgets what is, or never can be."""
+        """Says again what is not deep in the chain yet, and forgets what is. What can never be is given up."""
+        every_ns = _LOOK_TARGETS * self.params.target_s * SECOND
+        with self.ctx.dht.loop.move_on_after(every_ns):
+            while not self.is_synced():
+                await self.ctx.sleep(SECOND)
         while True:
-            await self.ctx.sleep(4 * self.params.target_s * SECOND)
-            for key, raw in list(self.ctx.storage.scan(_OWN)):
-                try:
-                    await self._look(key, raw)
-                except LocalError as error:
-                    self.ctx.emit("trouble", error=str(error))
+            try:
+                await self._look()
+            except LocalError as error:
+                self.ctx.emit("trouble", error=str(error))
+            await self.ctx.sleep(every_ns)
 
-    async def _look(self, key: bytes, raw: bytes) -> None:
-        txid = key[len(_OWN) :]
-        where = await self.desk.do("where", txid)
-        if where is not None and where[1] >= DEEP:
-            self.ctx.storage.delete(key)
-            self.ctx.storage.delete(_BACK + txid)
+    async def _look(self) -> None:
+        if not self.is_synced():
+            self._since.clear()
+        for tx, _ in self.own.given_up():
+            if await self._in_block(tx):  # somebody sent it after all
+                self.own.hold(tx)
+        nonces: dict[bytes, int] = {}
+        for tx in self.own.held():
+            if tx.sender not in nonces:
+                _, nonces[tx.sender], _, _ = await self.desk.do("account", tx.sender)
+            await self._care(tx, nonces[tx.sender])
+        if self.is_synced():
+            await self._fill()
+
+    async def _in_block(self, tx: Tx) -> int:
+        """Confirmations."""
+        where = await self.desk.do("where", tx.txid)
+        return where[1] if where is not None else 0
+
+    async def _care(self, tx: Tx, settled: int) -> None:
+        """`settled`: the nonce of its account, without what waits."""
+        if deep := await self._in_block(tx):
+            self._since.pop(tx.txid, None)
+            if deep >= DEEP:
+                self.own.forget(tx)
             return
-        if where is None:
-            [(entry, _, rule, why, _)] = await self.batches.txs([raw])
-            if entry == "invalid":
-                tx = decode_tx(raw, self.params.chain_id)
-                if rule not in _NOT_YET or tx.last <= self.desk.summary.height:
-                    await self._lose(tx, f"{rule}: {why}")
-                return
-        if where is None or not where[1]:
-            self.relay.publish(raw)
+        never, may_be = await self._outlook(tx, settled)
+        if may_be:
+            self.relay.publish(tx.raw)
+        if not never or not self.is_synced():
+            self._since.pop(tx.txid, None)
+        elif self._is_buried(tx.txid):
+            since = self._since.pop(tx.txid)
+            self.own.give_up(tx, never)
+            if tx.sender == self.key:
+                self._since[tx.nonce] = since
+            self.ctx.emit("tx lost", tx=tx.txid, reason=never)
 
-    async def _lose(self, tx: Tx, why: str) -> None:
-        """It can never be in a block. Those behind it would wait for its nonce for ever: another one takes that."""
-        storage = self.ctx.storage
-        storage.delete(_OWN + tx.txid)
-        storage.delete(_BACK + tx.txid)
-        lost = [key for key, _ in storage.scan(_LOST)]
-        for key in lost[: max(0, len(lost) - _MOST_LOST + 1)]:
-            storage.delete(key)
-        storage.put(_LOST + tx.txid, cbor.encode([tx.raw, why.encode()]))
-        self.ctx.emit("tx lost", tx=tx.txid, reason=why)
-        _, _, after, _ = await self.desk.do("account", self.key)
-        behind = any(decode_tx(raw, self.params.chain_id).nonce > tx.nonce for _, raw in storage.scan(_OWN))
-        if after == tx.nonce and behind:
-            # What waits is not signed anew with a lower nonce: anybody could still send the old one, and it would pay
-            # twice.
-            filling = await self.send([Pay(self.key, 1)])
-            self.ctx.emit("gap filled", tx=filling.txid, nonce=tx.nonce)
+    async def _outlook(self, tx: Tx, settled: int) -> tuple[str, bool]:
+        """Of one in no block: (why none can have it, "" if one may; whether one may soon, as far as is known here)."""
+        if tx.nonce < settled:
+            return f"S2: another one with its nonce, {tx.nonce}, is in a block", False
+        if tx.last <= self.desk.summary.height:
+            return f"S1: valid up to block {tx.last}", False
+        [(entry, _, rule, why, _)] = await self.batches.txs([tx.raw])
+        if entry != "invalid":
+            return "", True
+        # Before its turn it is judged by others that wait, which may never be in a block themselves.
+        if rule in _NOT_YET or tx.nonce != settled or await self._ends_in_time(tx):
+            return "", False
+        return f"{rule}: {why}", False
+
+    async def _ends_in_time(self, tx: Tx) -> bool:
+        """Whether a name that it wants is another's, and free again before it is too late for it."""
+        names = [one.name for one in tx.operations if isinstance(one, SetName)]
+        found = [await self.desk.do("name", name) for name in names]
+        return any(name is not None and name[0] != tx.sender and name[2] <= tx.last for name in found)
+
+    def _is_buried(self, what: bytes | int) -> bool:
+        """Whether it has been so for as many blocks as are never taken back. Asked for the first time, it has just
+        begun."""
+        height = self.desk.summary.height
+        return height - self._since.setdefault(what, height) + 1 >= DEEP
+
+    async def _fill(self) -> None:
+        """Gives nonces of those that were given up to payments without effect, if others wait behind.
+
+        These are not signed anew with a lower nonce: anybody could still send the old ones, and would pay twice."""
+        while True:
+            await self._turn.put(None)
+            try:
+                _, _, nonce, _ = await self.desk.do("account", self.key)
+                nonces = {tx.nonce for tx in self.own.of(self.key)}
+                if nonce in nonces or max(nonces, default=-1) < nonce:
+                    self._since = {what: since for what, since in self._since.items() if isinstance(what, bytes)}
+                    return
+                if not self._is_buried(nonce):
+                    return
+                filling = self._signed([Pay(self.key, 1)], nonce, None, 0)
+                await self._submit(filling)
+            finally:
+                self._turn.get_nowait()
+            self.ctx.emit("gap filled", tx=filling.txid, nonce=nonce)
 
     # --- what a change of branch takes back ---
+
+    def reconsider(self) -> None:
+        """The branch has changed: what was impossible on the other one is judged anew."""
+        self._since.clear()
 
     async def returned(self, blocks: Sequence[tuple[int, bytes]]) -> None:
         """(height, id) of blocks that do not count any more: what this node had sent in them is said again, however
@@ -176,21 +293,17 @@ class Wallet:
         for height, block in blocks:
             raw = await self.desk.do("body", block)
             for tx in decode_txs(decode_block(raw).txs, self.params.chain_id) if raw else ():
-                if tx.sender == self.key and len(list(self.ctx.storage.scan(_OWN))) < MAX_OWN_TXS:
-                    self.ctx.storage.put(_OWN + tx.txid, tx.raw)
-                    self.ctx.storage.put(_BACK + tx.txid, cbor.encode(height))
+                if tx.sender == self.key and len(self.own) < MAX_OWN_TXS:
+                    self.own.hold_again(tx, height)
         await self.ctx.storage.synced()
 
     async def gone(self) -> list[tuple[Tx, str]]:
-        """Own transactions that were in a block and are in none now, or can never be: these with the reason."""
-        found: list[tuple[Tx, str]] = []
-        for key, _ in list(self.ctx.storage.scan(_BACK)):
-            txid = key[len(_BACK) :]
-            where = await self.desk.do("where", txid)
-            raw = self.ctx.storage.get(_OWN + txid)
-            if raw is not None and (where is None or not where[1]):
-                found.append((decode_tx(raw, self.params.chain_id), ""))
-        for _, kept in self.ctx.storage.scan(_LOST):
-            raw, why = cbor.decode(kept)
-            found.append((decode_tx(raw, self.params.chain_id), why.decode()))
+        """Own transactions that were in a block and are in none now, or were given up: these with the reason."""
+        found = [(tx, "") for tx in self.own.taken_back() if not await self._in_block(tx)]
+        for tx, why in self.own.given_up():
+            where = await self.desk.do("where", tx.txid)
+            if where is None:
+                found.append((tx, why))
+            elif not where[1]:  # somebody sent it after all, and it waits again
+                found.append((tx, ""))
         return found
