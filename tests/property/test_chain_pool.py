@@ -204,12 +204,77 @@ def test_one_takes_the_place_of_another_in_a_pool_that_is_full_by_number(monkeyp
     assert set(pool) == {new, other}
 
 
-def test_gaps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gaps_are_bounded_and_who_pays_least_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gaps, "MAX_POOL_GAPS", 2)
     world, pool = world_and_pool()
-    txs = [tx_of(world, who, 1) for who in ("anna", "bert", "carl")]
-    assert [pool.add(tx, 0).entry for tx in txs] == [Entry.GAP] * 3
-    assert [pool.get(tx.txid) for tx in txs] == [None, txs[1], txs[2]]
+    good = tx_of(world, "anna", 1, fee=5_000)
+    cheap, same, dear = (tx_of(world, "bert", nonce, fee=fee) for nonce, fee in ((1, 300), (2, 300), (3, 400)))
+    assert [pool.add(tx, 0).entry for tx in (good, cheap)] == [Entry.GAP] * 2
+    assert pool.add(same, 0).entry is Entry.REFUSED
+    assert pool.add(dear, 0).dropped == (cheap,)
+    assert [pool.get(tx.txid) for tx in (good, cheap, same, dear)] == [good, None, None, dear]
+    # In its own place one that pays more is taken, though all others pay more than both.
+    again = tx_of(world, "bert", 3, fee=401)
+    assert pool.add(again, 0).dropped == (dear,)
+
+
+def test_a_place_behind_a_gap_is_for_who_has_what_it_spends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand keys of nothing put nobody out."""
+    monkeypatch.setattr(gaps, "MAX_POOL_GAPS", 3)
+    world, pool = world_and_pool()
+    good = tx_of(world, "anna", 1, fee=5_000)
+    assert pool.add(good, 0).entry is Entry.GAP
+    for number in range(5):
+        told = pool.add(tx_of(world, f"nobody {number}", 1, fee=9_000_000), 0)
+        assert (told.entry, told.rule, told.blamed) == (Entry.INVALID, Rule.S3, False)
+    assert pool.get(good.txid) == good
+    # All of an account together, and another one in the place of one counts once.
+    half = [tx_of(world, "bert", nonce, pay("carl", 6_000_000), fee=1_000) for nonce in (1, 2)]
+    assert [pool.add(tx, 0).rule for tx in half] == [None, Rule.S3]
+    assert pool.add(tx_of(world, "bert", 1, pay("carl", 7_000_000), fee=2_000), 0).entry is Entry.GAP
+
+
+def test_a_place_behind_a_gap_goes_with_what_was_to_pay_for_it() -> None:
+    world, pool = world_and_pool()
+    behind, more = (tx_of(world, "anna", nonce, pay("carl", 4_000_000)) for nonce in (2, 3))
+    assert [pool.add(tx, 0).entry for tx in (behind, more)] == [Entry.GAP] * 2
+    pool.update(world.accepts(world.next(tx_of(world, "anna", 0, pay("dora", 5_000_000)).raw)), 0)
+    assert [pool.get(tx.txid) for tx in (behind, more)] == [None, more]
+
+
+def test_what_is_forged_waits_behind_no_gap() -> None:
+    """What comes into line from there counts as checked."""
+    world, pool = world_and_pool()
+    good = tx_of(world, "anna", 1)
+    forged = good.raw[:-1] + bytes([good.raw[-1] ^ 1])
+    told = pool.add(forged, 0)
+    assert (told.entry, told.rule, told.blamed) == (Entry.INVALID, Rule.X7, True)
+    assert pool.add(tx_of(world, "anna", 0), 0).promoted == ()
+    assert (len(pool), len(pool.checked), len(pool.known)) == (1, 1, 1)
+    assert pool.add(good.raw, 0).entry is Entry.ADDED
+
+
+def test_what_is_too_old_behind_a_gap_is_forgotten() -> None:
+    world, pool = world_and_pool()
+    old = tx_of(world, "anna", 1, last=world.height + 1)
+    assert pool.add(old, 0).entry is Entry.GAP
+    pool.update(world.accepts(world.next()), 0)
+    assert pool.get(old.txid) is None
+    assert pool.add(old, 0).rule is Rule.S1
+
+
+@pytest.mark.parametrize("back_ms", [3_600_000, 8 * 86_400_000])
+def test_a_clock_that_is_set_back_raises_no_floor(monkeypatch: pytest.MonkeyPatch, back_ms: int) -> None:
+    monkeypatch.setattr(module, "MAX_POOL_TXS", 1)
+    world, pool = world_and_pool()
+    then_ms = 1_800_000_000_000
+    pool.add(tx_of(world, "anna", 0, fee=300), then_ms)
+    assert pool.add(tx_of(world, "bert", 0, fee=400), then_ms).entry is Entry.ADDED
+    floor = pool.floor(then_ms)
+    assert floor > 0
+    assert pool.add(tx_of(world, "anna", 0, fee=500), then_ms - back_ms).entry is Entry.ADDED
+    assert pool.floor(then_ms - back_ms) == pytest.approx(rate_of(tx_of(world, "bert", 0, fee=400)))
+    assert pool.floor(then_ms - back_ms + 600_000) == pytest.approx(pool.floor(then_ms - back_ms) / 2)
 
 
 def test_those_behind_a_transaction_that_waits_again_stay(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,6 +70,7 @@ class Sync:
             self._woken.set()
 
     async def run(self) -> None:
+        soon_ns = SECOND
         while True:
             try:
                 await self._round()
@@ -80,11 +81,15 @@ class Sync:
                 await self.ctx.sleep(_APART_NS)
                 continue
             self._woken = self.ctx.dht.loop.future()
-            # Until others are known, soon again.
-            wait_ns = self.every_ns if self.peers.known else SECOND
+            # Soon again while nobody is known, and while nobody answered: a node that has just begun reaches few.
+            wait_ns = SECOND if not self.peers.known else self.every_ns if self._is_answered() else soon_ns
+            soon_ns = min(2 * wait_ns, self.every_ns)
             with self.ctx.dht.loop.move_on_after(wait_ns):
                 await self._woken
             self._woken = None
+
+    def _is_answered(self) -> bool:
+        return any(one.standing is not None for one in self.peers.known.values())
 
     async def _round(self) -> None:
         hints, self._hints = self._hints, {}

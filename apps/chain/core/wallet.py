@@ -271,7 +271,9 @@ class Wallet:
                 _, _, nonce, _ = await self.desk.do("account", self.key)
                 nonces = {tx.nonce for tx in self.own.of(self.key)}
                 if nonce in nonces or max(nonces, default=-1) < nonce:
-                    self._since = {what: since for what, since in self._since.items() if isinstance(what, bytes)}
+                    for missing in [one for one in self._since if isinstance(one, int)]:
+                        if missing <= nonce or missing in nonces:
+                            del self._since[missing]
                     return
                 if not self._is_buried(nonce):
                     return
