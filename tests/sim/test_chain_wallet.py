@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.chain.core.block import decode_block, decode_txs
+from apps.chain.core.care import DEEP
 from apps.chain.core.limits import CREDIT, MAX_POOL_PER_ACCOUNT
 from apps.chain.core.operations import Operation, Pay, SetName
 from apps.chain.core.params import simulated
 from apps.chain.core.tx import SIGNED, Tx, decode_tx, encode_tx
-from apps.chain.core.wallet import DEEP
 from simulations.fake_keys import FakeKeyPair
 from tests.sim.test_chain import settled, two
 from tests.support.chain_swarm import PARAMS, RATE, ChainSwarm

@@ -14,6 +14,7 @@ import attrs
 from apps.chain.core import commands
 from apps.chain.core.batches import Batches, functions
 from apps.chain.core.books import OPERATIONS
+from apps.chain.core.care import Care
 from apps.chain.core.desk import Desk
 from apps.chain.core.light import Light
 from apps.chain.core.limits import PRUNED_TOGETHER
@@ -80,6 +81,7 @@ class Chain(App):
         self.txs: TxRelay
         self.blocks: BlockRelay
         self.wallet: Wallet
+        self.care: Care
         self.serving: Serving
         self.verified: Light
 
@@ -104,6 +106,7 @@ class Chain(App):
         )
         self.txs = TxRelay(ctx, self.batches, self.peers, chain_id)
         self.wallet = Wallet(ctx, self.desk, self.batches, self.txs, self.params, lambda: self.is_synced)
+        self.care = Care(self.wallet)
         self.serving = Serving(ctx, self.desk, self.peers)
         self.verified = Light(ctx, self.desk, self.peers, self.talks, self.params)
         self.bench = Bench(ctx)
@@ -131,7 +134,7 @@ class Chain(App):
         if not self.light:
             self.ctx.accept(self.serving.on_stream, protocol=PROTOCOL)
             tasks += [
-                ("transactions", self.txs.run()), ("mining", self.mining.run()), ("wallet", self.wallet.run()),
+                ("transactions", self.txs.run()), ("mining", self.mining.run()), ("wallet", self.care.run()),
                 ("what waits", self._take_pool()),
             ]  # fmt: skip
         for name, task in tasks:
@@ -159,7 +162,7 @@ class Chain(App):
             new = one.connected[-1] if one.connected else (0, b"", 0)
             if depth > DEEP_REORG:
                 self.deep = depth, fork, self.ctx.now.wall_ms
-            self.wallet.reconsider()
+            self.care.reconsider()
             if back := [(height, block) for height, block, txs in one.disconnected if txs]:
                 self.ctx.spawn(self._tried(self.wallet.returned(back)), name="what was sent")
             self.ctx.emit(

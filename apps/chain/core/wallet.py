@@ -1,8 +1,4 @@
-"""Transactions of this node: the key of the node is its account.
-
-What is sent is kept until it is deep in the chain and is published again meanwhile: others forget what waits when they
-restart. It is given up only if no block can have it any more, and that is buried as deep.
-"""
+"""Transactions of this node: the key of the node is its account. What becomes of them, care.py looks after."""
 
 from __future__ import annotations
 
@@ -26,12 +22,6 @@ from overlay.errors import LocalError
 from overlay.runtime.ports import SECOND
 from overlay.runtime.queue import Queue
 
-#: Rules that say nothing for ever: it is too early, nonces before it are missing, or there is too little yet. That its
-#: heights are over, or its nonce is used, is found without the pool.
-_NOT_YET = ("S1", "S2", "S3")
-#: So many blocks with it, and it is not published again; with what makes it impossible, and it is given up. Deeper
-#: changes of branch raise an alarm anyhow.
-DEEP = 6
 #: What a transaction pays by default, by what the rules ask for at least.
 _FEE_FACTOR = 4
 #: It can be in a block from here on: the next one may be found on a branch that is a little behind.
@@ -40,8 +30,6 @@ _BEHIND = 2
 _SURELY_OURS = 100
 #: After a start a transaction waits so long for somebody who keeps the chain.
 _WAIT_NS = 10 * SECOND
-#: What waits is looked at, and published again, after so many targets.
-_LOOK_TARGETS = 4
 
 
 def _too_little(tx: Tx, most: int, pending: int) -> str:
@@ -67,8 +55,6 @@ class Wallet:
     _wait_until_ns: int = attrs.field(init=False)
     #: Nobody had more once, since the start: nonces and balance are what others say, too.
     _was_synced: bool = attrs.field(default=False, init=False)
-    #: Height since which a transaction (by its id) or a nonce of ours has been impossible, or missing, at each look.
-    _since: dict[bytes | int, int] = attrs.field(factory=dict, init=False)
     #: Holds one item while a transaction is made: two at once would have one nonce.
     _turn: Queue[None] = attrs.field(init=False)
 
@@ -99,6 +85,27 @@ class Wallet:
             return tx
         finally:
             self._turn.get_nowait()
+
+    async def missing(self) -> int | None:
+        """The nonce that comes next, if nothing here has it and something of ours waits behind."""
+        _, _, nonce, _ = await self.desk.do("account", self.key)
+        nonces = {tx.nonce for tx in self.own.of(self.key)}
+        return nonce if nonce not in nonces and max(nonces, default=-1) > nonce else None
+
+    async def fill(self, nonce: int) -> None:
+        """Gives it to a payment without effect.
+
+        What waits behind is not signed anew with a lower nonce: anybody could still send the old ones, and would pay
+        twice."""
+        await self._turn.put(None)
+        try:
+            if await self.missing() != nonce:
+                return  # somebody has sent one meanwhile
+            filling = self._signed([Pay(self.key, 1)], nonce, None, 0)
+            await self._submit(filling)
+        finally:
+            self._turn.get_nowait()
+        self.ctx.emit("gap filled", tx=filling.txid, nonce=nonce)
 
     async def account(self) -> tuple[int, int, int, int]:
         """Of this node: (balance, nonce, nonce of the next transaction, units that waiting ones spend). What the pool
@@ -179,115 +186,16 @@ class Wallet:
 
     # --- what was sent ---
 
+    async def confirmations(self, tx: Tx) -> int:
+        where = await self.desk.do("where", tx.txid)
+        return where[1] if where is not None else 0
+
     async def load(self) -> None:
         """At the start, before anything is signed or mined: the pool is empty, and what waits belongs into it."""
         if held := self.own.held():
             await self.batches.txs([tx.raw for tx in held])
 
-    async def run(self) -> None:
-        """Says again what is not deep in the chain yet, and forgets what is. What can never be is given up."""
-        every_ns = _LOOK_TARGETS * self.params.target_s * SECOND
-        with self.ctx.dht.loop.move_on_after(every_ns):
-            while not self.is_synced():
-                await self.ctx.sleep(SECOND)
-        while True:
-            try:
-                await self._look()
-            except LocalError as error:
-                self.ctx.emit("trouble", error=str(error))
-            await self.ctx.sleep(every_ns)
-
-    async def _look(self) -> None:
-        if not self.is_synced():
-            self._since.clear()
-        for tx, _ in self.own.given_up():
-            if await self._in_block(tx):  # somebody sent it after all
-                self.own.hold(tx)
-        nonces: dict[bytes, int] = {}
-        for tx in self.own.held():
-            if tx.sender not in nonces:
-                _, nonces[tx.sender], _, _ = await self.desk.do("account", tx.sender)
-            await self._care(tx, nonces[tx.sender])
-        if self.is_synced():
-            await self._fill()
-
-    async def _in_block(self, tx: Tx) -> int:
-        """Confirmations."""
-        where = await self.desk.do("where", tx.txid)
-        return where[1] if where is not None else 0
-
-    async def _care(self, tx: Tx, settled: int) -> None:
-        """`settled`: the nonce of its account, without what waits."""
-        if deep := await self._in_block(tx):
-            self._since.pop(tx.txid, None)
-            if deep >= DEEP:
-                self.own.forget(tx)
-            return
-        never, may_be = await self._outlook(tx, settled)
-        if may_be:
-            self.relay.publish(tx.raw)
-        if not never or not self.is_synced():
-            self._since.pop(tx.txid, None)
-        elif self._is_buried(tx.txid):
-            since = self._since.pop(tx.txid)
-            self.own.give_up(tx, never)
-            if tx.sender == self.key:
-                self._since[tx.nonce] = since
-            self.ctx.emit("tx lost", tx=tx.txid, reason=never)
-
-    async def _outlook(self, tx: Tx, settled: int) -> tuple[str, bool]:
-        """Of one in no block: (why none can have it, "" if one may; whether one may soon, as far as is known here)."""
-        if tx.nonce < settled:
-            return f"S2: another one with its nonce, {tx.nonce}, is in a block", False
-        if tx.last <= self.desk.summary.height:
-            return f"S1: valid up to block {tx.last}", False
-        [(entry, _, rule, why, _)] = await self.batches.txs([tx.raw])
-        if entry != "invalid":
-            return "", True
-        # Before its turn it is judged by others that wait, which may never be in a block themselves.
-        if rule in _NOT_YET or tx.nonce != settled or await self._ends_in_time(tx):
-            return "", False
-        return f"{rule}: {why}", False
-
-    async def _ends_in_time(self, tx: Tx) -> bool:
-        """Whether a name that it wants is another's, and free again before it is too late for it."""
-        names = [one.name for one in tx.operations if isinstance(one, SetName)]
-        found = [await self.desk.do("name", name) for name in names]
-        return any(name is not None and name[0] != tx.sender and name[2] <= tx.last for name in found)
-
-    def _is_buried(self, what: bytes | int) -> bool:
-        """Whether it has been so for as many blocks as are never taken back. Asked for the first time, it has just
-        begun."""
-        height = self.desk.summary.height
-        return height - self._since.setdefault(what, height) + 1 >= DEEP
-
-    async def _fill(self) -> None:
-        """Gives nonces of those that were given up to payments without effect, if others wait behind.
-
-        These are not signed anew with a lower nonce: anybody could still send the old ones, and would pay twice."""
-        while True:
-            await self._turn.put(None)
-            try:
-                _, _, nonce, _ = await self.desk.do("account", self.key)
-                nonces = {tx.nonce for tx in self.own.of(self.key)}
-                if nonce in nonces or max(nonces, default=-1) < nonce:
-                    for missing in [one for one in self._since if isinstance(one, int)]:
-                        if missing <= nonce or missing in nonces:
-                            del self._since[missing]
-                    return
-                if not self._is_buried(nonce):
-                    return
-                filling = self._signed([Pay(self.key, 1)], nonce, None, 0)
-                await self._submit(filling)
-            finally:
-                self._turn.get_nowait()
-            self.ctx.emit("gap filled", tx=filling.txid, nonce=nonce)
-
     # --- what a change of branch takes back ---
-
-    def reconsider(self) -> None:
-        """The branch has changed: what was impossible on the other one is judged anew."""
-        self._since.clear()
 
     async def returned(self, blocks: Sequence[tuple[int, bytes]]) -> None:
         """(height, id) of blocks that do not count any more: what this node had sent in them is said again, however
@@ -301,7 +209,7 @@ class Wallet:
 
     async def gone(self) -> list[tuple[Tx, str]]:
         """Own transactions that were in a block and are in none now, or were given up: these with the reason."""
-        found = [(tx, "") for tx in self.own.taken_back() if not await self._in_block(tx)]
+        found = [(tx, "") for tx in self.own.taken_back() if not await self.confirmations(tx)]
         for tx, why in self.own.given_up():
             where = await self.desk.do("where", tx.txid)
             if where is None:
