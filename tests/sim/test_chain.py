@@ -19,35 +19,15 @@ from apps.chain.core.work import Pow, search
 from overlay.app import AppContext
 from simulations.fake_keys import fake_verify
 from tests.support.chain_swarm import PARAMS, RATE, ChainSwarm
+from tests.support.chain_wallet import settled, two
 from tests.support.chains import Maker
 from tests.support.swarm import CommandFailed
 
 DIGEST = hashlib.sha256(b"a report").hexdigest()
 
 
-def two(**more: Any) -> ChainSwarm:
-    """Node 0 mines, node 1 does not; three blocks are there, and node 0 has something."""
-    swarm = ChainSwarm(2, lan=True, rates={0: RATE}, **more)
-    swarm.run_for(5)
-    swarm.mine(0)
-    swarm.until_height(0, 4)
-    return swarm
-
-
 def digests(swarm: ChainSwarm) -> set[bytes]:
     return {digest_of(swarm.world.store(node)) for node in swarm.alive()}
-
-
-def settled(swarm: ChainSwarm, tx: str, *, node: int = 1) -> int:
-    """The height of the block that it is in, at that node."""
-    for _ in range(120):
-        try:
-            if height := swarm.ask(node, "tx", tx=tx)["height"]:
-                return int(height)
-        except CommandFailed:
-            pass
-        swarm.run_for(1)
-    raise AssertionError(f"transaction {tx[:8]} is in no block")
 
 
 def test_two_peers_keep_one_chain_and_one_state() -> None:

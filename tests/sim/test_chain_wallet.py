@@ -2,90 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.chain.core.block import decode_block, decode_txs
+from apps.chain.core import wallet
 from apps.chain.core.care import DEEP
 from apps.chain.core.limits import CREDIT, MAX_POOL_PER_ACCOUNT
-from apps.chain.core.operations import Operation, Pay, SetName
+from apps.chain.core.operations import Pay
 from apps.chain.core.params import simulated
-from apps.chain.core.tx import SIGNED, Tx, decode_tx, encode_tx
 from simulations.fake_keys import FakeKeyPair
-from tests.sim.test_chain import settled, two
-from tests.support.chain_swarm import PARAMS, RATE, ChainSwarm
+from tests.support.chain_swarm import RATE, ChainSwarm
+from tests.support.chain_wallet import (
+    all_of,
+    back,
+    filled,
+    hold,
+    lost,
+    made,
+    nonces_of,
+    pay,
+    resting,
+    settled,
+    two,
+    without_chain,
+)
 from tests.support.swarm import CommandFailed
-
-THEM = "11" * 32
-STRANGER = FakeKeyPair(b"\x07" * 32)
-
-
-def pay(swarm: ChainSwarm, amount: int = 5, *, node: int = 0, to: str = THEM) -> str:
-    return str(swarm.ask(node, "send", to=to, amount=amount)["tx"])
-
-
-def resting() -> ChainSwarm:
-    swarm = two()
-    swarm.rest(0)
-    swarm.run_for(3)
-    return swarm
-
-
-def back(swarm: ChainSwarm, *nodes: int) -> None:
-    """The power of these was off."""
-    for node in nodes:
-        swarm.kill(node, power_loss=True)
-    for node in nodes:
-        swarm.engine.start(node)
-    swarm.join()
-
-
-def without_chain(swarm: ChainSwarm, node: int) -> None:
-    """Its chain.db is put aside."""
-    swarm.kill(node)
-    del swarm.world.stores[node]
-    swarm.engine.start(node)
-
-
-def made(
-    swarm: ChainSwarm, *operations: Operation, nonce: int, node: int = 0, fee: int = 1_000, first: int = 0,
-    last: int = 5_000, key: FakeKeyPair | None = None,
-) -> Tx:  # fmt: skip
-    """Signed, and given to nobody."""
-    chain = swarm.chain(node)
-    signer = chain.ctx.signer(SIGNED) if key is None else key
-    raw = encode_tx(
-        signer, PARAMS.chain_id if chain.params is PARAMS else chain.params.chain_id,
-        operations or (Pay(bytes(32), 1),), nonce=nonce, fee=fee, first=first, last=last,
-    )  # fmt: skip
-    return decode_tx(raw, chain.params.chain_id)
-
-
-def lost(swarm: ChainSwarm, node: int = 0) -> list[tuple[str, str]]:
-    return [(fields["tx"].hex(), str(fields["reason"])) for of, fields in swarm.events("tx lost") if of == node]  # type: ignore[attr-defined]
-
-
-def filled(swarm: ChainSwarm, node: int = 0) -> list[object]:
-    return [fields["nonce"] for of, fields in swarm.events("gap filled") if of == node]
-
-
-def nonces_of(swarm: ChainSwarm, txs: list[str], node: int = 0) -> list[int]:
-    """As the blocks have them, each in one alone."""
-    key, store, found = swarm.chain(node).wallet.key, swarm.world.store(node), {}
-    for height in range(1, swarm.height(node) + 1):
-        row = store.active(height)
-        assert row is not None
-        raw = store.block(row.id)
-        assert raw is not None
-        for one in decode_txs(decode_block(raw).txs, swarm.world.params.chain_id):
-            if one.sender == key:
-                assert one.txid.hex() not in found
-                found[one.txid.hex()] = one.nonce
-    return [found[tx] for tx in txs]
-
 
 # --- restarts --------------------------------------------------------------------------------
 
@@ -127,6 +69,25 @@ def test_a_nonce_that_waits_is_known_without_a_pool() -> None:
     assert swarm.ask(0, "account")["next"] == 3
     with pytest.raises(CommandFailed, match=r"since 3.* wait to be spent; you can send at most"):
         pay(swarm, account["balance"] - 3 * CREDIT)
+
+
+def test_few_wait_behind_one_that_cannot_be_now() -> None:
+    swarm = resting()
+    hold(swarm, made(swarm, Pay(bytes(32), all_of(swarm)), nonce=0), *(made(swarm, nonce=at) for at in range(1, 17)))
+    with pytest.raises(CommandFailed, match="it is not sent: 17 wait for the one with nonce 0, which"):
+        pay(swarm)
+
+
+def test_what_a_wallet_cares_for_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wallet, "MAX_OWN_TXS", 2)
+    swarm = resting()
+    stranger = FakeKeyPair(b"\x07" * 32)
+    hold(swarm, *(made(swarm, nonce=nonce, key=stranger) for nonce in (5, 6)))
+    for _ in range(2):
+        pay(swarm)  # theirs take no room from ours
+    for send in (lambda: pay(swarm), lambda: swarm.ask(0, "submit", tx=made(swarm, nonce=0, key=stranger).raw.hex())):
+        with pytest.raises(CommandFailed, match="it is not sent: 2 that this node sent are not deep in the chain yet"):
+            send()
 
 
 def test_no_more_wait_than_a_pool_takes() -> None:
@@ -205,195 +166,6 @@ def test_who_is_alone_sends() -> None:
     assert not swarm.ask(0, "status")["synced"]
 
 
-# --- what can never be -------------------------------------------------------------------------
-
-
-def hold(swarm: ChainSwarm, *txs: Tx, node: int = 0) -> None:
-    for tx in txs:
-        swarm.chain(node).wallet.own.hold(tx)
-
-
-def mine_on(swarm: ChainSwarm, blocks: int, *, node: int = 1) -> None:
-    """So many more at node 0."""
-    swarm.mine(node)
-    swarm.until_height(0, swarm.height(0) + blocks)
-    swarm.rest(node)
-    swarm.run_for(125)  # two looks
-
-
-def all_of(swarm: ChainSwarm) -> int:
-    account = swarm.ask(0, "account")
-    return int(account["balance"] + account["immature"])
-
-
-def pair(**more: Any) -> ChainSwarm:
-    """Node 0 has something, node 1 mines now and then, neither does now."""
-    swarm = two(**more)
-    swarm.rest(0)
-    swarm.world.rates[1] = RATE
-    swarm.restart(1)
-    swarm.join(through=0, nodes=[1])
-    swarm.run_for(3)
-    return swarm
-
-
-@pytest.mark.parametrize("why", ["too little", "too early"])
-def test_what_may_be_later_is_kept(why: str) -> None:
-    swarm = pair()
-    has, height = all_of(swarm), swarm.height(0)
-    tx = made(swarm, Pay(bytes(32), has), nonce=0) if why == "too little" else made(swarm, nonce=0, first=height + 20)
-    hold(swarm, tx)
-    mine_on(swarm, 2 * DEEP)
-    mine_on(swarm, 2)
-    assert (lost(swarm), filled(swarm)) == ([], [])
-    if why == "too little":
-        pay(swarm, CREDIT, node=1, to=swarm.ask(0, "address")["key"])
-    mine_on(swarm, 20)
-    mine_on(swarm, 2)
-    assert settled(swarm, tx.txid.hex(), node=0)
-
-
-def test_what_took_the_nonce_has_to_be_buried_and_no_gap_is_filled() -> None:
-    swarm = pair()
-    cheap, dear = made(swarm, nonce=0, fee=1_000), made(swarm, nonce=0, fee=2_000)
-    behind = made(swarm, nonce=1)
-    swarm.ask(0, "submit", tx=dear.raw.hex())
-    hold(swarm, cheap, behind)
-    mine_on(swarm, 1)
-    assert swarm.ask(0, "tx", tx=dear.txid.hex())["height"]
-    mine_on(swarm, DEEP - 2)
-    assert lost(swarm) == []
-    mine_on(swarm, 4)
-    assert lost(swarm) == [(cheap.txid.hex(), "S2: another one with its nonce, 0, is in a block")]
-    assert filled(swarm) == []
-    [gone] = swarm.ask(0, "account")["gone"]
-    assert (gone["tx"], gone["why"][:2]) == (cheap.txid.hex(), "S2")
-    assert settled(swarm, behind.txid.hex(), node=0)
-
-
-def test_what_expired_is_filled_in_order_once_its_turn_has_come() -> None:
-    swarm = pair()
-    has, height = all_of(swarm), swarm.height(0)
-    waits, last = made(swarm, Pay(bytes(32), has), nonce=0), made(swarm, nonce=4)
-    short = [made(swarm, nonce=nonce, last=height + 2) for nonce in (1, 2, 3)]
-    hold(swarm, waits, *short, last)
-    mine_on(swarm, 3)
-    mine_on(swarm, 2)
-    assert lost(swarm) == []  # it is over, and not buried
-    mine_on(swarm, 2 * DEEP)
-    assert lost(swarm) == [(tx.txid.hex(), f"S1: valid up to block {height + 2}") for tx in short]
-    assert filled(swarm) == []  # the one before is not impossible
-    pay(swarm, 2 * CREDIT, node=1, to=swarm.ask(0, "address")["key"])
-    mine_on(swarm, 2)
-    mine_on(swarm, 1)
-    assert filled(swarm) == [1, 2, 3]  # at once: that they are over is buried
-    mine_on(swarm, 1)
-    assert settled(swarm, last.txid.hex(), node=0)
-    assert len(lost(swarm)) == 3
-
-
-def test_what_a_stranger_signed_costs_us_nothing() -> None:
-    swarm = pair()
-    mined = pay(swarm, CREDIT, to=STRANGER.key.hex())
-    mine_on(swarm, 1)
-    assert settled(swarm, mined)
-    # Ours comes next with nonce 1, and one of ours waits behind that: theirs has it, too.
-    theirs = made(swarm, nonce=0, key=STRANGER, last=swarm.height(0) + 2)
-    foreign = made(swarm, nonce=1, key=STRANGER, last=swarm.height(0) + 2)
-    hold(swarm, foreign, made(swarm, Pay(bytes(32), all_of(swarm)), nonce=1), made(swarm, nonce=2))
-    mine_on(swarm, 2 * DEEP)
-    mine_on(swarm, 2)
-    assert [tx for tx, _ in lost(swarm)] == [foreign.txid.hex()]
-    assert filled(swarm) == []
-    with pytest.raises(CommandFailed, match="it is not sent: S1"):
-        swarm.ask(0, "submit", tx=theirs.raw.hex())
-
-
-def test_a_name_that_another_has_is_waited_for_if_it_ends_in_time() -> None:
-    swarm = pair(params=simulated(b"swarm", maturity=2, name_life=30))
-    theirs = swarm.ask(1, "name", name="edge-9", value="theirs") if swarm.ask(1, "account")["balance"] else None
-    assert theirs is None
-    pay(swarm, 5 * CREDIT, to=swarm.ask(1, "address")["key"])
-    mine_on(swarm, 1)
-    swarm.ask(1, "name", name="edge-9", value="theirs")
-    mine_on(swarm, 1)
-    ends = swarm.ask(0, "whois", name="edge-9")["expires"]
-    claim = SetName(b"edge-9", b"ours")
-    patient, hasty = (made(swarm, claim, nonce=1, fee=CREDIT + fee, last=last)
-                      for fee, last in ((2_000, ends + 5), (1_000, ends - 1)))  # fmt: skip
-    hold(swarm, patient)
-    mine_on(swarm, 2 * DEEP)
-    assert lost(swarm) == []
-    swarm.chain(0).wallet.own.forget(patient)
-    hold(swarm, hasty)
-    swarm.run_for(125)
-    mine_on(swarm, DEEP)
-    assert lost(swarm) == [(hasty.txid.hex(), f"S5: the name edge-9 is another's until {ends}")]
-    hold(swarm, patient)
-    mine_on(swarm, ends - swarm.height(0) + 2)
-    assert settled(swarm, patient.txid.hex(), node=0)
-
-
-def test_nothing_is_given_up_while_the_chain_is_not_synced() -> None:
-    swarm = pair()
-    short = made(swarm, Pay(bytes(32), all_of(swarm)), nonce=0, last=swarm.height(0) + 1)
-    hold(swarm, short, made(swarm, nonce=1))
-    real, swarm.chain(0).wallet.is_synced = swarm.chain(0).wallet.is_synced, lambda: False
-    mine_on(swarm, 3 * DEEP)
-    assert (lost(swarm), filled(swarm)) == ([], [])
-    swarm.chain(0).wallet.is_synced = real
-    swarm.run_for(65)
-    assert lost(swarm) == []  # it begins now
-    mine_on(swarm, DEEP)
-    assert [tx for tx, _ in lost(swarm)] == [short.txid.hex()]
-    assert filled(swarm) == [0]
-
-
-def test_a_change_of_branch_has_what_is_impossible_judged_anew() -> None:
-    """A claim on the one branch, and none on the other."""
-    swarm = ChainSwarm(3, lan=True, rates={0: RATE, 1: RATE, 2: 8 * RATE})
-    swarm.run_for(5)
-    swarm.mine(0)
-    swarm.until_height(0, 4)
-    settled(swarm, pay(swarm, 5 * CREDIT, to=swarm.ask(1, "address")["key"]))
-    swarm.rest(0)
-    swarm.run_for(3)
-    swarm.network.partition([0, 1], [2])
-    theirs = swarm.ask(1, "name", name="edge-9", value="theirs")["tx"]
-    swarm.mine(1)
-    settled(swarm, theirs)
-    swarm.rest(1)
-    swarm.ask(2, "submit", tx=made(swarm, nonce=0, node=1).raw.hex())  # on the other branch theirs cannot be
-    ours = made(swarm, SetName(b"edge-9", b"ours"), nonce=1, fee=2 * CREDIT)
-    hold(swarm, ours)
-    swarm.run_for(65)
-    mine_on(swarm, 3)
-    swarm.kill(1)
-    swarm.mine(2)
-    swarm.until_height(2, swarm.height(0) + 3)
-    swarm.rest(2)
-    swarm.network.heal()
-    while swarm.height(0) < swarm.height(2):
-        swarm.run_for(1)
-    assert lost(swarm) == []
-    swarm.mine(0)
-    assert settled(swarm, ours.txid.hex(), node=0)
-
-
-def test_what_was_given_up_and_is_in_a_block_is_not_gone() -> None:
-    swarm = pair()
-    tx = made(swarm, nonce=0)
-    own = swarm.chain(0).wallet.own
-    own.give_up(tx, "S2: an older version said so")
-    assert [one["why"] for one in swarm.ask(0, "account")["gone"]] == ["S2: an older version said so"]
-    swarm.ask(1, "submit", tx=tx.raw.hex())
-    swarm.run_for(2)
-    assert [one["why"] for one in swarm.ask(0, "account")["gone"]] == [None]  # it waits again
-    mine_on(swarm, 1)
-    assert swarm.ask(0, "account")["gone"] == []
-    assert (own.given_up(), own.held()) == ([], [tx])
-
-
 # --- changes of branch --------------------------------------------------------------------------
 
 
@@ -438,7 +210,7 @@ def test_a_name_that_may_end_before_it_is_renewed_is_paid_for_as_a_claim() -> No
 # --- all of it ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(["pay", "pay", "claim", "power", "put aside", "part", "meet", "wait"]), max_size=14))
 def test_whatever_happens_what_was_sent_is_in_one_block_or_told_why_not(events: list[str]) -> None:
     swarm = ChainSwarm(2, lan=True, rates={0: RATE, 1: 4 * RATE})

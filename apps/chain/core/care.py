@@ -47,7 +47,7 @@ class Care:
     async def _look(self) -> None:
         wallet = self.wallet
         if not wallet.is_synced():
-            self._since.clear()
+            self._since.clear()  # all of it begins anew: nothing is buried now
         for tx, _ in wallet.own.given_up():
             if await wallet.confirmations(tx):  # somebody sent it after all
                 wallet.own.hold(tx)
@@ -70,7 +70,7 @@ class Care:
         never, may_be = await self._outlook(tx, settled)
         if may_be:
             wallet.relay.publish(tx.raw)
-        if not never or not wallet.is_synced():
+        if not never:
             self._since.pop(tx.txid, None)
         elif self._is_buried(tx.txid):
             since = self._since.pop(tx.txid)

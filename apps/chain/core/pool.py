@@ -215,7 +215,7 @@ class Pool:
         if tx.spent > has:
             raise Invalid(Rule.S3, f"spends {credits_text(tx.spent)} credits of {credits_text(max(has, 0))}")
         worst = self._gaps.in_the_way(tx)
-        if worst is not None and worst is not before and rate_of(worst) >= rate_of(tx):
+        if worst is not None and rate_of(worst) >= rate_of(tx):
             return full_of_better(tx)
         self._check(tx, signed)
         return Admission(Entry.GAP, tx.txid, dropped=self._gaps.add(tx))
