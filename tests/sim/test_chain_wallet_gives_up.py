@@ -142,8 +142,9 @@ def test_nothing_is_given_up_while_the_chain_is_not_synced() -> None:
     assert filled(swarm) == [0]
 
 
-def test_a_change_of_branch_has_what_is_impossible_judged_anew() -> None:
-    """A claim on the one branch, and none on the other."""
+@pytest.mark.parametrize("taken", [False, True], ids=["and may be", "and cannot be either, for another reason"])
+def test_a_change_of_branch_has_what_is_impossible_judged_anew(taken: bool) -> None:
+    """A claim on the one branch, and none, or another one in the last block, on the other."""
     swarm = ChainSwarm(3, lan=True, rates={0: RATE, 1: RATE, 2: 8 * RATE})
     swarm.run_for(5)
     swarm.mine(0)
@@ -163,14 +164,21 @@ def test_a_change_of_branch_has_what_is_impossible_judged_anew() -> None:
     mine_on(swarm, 3)
     swarm.kill(1)
     swarm.mine(2)
-    swarm.until_height(2, swarm.height(0) + 3)
+    swarm.until_height(2, swarm.height(0) + DEEP)
+    if taken:
+        settled(swarm, swarm.ask(2, "name", name="edge-9", value="of a third")["tx"], node=2)
     swarm.rest(2)
     swarm.network.heal()
     while swarm.height(0) < swarm.height(2):
         swarm.run_for(1)
+    swarm.run_for(65)
     assert lost(swarm) == []
-    swarm.mine(0)
-    assert settled(swarm, ours.txid.hex(), node=0)
+    if taken:
+        mine_on(swarm, DEEP, node=2)
+        assert [tx for tx, _ in lost(swarm)] == [ours.txid.hex()]
+    else:
+        mine_on(swarm, 1, node=2)
+        assert settled(swarm, ours.txid.hex(), node=0)
 
 
 def test_what_was_given_up_and_is_in_a_block_is_not_gone() -> None:
