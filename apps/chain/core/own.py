@@ -2,7 +2,7 @@
 
     tx/<id>    its bytes: until it is deep in the chain, or given up
     back/<id>  height of the block that had it and does not count any more
-    lost/<id>  [its bytes, why it was given up], the newest 100 or so, for people
+    lost/<id>  [its bytes, why it was given up], 100 at most, for people
 """
 
 from __future__ import annotations
