@@ -7,9 +7,10 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.files.core import names as names_module
 from apps.files.core.names import Target, safe_name, safe_paths, shown
 
 #: Of which hostile names are made.
@@ -186,6 +187,35 @@ def test_a_name_made_to_collide_with_a_marked_one_does_not() -> None:
     safe = safe_paths([(b"A",), (b"a",), (third,)])
     assert len({name.lower() for (name,) in safe}) == 3
     assert safe[2] == (third.decode(),)
+
+
+def marks(raw: bytes, count: int) -> list[bytes]:
+    """The first names that `raw` gets while they are taken."""
+    taken: list[bytes] = []
+    for _ in range(count):
+        safe = safe_paths([(raw,), *((name,) for name in taken)])
+        taken.append(safe[0][0].encode())
+    return taken
+
+
+@given(st.sampled_from([b"a\x01", b"A?.txt", b"x" * 300 + b".mkv"]), st.integers(0, 25), TARGETS, st.data())
+@settings(max_examples=30)
+def test_every_name_that_one_could_get_may_be_taken(
+    raw: bytes, count: int, target: Target, data: st.DataObject
+) -> None:
+    """Also by names that were made from its hash, more of them than the hash has digits."""
+    names = [raw, *marks(raw, count)]
+    more = data.draw(st.lists(st.sampled_from([name.upper() for name in names]), unique=True))
+    paths = [(name,) for name in dict.fromkeys([*names, *more])]
+    with pytest.MonkeyPatch.context() as patch:
+        tries: list[int] = []
+        mark = names_module._mark
+        patch.setattr(names_module, "_mark", lambda raw, number: (tries.append(number), mark(raw, number))[1])
+        safe = safe_paths(paths, target=target)
+    assert len({folded(path) if target is Target.ANYWHERE else path[0] for path in safe}) == len(paths)
+    assert all(len(name.encode()) <= 255 for (name,) in safe)
+    assert len(tries) <= 10 * len(paths)
+    assert max(tries, default=0) <= len(paths) + 1
 
 
 def test_listings_show_no_controls() -> None:

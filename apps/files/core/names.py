@@ -45,6 +45,8 @@ IGNORED = re.compile(
 )
 #: Bytes of an extension that is kept when a name is cut.
 _MAX_EXTENSION = 16
+#: Digits of SHA-256 that are added to a mark while it is taken, and how often: then all 64 are in it.
+_PART_DIGITS, _MAX_PARTS = 8, 8
 
 
 def shown(raw: bytes) -> str:
@@ -71,7 +73,7 @@ def safe_name(raw: bytes, *, target: Target = Target.ANYWHERE) -> str:
             name = "_" + name
         if _SHORT_NAME.fullmatch(name):
             name = name.replace("~", "_")
-    return name if len(name.encode()) <= MAX_NAME else _marked(name, raw, 8)
+    return name if len(name.encode()) <= MAX_NAME else _marked(name, raw, 1)
 
 
 def safe_paths(paths: Sequence[tuple[bytes, ...]], *, target: Target = Target.ANYWHERE) -> list[tuple[str, ...]]:
@@ -117,20 +119,29 @@ def _apart(raws: Iterable[bytes], target: Target) -> dict[bytes, str]:
         else:
             changed.append((raw, name))
     for raw, plain in changed:
-        name, digits = plain, 8
+        name, tries = plain, 0
+        # No two tries of a name are alike and all marks end differently, so each name that is taken stops one of
+        # them: as many are made as there are names, however they were chosen.
         while taken.setdefault(_folded(name, target), raw) != raw:
-            name = _marked(plain, raw, digits)
-            digits += 8
+            tries += 1
+            name = _marked(plain, raw, tries)
         out[raw] = name
     return out
 
 
-def _marked(name: str, raw: bytes, digits: int) -> str:
-    """The name with `~` and digits of the original before its extension, cut to 255 bytes."""
+def _mark(raw: bytes, tries: int) -> str:
+    """8 digits of the SHA-256 of the original, 16 and so on; once all 64 were tried those of another one each time."""
+    if tries <= _MAX_PARTS:
+        return hashlib.sha256(raw).hexdigest()[: _PART_DIGITS * tries]
+    return hashlib.sha256(b"%s/%d" % (raw, tries)).hexdigest()
+
+
+def _marked(name: str, raw: bytes, tries: int) -> str:
+    """The name with `~` and its mark before its extension, cut to 255 bytes."""
     stem, dot, extension = name.rpartition(".")
     if not stem or len(extension.encode()) > _MAX_EXTENSION:
         stem, dot, extension = name, "", ""
-    tail = f"~{hashlib.sha256(raw).hexdigest()[:digits]}{dot}{extension}"
+    tail = f"~{_mark(raw, tries)}{dot}{extension}"
     return stem.encode()[: MAX_NAME - len(tail.encode())].decode(errors="ignore") + tail
 
 
