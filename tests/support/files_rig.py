@@ -180,8 +180,10 @@ class Fake:
     """A peer of a node that dialled it. It gives the info dictionary and hashes by itself, if it is `helpful`."""
 
     def __init__(
-        self, node: Node, name: bytes, *, held: wire.Held = True, helpful: bool = True, signs: bool = True
-    ) -> None:
+        self, node: Node, name: bytes, *, held: wire.Held = True, helpful: bool = True, signs: bool = True,
+        claims: int | None = None,
+    ) -> None:  # fmt: skip
+        """`claims`: bytes of the info dictionary that it says it has."""
         self.node, self.made, self.helpful, self.signs = node, node.made, helpful, signs
         self.keys = FakeKeyPair(name.ljust(32, b"."))
         self.id = node_id_of(self.keys.key)
@@ -196,7 +198,8 @@ class Fake:
                 self.layers.keep(file, tree)
         self.end = End(node.loop, self.id, True, self._hear)
         self.session = node.session(self.end, signs=signs)
-        self.say(wire.Open(0, self.made.info.id, len(self.made.info.raw), held))
+        size = len(self.made.info.raw) if claims is None else claims
+        self.say(wire.Open(0, self.made.info.id, size, held))
         node.loop.drain()
 
     @property

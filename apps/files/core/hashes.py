@@ -1,4 +1,8 @@
-"""Asks peers for the hashes of units while these are on their way, one peer after another until one gives them."""
+"""Asks peers for the hashes of units while these are on their way, until one gives them.
+
+One peer is asked, and another one soon if it says nothing: without hashes nothing that comes can be looked at, so
+silence must not cost much. Who was silent is asked last from then on, for a shorter time, and counts as snubbed.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from apps.files.core.layers import Ask
-from apps.files.core.limits import ANSWER_S, MAX_HASH_QUESTIONS
+from apps.files.core.limits import ANSWER_S, HASHES_ASKED, HASHES_SOON_S, MAX_BANNED, MAX_HASH_QUESTIONS
 from apps.files.core.merkle import HASH_BYTES
 from apps.files.core.wire import Hashes
 from overlay.errors import LocalError
@@ -21,11 +25,15 @@ if TYPE_CHECKING:
 
 @attrs.define(slots=True, eq=False)
 class _Question:
-    channel: Channel | None = None
-    asked_ns: int = 0
+    #: Who is asked, the last one at the end, and since when.
+    asked: dict[Channel, int] = attrs.Factory(dict)
+    #: When somebody was asked last, or all had failed.
+    last_ns: int = 0
     #: Peers that could not answer, or answered wrong.
     failed: set[bytes] = attrs.Factory(set)
-    #: An answer is being checked.
+    #: Those of them that did not answer in time: what comes late is as good.
+    late: set[bytes] = attrs.Factory(set)
+    #: Somebody's answer is being checked.
     checking: bool = False
 
 
@@ -35,6 +43,8 @@ class HashQuestions:
     #: The hashes of this range are known.
     on_news: Callable[[Ask], object]
     _open: dict[Ask, _Question] = attrs.field(factory=dict, init=False)
+    #: By peer: how often it did not answer in time; it cannot shake that off by coming back.
+    _silent: dict[bytes, int] = attrs.field(factory=dict, init=False)
 
     def ask_for(self, channel: Channel, units: list[int]) -> None:
         """Whatever hashes of these units are neither known nor asked for, of this peer if nobody is likelier."""
@@ -50,7 +60,7 @@ class HashQuestions:
 
     def _put(self, ask: Ask, question: _Question, channel: Channel) -> None:
         assert self.share.info is not None
-        question.channel, question.asked_ns = channel, self.share.now_ns
+        question.asked[channel] = question.last_ns = self.share.now_ns
         channel.session.say(ask.message(channel.number, self.share.info))
 
     def on_answer(self, channel: Channel, message: Hashes) -> None:
@@ -60,20 +70,21 @@ class HashQuestions:
         file = layers.file_of(message.root)
         for ask, question in self._open.items():
             if (
-                question.channel is channel and not question.checking and file is not None
+                (channel in question.asked or (channel.peer in question.late and message.hashes))
+                and not question.checking and file is not None
                 and info.files[ask.file].root == message.root
                 and (ask.base, ask.index, ask.count) == (message.base, message.index, message.count)
             ):  # fmt: skip
                 if not message.hashes:
-                    self._failed(ask, question)
+                    self._failed(ask, question, channel)
                 else:
                     question.checking = True
-                    self.share.around.spawn(self._check(ask, question, message), name="files: hashes")
+                    self.share.around.spawn(self._check(ask, question, channel, message), name="files: hashes")
                 return
 
-    async def _check(self, ask: Ask, question: _Question, message: Hashes) -> None:
-        layers, info, channel = self.share.layers, self.share.info, question.channel
-        if layers is None or info is None or channel is None:
+    async def _check(self, ask: Ask, question: _Question, channel: Channel, message: Hashes) -> None:
+        layers, info = self.share.layers, self.share.info
+        if layers is None or info is None:
             return None
         around, file = self.share.around, info.files[ask.file]
         try:
@@ -83,7 +94,7 @@ class HashQuestions:
             if not nodes:
                 if self.share.channels.get(channel.peer) is channel:
                     self.share.drop(channel, "it sent hashes that do not lead to the root")
-                return self._failed(ask, question)
+                return self._failed(ask, question, channel)
             layer = layers.take(ask, nodes, message.hashes[HASH_BYTES * ask.count :])
             if layer is not None:
                 tree = await around.compute("tree", layer, file.length, ask.base)
@@ -94,6 +105,7 @@ class HashQuestions:
         finally:
             question.checking = False
         self._open.pop(ask, None)
+        self._silent.pop(channel.peer, None)
         following = layers.next_ask(ask.file)
         if following is not None and following not in self._open and len(self._open) < MAX_HASH_QUESTIONS:
             self._open[following] = _Question()
@@ -102,29 +114,34 @@ class HashQuestions:
         self.on_news(ask)
         return None
 
-    def _failed(self, ask: Ask, question: _Question) -> None:
-        if question.channel is not None:
-            question.failed.add(question.channel.peer)
-            question.channel = None
-        self._ask_another(ask, question)
+    def _failed(self, ask: Ask, question: _Question, channel: Channel) -> None:
+        question.failed.add(channel.peer)
+        question.late.discard(channel.peer)
+        question.asked.pop(channel, None)
+        if not question.asked:
+            self._ask_another(ask, question)
 
     def _ask_another(self, ask: Ask, question: _Question) -> None:
-        """Whoever has most is likeliest to know; when all have failed, it begins anew after a while: units wait that
-        nobody can check."""
+        """When all have failed, it begins anew after a while: units wait that nobody can check."""
         able = [channel for channel in self.share.channels.values() if channel.agreed and channel.told]
+        able = [channel for channel in able if channel not in question.asked]
         fresh = [channel for channel in able if channel.peer not in question.failed]
         if fresh:
-            self._put(ask, question, max(fresh, key=lambda channel: channel.held.bit_count()))
-        elif self.share.now_ns - question.asked_ns > ANSWER_S * SECOND:
+            self._put(ask, question, min(fresh, key=self._rank))
+        elif not question.asked and self.share.now_ns - question.last_ns > ANSWER_S * SECOND:
             if question.failed:
                 self.share.around.emit("no hashes", share=self.share.id, file=ask.file)
             question.failed.clear()
-            question.asked_ns = self.share.now_ns
+            question.last_ns = self.share.now_ns
+
+    def _rank(self, channel: Channel) -> tuple[int, bool, int]:
+        """The least is likeliest to answer: it did not stay silent, it gives units, and it has most."""
+        gives = channel.checking > 0 or channel.got > 0
+        return self._silent.get(channel.peer, 0), channel.snubbed or not gives, -channel.held.bit_count()
 
     def left(self, channel: Channel) -> None:
         for ask, question in tuple(self._open.items()):
-            if question.channel is channel and not question.checking:
-                question.channel = None
+            if question.asked.pop(channel, None) is not None and not question.asked and not question.checking:
                 self._ask_another(ask, question)
 
     def watch(self, now_ns: int) -> None:
@@ -132,7 +149,21 @@ class HashQuestions:
         for ask, question in tuple(self._open.items()):
             if question.checking:
                 continue
-            if question.channel is None:
+            for channel, since_ns in tuple(question.asked.items()):
+                wait_s = HASHES_SOON_S if self._silent.get(channel.peer) else ANSWER_S
+                if now_ns - since_ns > wait_s * SECOND:
+                    self._note_silent(channel)
+                    self._failed(ask, question, channel)
+                    question.late.add(channel.peer)
+            soon = now_ns - question.last_ns >= HASHES_SOON_S * SECOND
+            if not question.asked or (soon and len(question.asked) < HASHES_ASKED):
                 self._ask_another(ask, question)
-            elif now_ns - question.asked_ns > ANSWER_S * SECOND:
-                self._failed(ask, question)
+
+    def _note_silent(self, channel: Channel) -> None:
+        times = self._silent.pop(channel.peer, 0)
+        self._silent[channel.peer] = times + 1
+        if len(self._silent) > MAX_BANNED:
+            del self._silent[next(iter(self._silent))]
+        if not channel.snubbed:
+            channel.snubbed = True
+            self.share.around.emit("snubbed", share=self.share.id, peer=channel.peer)

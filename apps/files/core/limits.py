@@ -134,6 +134,13 @@ MAX_REASON = 100
 INFO_PART_BYTES = 64 * KIB
 #: Parts asked for before the first has come: 512 KiB.
 INFO_PARTS_AHEAD = 8
+#: Bytes a second of it that one peer must give in all, after ANSWER_S: a line of 128 kbit/s. Below the second rate
+#: another one is asked as well, after INFO_SOON_S, so many in all, who together claim at most twice the largest: what
+#: comes twice is in vain.
+LEAST_INFO_RATE = 16 * KIB
+INFO_RATE = 64 * KIB
+INFO_SOON_S = 2
+MAX_INFO_ASKED = 4
 #: Times that one peer is asked for an info dictionary and does not give it, 2, 8, 32 and 128 seconds apart; then it is
 #: done with for the share. libtorrent pauses for a minute after a refusal.
 MAX_INFO_TRIES = 5
@@ -147,6 +154,14 @@ MAX_PEERS_TOLD = 50
 HASHES_PER_MESSAGE = 4_096
 #: Trees of one share that are kept in memory to answer from: 64 bytes for each unit, so of 128 GiB.
 MAX_TREE_BYTES = 32 * MIB
+
+#: Layers of hashes that are read from the disk for one peer: reading one and making its tree costs 17 ms of a thread a
+#: MiB, so this rate is a fourteenth of one. At once the layers of 256 GiB.
+LAYER_BYTES_PER_S = 4 * MIB
+LAYER_BURST_BYTES = 32 * MIB
+#: The disk could not be read at this moment, as when there are no descriptors: the peer is told so much later that what
+#: it asked for is still here.
+READ_AGAIN_S = 5
 
 # --- headers of units ----------------------------------------------------------------------
 #: A header with the largest numbers that its items can have: 109 of COSE, 3 of a head, 88 of CBOR.
@@ -206,6 +221,10 @@ LATE_S = 2
 LATE_AT_FIRST_S = 10
 #: Questions for hashes of one share at once.
 MAX_HASH_QUESTIONS = 256
+#: A question for hashes is asked of another peer as well after so long, and of so many at once: an answer has 128 KiB at
+#: most, and without it nothing that came can be looked at. Who was silent before has no longer to answer.
+HASHES_SOON_S = 2
+HASHES_ASKED = 5
 #: Calls of the disk to verify and write at once, of one share.
 WRITERS = 2
 #: An answer with hashes, or with a part of the info dictionary, may take so long.
