@@ -35,7 +35,9 @@ class Around:
     def __attrs_post_init__(self) -> None:
         hashing = _turns(self.loop, MAX_HASHING)
         looking = _turns(self.loop, MAX_LOOKING)
-        self.turns = {"scan": hashing, "scan_hybrid": hashing, "open": hashing, "info": looking, "look": looking}
+        layers = _turns(self.loop, 1)
+        self.turns = {"scan": hashing, "scan_hybrid": hashing, "open": hashing, "info": looking, "look": looking,
+                      "layer": layers}  # fmt: skip
 
     @property
     def loop(self) -> Loop:
@@ -50,7 +52,8 @@ class Around:
         return self.ctx.spawn
 
     async def operate(self, operation: str, /, *args: Any) -> Any:
-        """As the context does; what hashes much, or is asked for every share at the start, waits for its turn."""
+        """As the context does; what hashes much, or is asked for every share at the start, waits for its turn. Layers
+        are read one at a time: anybody may ask for one."""
         turns = self.turns.get(operation)
         if turns is None:
             return await self.ctx.operate(operation, *args)

@@ -100,6 +100,7 @@ class HashQuestions:
                 tree = await around.compute("tree", layer, file.length, ask.base)
                 layers.keep(ask.file, tree)
                 await around.operate("keep_layer", self.share.id, ask.file, layer)
+                self.share.serving.kept(ask.file)
         except LocalError as error:
             around.emit("cannot write", share=self.share.id, error=str(error))
         finally:

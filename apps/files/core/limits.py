@@ -221,8 +221,8 @@ LATE_S = 2
 LATE_AT_FIRST_S = 10
 #: Questions for hashes of one share at once.
 MAX_HASH_QUESTIONS = 256
-#: A question for hashes is asked of another peer as well after so long, and of so many at once: an answer has 128 KiB at
-#: most, and without it nothing that came can be looked at. Who was silent before has no longer to answer.
+#: A question for hashes is asked of another peer as well after so long, and of so many at once: an answer has 128 KiB
+#: at most, and without it nothing that came can be looked at. Who was silent before has no longer to answer.
 HASHES_SOON_S = 2
 HASHES_ASKED = 5
 #: Calls of the disk to verify and write at once, of one share.

@@ -8,9 +8,21 @@ import attrs
 
 from apps.files.core import merkle, wire
 from apps.files.core.judging import header_of, must_sign
-from apps.files.core.limits import INFO_PART_BYTES, MAX_ASKED_UNITS, MAX_RUNS
+from apps.files.core.limits import (
+    INFO_PART_BYTES,
+    LAYER_BURST_BYTES,
+    LAYER_BYTES_PER_S,
+    MAX_ASKED_UNITS,
+    MAX_BANNED,
+    MAX_RUNS,
+    READ_AGAIN_S,
+)
+from apps.files.core.merkle import HASH_BYTES
+from apps.files.core.rates import Bucket
 from apps.files.core.wire import Choke, GetHashes, InfoPart, Message, Piece, Reject
 from overlay.errors import BadMessage, LocalError
+from overlay.runtime.loop import Future
+from overlay.runtime.ports import SECOND
 
 if TYPE_CHECKING:
     from apps.files.core.channel import Channel
@@ -22,6 +34,12 @@ if TYPE_CHECKING:
 @attrs.define(slots=True, eq=False)
 class Serving:
     share: Share
+    #: Files whose tree the disk has not, and whether all of their units were here when it was asked.
+    _lacking: dict[int, bool] = attrs.field(factory=dict, init=False)
+    #: The tree of one file is being read; set when that is over.
+    _loading: Future[None] | None = attrs.field(default=None, init=False)
+    #: By peer: bytes of layers that are read for it.
+    _layers: dict[bytes, Bucket] = attrs.field(factory=dict, init=False)
 
     def known(self, runs: tuple[wire.Run, ...]) -> list[int]:
         """Their units; BadMessage if the share has not as many."""
@@ -62,10 +80,11 @@ class Serving:
     async def read(self, channel: Channel, units: list[int]) -> list[Piece | None]:
         """What is on the disk and has the right hash, signed. What has not is no longer here: others hear no lie.
 
-        Of a unit whose hash is not proved here (a download that began anew) nothing is said, and it is not lost."""
+        Of a unit whose hash is not proved here (a download that began anew) nothing is said, and it is not lost. Nor
+        is one if the disk cannot be asked at this moment: the peer is told a little later that it is still here."""
         assert self.share.layout is not None
         places = [self.share.layout.unit(unit) for unit in units]
-        trues = [header_of(self.share, place) or await self._load(place) for place in places]
+        trues = [header_of(self.share, place) or await self._load(channel, place) for place in places]
         known = [
             (place, unit, true) for place, unit, true in zip(places, units, trues, strict=True) if true is not None
         ]
@@ -74,7 +93,8 @@ class Serving:
             found = await self.share.around.operate("read", self.share.id, ranges) if ranges else ()
         except LocalError as error:
             self.share.around.emit("cannot read", share=self.share.id, error=str(error))
-            found = (None,) * len(ranges)
+            self._tell_again(channel, [unit for _, unit, _ in known])
+            return [None] * len(units)
         pieces: dict[int, Piece] = {}
         for (place, unit, true), data in zip(known, found, strict=True):
             if data is None or len(data) != place.length:
@@ -84,14 +104,21 @@ class Serving:
                 pieces[unit] = Piece(channel.number, unit, 0, data, header=header)
         return [pieces.get(unit) for unit in units]
 
+    def _tell_again(self, channel: Channel, units: list[int]) -> None:
+        """They are rejected now; with the next HAVE they may be asked for once more."""
+        for unit in units:
+            channel.said &= ~(1 << unit)
+        loop = self.share.around.loop
+        loop.call_at(loop.now.mono_ns + READ_AGAIN_S * SECOND, lambda: self.share.got(0))
+
     def _withdraw(self, place: Unit, unit: int) -> None:
         self.share.lose(1 << unit)
         if self.share.download is not None:
             self.share.download.picker.lost(unit)
         self.share.around.emit("withdrawn", share=self.share.id, file=place.file, unit=place.index)
 
-    async def _load(self, place: Unit) -> Header | None:
-        await self._load_tree(place.file)
+    async def _load(self, channel: Channel, place: Unit) -> Header | None:
+        await self._load_tree(channel, place.file)
         return header_of(self.share, place)
 
     def info_part(self, channel: Channel, index: int) -> InfoPart:
@@ -103,24 +130,74 @@ class Serving:
             return wire.Hashes(channel.number, message.root, message.base, message.index, message.count, b"")
         file = self.share.layers.file_of(message.root)
         if file is not None:
-            await self._load_tree(file)
+            await self._load_tree(channel, file)
         return self.share.layers.answer(message)
 
-    async def _load_tree(self, file: int) -> None:
-        """The tree above the units of a file, if the disk has it and it leads to the root."""
+    async def _load_tree(self, channel: Channel, file: int) -> None:
+        """The tree above the units of a file, if the disk has it and it leads to the root.
+
+        One question makes the disk read and hash all of a layer, 13 MB of 100 GiB, whatever comes of it. So one is read
+        at a time, a peer waits once much was read for it, and what is not there is asked for again only when it may
+        have come."""
+        layers, loop = self.share.layers, self.share.around.loop
+        while layers is not None and not layers.has_tree(file) and not self._lacks(file):
+            bucket, now_ns = self._bucket(channel.peer), loop.now.mono_ns
+            if wait_ns := bucket.wait(now_ns):
+                await loop.sleep(wait_ns)
+            elif self._loading is not None:
+                await self._loading
+            else:
+                bucket.take(now_ns, HASH_BYTES * self._units(file))
+                return await self._read_tree(file)
+        return None
+
+    def _lacks(self, file: int) -> bool:
+        """The disk was asked, and nothing that changes the answer has happened since."""
+        whole = self._lacking.get(file)
+        return whole is not None and whole is self._is_whole(file)
+
+    def _is_whole(self, file: int) -> bool:
+        assert self.share.layout is not None
+        units = self.share.layout.units_of(file)
+        some = (1 << len(units)) - 1
+        return self.share.have >> units.start & some == some
+
+    def _units(self, file: int) -> int:
+        assert self.share.layout is not None
+        return len(self.share.layout.units_of(file))
+
+    def kept(self, file: int) -> None:
+        """The disk has its layer from now on."""
+        self._lacking.pop(file, None)
+
+    def _bucket(self, peer: bytes) -> Bucket:
+        bucket = self._layers.get(peer)
+        if bucket is None:
+            bucket = self._layers[peer] = Bucket(LAYER_BYTES_PER_S, LAYER_BURST_BYTES, self.share.now_ns)
+            if len(self._layers) > MAX_BANNED:
+                del self._layers[next(iter(self._layers))]
+        return bucket
+
+    async def _read_tree(self, file: int) -> None:
         share, around = self.share, self.share.around
-        if share.layers is None or share.info is None or share.layers.has_tree(file):
-            return
+        assert share.layers is not None
+        assert share.info is not None
+        loading = self._loading = around.loop.future()
+        whole = self._is_whole(file)
         try:
             layer = await around.operate("layer", share.id, file)
-            if layer:
-                length, height = share.info.files[file].length, share.layers.height(file)
-                tree = await around.compute("tree", layer, length, height)
-                if tree is not None and tree.root == share.info.files[file].root:
-                    share.layers.keep(file, tree)
-                    share.layers.trim((file,))
+            length, height = share.info.files[file].length, share.layers.height(file)
+            tree = await around.compute("tree", layer, length, height) if layer else None
+            if tree is not None and tree.root == share.info.files[file].root:
+                share.layers.keep(file, tree)
+                share.layers.trim((file,))
+            else:
+                self._lacking[file] = whole
         except LocalError as error:
             around.emit("cannot read", share=share.id, error=str(error))
+        finally:
+            self._loading = None
+            loading.set()
 
 
 def make_tree(layer: bytes, length: int, height: int) -> merkle.Tree | None:

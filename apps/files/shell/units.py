@@ -17,6 +17,8 @@ from apps.files.shell.safe import NO_ROOM, free_bytes, is_hole, read_all, segmen
 from overlay.errors import LocalError
 
 _ZEROS = bytes(UNIT_BYTES)
+#: In the place of a hash that is not known.
+_NONE = bytes(HASH_BYTES)
 
 
 # --- reading -------------------------------------------------------------------------------
@@ -172,5 +174,8 @@ def proves(entry: Entry, file: int) -> bool:
     units = entry.layout.units_of(file)
     root = Root(described.length, entry.layout.unit(units.start).height)
     for at in range(0, len(units), NODES_AT_ONCE):
-        root.add(entry.some_nodes(units[at : at + NODES_AT_ONCE]))
+        nodes = entry.some_nodes(units[at : at + NODES_AT_ONCE])
+        if _NONE in nodes:  # one is not known, so no need to hash the rest
+            return False
+        root.add(nodes)
     return root.root() == described.root
