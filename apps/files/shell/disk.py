@@ -78,6 +78,8 @@ class Disk:
                         and before.kind is not Kind.SCANNED
                         and before.path == os.path.join(scanned.base, scanned.top)
                     ):  # what was downloaded lies there; whoever removes it may want to erase it
+                        if before.kind is Kind.PART:
+                            self._finish_part(share, scanned.info, before.base, nodes, progress)
                         return scanned.info.raw, share
                     self._close(share)
                     self._shelf.put_info(share, scanned.info.raw)
@@ -90,6 +92,15 @@ class Disk:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(nodes)
         return scanned.info.raw, share
+
+    def _finish_part(self, share: bytes, info: Info, base: str, nodes: str, progress: Progress) -> None:
+        """All of a download is there by its hashes, and it was not renamed: a process was killed before."""
+        self._close(share)
+        self._shelf.take_nodes(share, nodes)
+        entry = opening.for_download(self._parts(share, info), base, None, self.margin, progress)
+        self._entries[share] = entry
+        if entry.kind is Kind.PART:
+            part.finish(entry, opening.name_of(info, posix=entry.posix))
 
     def open(self, share: bytes, raw: bytes, folder: str, wanted: tuple[int, ...] | None) -> tuple[str, bytes]:
         with self._work(share.hex()) as progress, self._gate(share).alone():

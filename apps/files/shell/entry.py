@@ -153,6 +153,10 @@ class Entry:
         with self._nodes() as descriptor:
             write_all(descriptor, nodes, HASH_BYTES * first)
 
+    def sync_nodes(self) -> None:
+        with self._nodes() as descriptor:
+            os.fsync(descriptor)
+
     @contextmanager
     def _nodes(self) -> Iterator[int]:
         key = (self.share, _NODES, True)
@@ -193,8 +197,7 @@ class Entry:
             for file in files:
                 with self.file(file) as descriptor:
                     os.fsync(descriptor)
-        with self._nodes() as descriptor:
-            os.fsync(descriptor)
+        self.sync_nodes()
 
     def _stamp(self, files: list[int]) -> None:
         with self.at_base() as base, Walk(base) as walk:

@@ -14,7 +14,7 @@ from apps.files.core.merkle import hash_units, zero_units
 from apps.files.shell.beneath import InTheWay, Path, Walk, open_file
 from apps.files.shell.limits import HASHERS, JOB_BYTES, JOB_FILES
 from apps.files.shell.record import Stamp, stamp_of
-from apps.files.shell.safe import is_hole, read_all
+from apps.files.shell.safe import PASSING, is_hole, read_all
 from overlay.errors import LocalError
 
 
@@ -111,6 +111,8 @@ def _hash_piece(walk: Walk, piece: Piece) -> Hashed:
     except InTheWay as error:
         return Hashed(piece, None, None, str(error))
     except OSError as error:
+        if error.errno in PASSING:  # it says nothing of the file: not to be taken for another one than it was
+            raise
         return Hashed(piece, None, None, error.strerror or str(error))
     if stamp.size < piece.offset + piece.length or not (hole or len(data) == piece.length):
         return Hashed(piece, None, stamp, "it became shorter")

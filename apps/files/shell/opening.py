@@ -53,8 +53,9 @@ class Parts:
 
 
 def name_of(info: Info, *, posix: bool) -> str:
-    """What the share is called on disk."""
-    return safe_name(info.name or info.id.hex()[:16].encode(), target=_target(posix))
+    """What the share is called on disk. Never hidden: in a home folder, a stranger's `.profile` would be run."""
+    name = safe_name(info.name or info.id.hex()[:16].encode(), target=_target(posix))
+    return "_" + name[1:] if name.startswith(".") else name
 
 
 def _note_names(entry: Entry) -> None:
@@ -106,6 +107,8 @@ def for_seeding(parts: Parts, progress: Progress) -> Entry:
         raise LocalError(f"where the share {parts.share.hex()[:16]}... lies is not known any more; share it again")
     if not os.path.lexists(entry.path):
         raise LocalError(gone(entry))
+    if entry.kind is Kind.PART:
+        raise LocalError(f"{entry.path} is a download that has not come to its end; get it again")
     record = parts.record()
     with entry.at_base() as base:
         verify(entry, base, range(len(parts.info.files)), record, progress)

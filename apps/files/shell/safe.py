@@ -15,6 +15,8 @@ from overlay.errors import LocalError
 
 #: There is no room: the disk, or what this user may have of it.
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: Of a process, or of a moment: nothing is wrong with the file.
+PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EINTR, errno.EAGAIN, errno.ENOMEM})
 #: File systems without hard links (FAT, some FUSE).
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 #: linux/fs.h
@@ -29,6 +31,15 @@ def sync_file_system(descriptor: int) -> None:
     elif _libc.syncfs(descriptor):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def sync_folder(path: str) -> None:
+    """The names in it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def free_bytes(descriptor: int) -> int:

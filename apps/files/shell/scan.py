@@ -96,6 +96,8 @@ def _roots(
             above.add(hashed.nodes)
             if piece.offset + piece.length == found.stamp.size:
                 roots[piece.file], above = above.root(), None
+        out.flush()
+        os.fsync(out.fileno())  # before the record that vouches for them
     return roots
 
 

@@ -17,7 +17,7 @@ import attrs
 from apps.files.core.limits import MAX_INFO_BYTES
 from apps.files.shell.limits import MAX_NOTES, MAX_NOTES_BYTES
 from apps.files.shell.record import MAX_RECORD, Record, decode_record, encode_record
-from apps.files.shell.safe import write_whole
+from apps.files.shell.safe import sync_folder, write_whole
 from overlay.errors import BadMessage
 from overlay.wire import cbor
 
@@ -77,8 +77,10 @@ class Shelf:
         return os.path.join(self.folder, _SCAN + os.urandom(8).hex())
 
     def take_nodes(self, share: bytes, path: str) -> None:
+        """What is in the file is on the disk already; so is its new name after this."""
         self._make(share)
         os.replace(path, self._path(share, _NODES))
+        sync_folder(self._path(share))
 
     def remove(self, share: bytes) -> None:
         shutil.rmtree(self._path(share), ignore_errors=True)
@@ -87,7 +89,9 @@ class Shelf:
         return os.path.join(self.folder, share.hex(), *name)
 
     def _make(self, share: bytes) -> None:
-        os.makedirs(self._path(share), mode=0o700, exist_ok=True)
+        if not os.path.isdir(self._path(share)):
+            os.makedirs(self._path(share), mode=0o700, exist_ok=True)
+            sync_folder(self.folder)
 
     def _put(self, share: bytes, name: str, data: bytes) -> None:
         self._make(share)

@@ -11,20 +11,23 @@ from apps.files.core.disk import CORRUPT, FULL, GOOD, Range, Unit
 from apps.files.core.limits import UNIT_BYTES
 from apps.files.core.merkle import HASH_BYTES, ZERO, Root
 from apps.files.shell.entry import Entry
+from apps.files.shell.hashing import Progress
 from apps.files.shell.limits import CHECKPOINT_BYTES, CHECKPOINT_S, NODES_AT_ONCE, ROOM_BYTES
 from apps.files.shell.record import Kind, stamp_of
-from apps.files.shell.safe import NO_ROOM, free_bytes, is_hole, read_all, segments, write_all
+from apps.files.shell.safe import NO_ROOM, PASSING, free_bytes, is_hole, read_all, segments, write_all
 from overlay.errors import LocalError
 
 _ZEROS = bytes(UNIT_BYTES)
+_NOT_GIVEN = "they are not given to anybody (is the disk all right?)"
 #: In the place of a hash that is not known.
-_NONE = bytes(HASH_BYTES)
+NO_HASH = bytes(HASH_BYTES)
 
 
 # --- reading -------------------------------------------------------------------------------
 
 
 def read(entry: Entry, ranges: tuple[Range, ...]) -> tuple[bytes | None, ...]:
+    """OSError if nothing can be read at this moment (PASSING): of the files that says nothing."""
     return tuple(_read(entry, *one) for one in ranges)
 
 
@@ -36,8 +39,17 @@ def _read(entry: Entry, file: int, offset: int, length: int, height: int, node: 
         with entry.file(file) as descriptor:
             data = read_all(descriptor, offset, length)
             found = stamp_of(os.fstat(descriptor))
-    except (OSError, LocalError) as error:
-        entry.withdraw(file, f"it cannot be read: {getattr(error, 'strerror', None) or error}")
+    except OSError as error:
+        if error.errno in PASSING:
+            raise
+        if error.errno == errno.EIO:  # a bad place of the disk: the rest of the file may be all right
+            entry.lose_units(units)
+            entry.notes.add(f"{'/'.join(entry.path_of(file))}: {length} bytes at {offset} cannot be read; {_NOT_GIVEN}")
+        else:
+            entry.withdraw(file, f"it cannot be read: {error.strerror or error}")
+        return None
+    except LocalError as error:
+        entry.withdraw(file, f"it cannot be read: {error}")
         return None
     if entry.kind is not Kind.PART and found != entry.stamps[file]:
         entry.withdraw(file, "it has changed since it was hashed; share it again")
@@ -45,8 +57,7 @@ def _read(entry: Entry, file: int, offset: int, length: int, height: int, node: 
     if node and not disk.is_good(height, node, data):
         entry.lose_units(units)
         entry.notes.add(
-            f"{'/'.join(entry.path_of(file))}: {length} bytes at {offset} are not what was hashed; they are not given "
-            "to anybody (is the disk all right?)"
+            f"{'/'.join(entry.path_of(file))}: {length} bytes at {offset} are not what was hashed; {_NOT_GIVEN}"
         )
         return None
     return data
@@ -166,16 +177,18 @@ def layer(entry: Entry, file: int) -> bytes:
     return entry.nodes(file) if proves(entry, file) else b""
 
 
-def proves(entry: Entry, file: int) -> bool:
-    """Whether the hashes of its units that are here are all there, and lead to the root."""
+def proves(entry: Entry, file: int, *, progress: Progress | None = None) -> bool:
+    """Whether the hashes of its units that are here are all there, and lead to the root. 17 ms for 8 GiB."""
     described = entry.info.files[file]
     if described.root is None:
         return False
     units = entry.layout.units_of(file)
     root = Root(described.length, entry.layout.unit(units.start).height)
     for at in range(0, len(units), NODES_AT_ONCE):
+        if progress is not None:
+            progress.advance(0)
         nodes = entry.some_nodes(units[at : at + NODES_AT_ONCE])
-        if _NONE in nodes:  # one is not known, so no need to hash the rest
+        if NO_HASH in nodes:  # one is not known, so no need to hash the rest
             return False
         root.add(nodes)
     return root.root() == described.root

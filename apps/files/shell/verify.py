@@ -10,17 +10,17 @@ from apps.files.core import bits
 from apps.files.core.merkle import HASH_BYTES, root_of_layer
 from apps.files.shell.beneath import InTheWay, Walk, look
 from apps.files.shell.entry import Entry
-from apps.files.shell.hashing import Piece, Progress, hash_pieces
+from apps.files.shell.hashing import Piece, Progress, hash_pieces, pieces_of
 from apps.files.shell.limits import JOB_BYTES
 from apps.files.shell.record import Record, Stamp, stamp_of
-
-_NONE = bytes(HASH_BYTES)
+from apps.files.shell.units import NO_HASH, proves
 
 
 def verify(entry: Entry, base: int, files: Iterable[int], record: Record | None, progress: Progress) -> None:
     """Set `held` and `stamps` of the entry by what lies beneath `base`. Nothing is written."""
     trusted: list[range] = []
     doubtful: list[int] = []
+    unproved: list[int] = []
     entry.stamps = [None] * len(entry.info.files)
     with Walk(base) as walk:
         for file in files:
@@ -29,16 +29,43 @@ def verify(entry: Entry, base: int, files: Iterable[int], record: Record | None,
             if found is None or not entry.info.files[file].length:
                 continue
             numbers = entry.layout.units_of(file)
+            whole = record is not None and entry.holds(numbers, of=record.held)
+            if whole and len(numbers) > 1 and not proves(entry, file, progress=progress):
+                unproved.append(file)
+                continue
             if record is not None and record.stamps[file] == found:
                 trusted.append(numbers)
-                if entry.holds(numbers, of=record.held):
+                if whole:
                     continue
             doubtful.append(file)
     units = entry.layout.units
     held = record.held & bits.of_ranges(trusted, units) if record is not None else 0
     entry.held = held
-    progress.total = sum(entry.info.files[file].length for file in doubtful)
+    progress.total = sum(entry.info.files[file].length for file in [*doubtful, *unproved])
     entry.held = held | bits.of_ranges(_good_units(entry, base, doubtful, progress), units)
+    for file in unproved:
+        if _hashed_anew(entry, base, file, progress):
+            with entry.lock:
+                entry.held |= bits.of_ranges([entry.layout.units_of(file)], units)
+
+
+def _hashed_anew(entry: Entry, base: int, file: int, progress: Progress) -> bool:
+    """Whether it is what the share says, though the hashes that were noted of it are not: they are written again. A
+    power failure may have taken them, or a person."""
+    length, units = entry.info.files[file].length, entry.layout.units_of(file)
+    height = entry.layout.unit(units.start).height
+    layer = bytearray()
+    pieces = pieces_of(file, entry.path_of(file), length, height, entry.layout.unit_bytes)
+    with closing(hash_pieces(base, pieces, progress)) as results:
+        for hashed in results:
+            if hashed.nodes is None or hashed.stamp != entry.stamps[file]:
+                return False
+            layer += hashed.nodes
+    if root_of_layer(bytes(layer), length, height) != entry.info.files[file].root:
+        return False
+    entry.put_nodes(units.start, bytes(layer))
+    entry.sync_nodes()
+    return True
 
 
 def stamp_now(walk: Walk, entry: Entry, file: int) -> Stamp | None:
@@ -75,7 +102,7 @@ def _candidates(entry: Entry, files: list[int], known: dict[int, bytes]) -> Iter
         if len(units) > 1 and not entry.knows_nodes(units):
             continue
         nodes = entry.nodes(file) if len(units) > 1 else described.root
-        marks = [nodes[at : at + HASH_BYTES] != _NONE for at in range(0, len(nodes), HASH_BYTES)]
+        marks = [nodes[at : at + HASH_BYTES] != NO_HASH for at in range(0, len(nodes), HASH_BYTES)]
         if all(marks) and root_of_layer(nodes, described.length, height) != described.root:
             continue
         known[file] = nodes
