@@ -60,7 +60,12 @@ class Dripping:
 def test_a_part_of_one_byte_is_as_good_as_none() -> None:
     node = Node(Loop(), FOLDER)
     liar = Dripping(node, b"liar", MAX_INFO_BYTES)
-    for _ in range(10):  # 2 + 8 + 32 + 128 s between the questions
+    node.pass_time(0.1)
+    liar.drip(size=1)
+    node.pass_time(3)
+    assert len(asked_parts(liar.fake)) == 16  # it failed at once, and was asked again after 2 s
+    for _ in range(10):  # 8 + 32 + 128 s between the others
+        liar.given = len(asked_parts(liar.fake)) - 8
         liar.drip(size=1)
         node.pass_time(30)
     assert node.share.banned.keys() == {liar.fake.id}
@@ -126,6 +131,11 @@ def test_less_than_a_least_rate_is_a_failure() -> None:
 def test_many_liars_hold_it_up_for_their_number_and_not_for_what_they_claim(claims: int) -> None:
     node = Node(Loop(), FOLDER)
     liars = [Dripping(node, b"liar %d" % n, claims) for n in range(12)]
+    node.pass_time(0.9)
+    for _ in range(4):  # no place is left
+        for liar in liars:
+            liar.drip()
+        node.pass_time(INFO_SOON_S)
     Fake(node, b"good")
     waited, rounds = 0, -(-len(liars) // MAX_INFO_ASKED)
     while node.share.state is State.FINDING and waited < 4_000:
@@ -176,21 +186,30 @@ def test_who_gave_no_hashes_is_snubbed_and_asked_last() -> None:
     node.pass_time(ANSWER_S + 2)
     assert node.share.channels[mute.id].snubbed
     assert ("snubbed", {"share": made.info.id, "peer": mute.id}) in node.around.events
-    other, before = Fake(node, b"other", helpful=False), questions(mute)
-    node.pass_time(HASHES_SOON_S + 2)
-    assert (questions(mute), questions(other)) == (before, 1)
+    asked = next(message.root for message in mute.heard if isinstance(message, wire.GetHashes))
+    others = [Fake(node, name, helpful=False) for name in (b"other", b"third")]
+    before = questions(mute)
+    assert node.share.download is not None
+    file = 1 if asked == made.info.files[0].root else 0
+    hashes = node.share.download.arrivals.hashes
+    hashes.ask_for(node.share.channels[others[1].id], [made.layout.units_of(file).start])
+    others[1].say(wire.CloseShare(0))
+    assert [questions(fake) for fake in (mute, *others)] == [before, 1, 1]
 
 
 def test_hashes_that_come_late_are_taken() -> None:
     node = Node(Loop(), BOOK)
-    slow = Fake(node, b"slow")
+    fakes = [Fake(node, b"slow"), Fake(node, b"slower")]
     node.pass_time(1)
-    slow.helpful = False
-    slow.say(wire.Choke(0, False))
-    slow.give_all()
-    node.pass_time(ANSWER_S + 2)
-    assert not node.share.have
+    for fake in fakes:
+        fake.helpful = False
+        fake.say(wire.Choke(0, False))
+        fake.give_all()
+    slow = next(fake for fake in fakes if questions(fake))
+    node.pass_time(ANSWER_S + 1)
+    assert [questions(fake) for fake in fakes] == [1, 1]  # the other one is still asked
+    assert node.share.channels[slow.id].snubbed
     question = next(message for message in slow.heard if isinstance(message, wire.GetHashes))
     slow.say(slow.layers.answer(question))
-    node.pass_time(1)
-    assert node.share.have.bit_count() == 1
+    node.pass_time(0.5)
+    assert node.share.have.bit_count() == 2
