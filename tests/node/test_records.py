@@ -66,6 +66,25 @@ def test_what_is_sealed_here_opens_there_and_the_other_way(suite: int, monkeypat
         assert opened(opener, here.seal(plain)) == (plain, len(plain) + OVERHEAD, False)
 
 
+#: The text "record" as records 2^20 - 1, 2^20 and 2^21 of a direction with KEY, made by `noiseprotocol` alone.
+AROUND_NEW_KEYS = {
+    1: ["0016396a10da0cc65dc1f6468a425e317a9c126abbb77a66", "0016aa8d10f9c64f92fee67cbac58f9a6507887c461741df",
+        "0016acad0d7136ca03c2c2912eb1c707bff6fda21888b10b"],
+    2: ["00166d358f468599a89d3f6651b1c7783f12fbe2f2f611da", "00160a33c19761795f312f56b104cdef06fba3dfed65d251",
+        "001691231f96635e1083d77a22ca3fe3dcc7567943007cef"],
+}  # fmt: skip
+
+
+@both
+def test_the_key_is_a_new_one_after_2_20_records(suite: int) -> None:
+    """Both sides must agree on the number, which no record says."""
+    sealer, opener = Sealer(KEY, suite), Opener(KEY, suite)
+    for number, record in zip((2**20 - 1, 2**20, 2**21), AROUND_NEW_KEYS[suite], strict=True):
+        sealer._cipher._number = opener._cipher._number = number
+        assert sealed(sealer, b"record").hex() == record
+        assert opened(opener, bytes.fromhex(record)) == (b"record", 6 + OVERHEAD, False)
+
+
 @both
 def test_the_longest_record_is_the_longest_message_of_noise(suite: int) -> None:
     record = sealed(Sealer(KEY, suite), bytes(MAX_PLAIN))

@@ -7,7 +7,7 @@ import pytest
 
 from apps.files.core import wire
 from apps.files.core.bittorrent import extension
-from apps.files.core.bittorrent.extension import ExtendedHandshake, PartReject, PartRequest
+from apps.files.core.bittorrent.extension import ExtendedHandshake, PartData, PartReject, PartRequest
 from apps.files.core.bittorrent.giving import Giving
 from apps.files.core.bittorrent.grain import Grain
 from apps.files.core.bittorrent.hash_ranges import HashRanges
@@ -127,6 +127,22 @@ def test_so_many_parts_of_the_info_dictionary_wait_for_one_client() -> None:
     metadata.give(0, bytes(4 * BLOCK_BYTES))
     metadata.on_message(extension.encode_metadata(PartRequest(MAX_PARTS_ASKED)))
     assert len(heard) == MAX_PARTS_ASKED // 4 + 1
+
+
+def test_a_part_of_the_info_dictionary_that_was_not_asked_for_is_not_heard() -> None:
+    """Nor one that belongs to the same part of the session: the last one has fewer."""
+    heard: list[wire.Message] = []
+    metadata = Metadata(0, lambda _: None, heard.append)
+    size = 5 * BLOCK_BYTES + 1
+    metadata.theirs = ExtendedHandshake(ut_metadata=7, metadata_size=size)
+    metadata.want(1)  # of BitTorrent's parts 4 and 5
+    for part in (0, 3, 6, 7, 8):
+        metadata.on_message(extension.encode_metadata(PartData(part, size, b"x")))
+        metadata.on_message(extension.encode_metadata(PartReject(part)))
+    assert heard == []
+    for part, data in ((5, b"5"), (4, bytes(BLOCK_BYTES))):
+        metadata.on_message(extension.encode_metadata(PartData(part, size, data)))
+    assert heard == [wire.InfoPart(0, 1, bytes(BLOCK_BYTES) + b"5")]
 
 
 def test_so_many_questions_for_hashes_of_one_client_wait() -> None:
