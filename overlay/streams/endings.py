@@ -41,6 +41,11 @@ class StreamEnded(OverlayError):
         return self.end is End.DONE
 
 
+def ended_here(end: End, text: str) -> StreamEnded:
+    """By this side, for this reason."""
+    return StreamEnded(text or "this side has closed the stream", end=end, here=True)
+
+
 def error_of(reason: StreamEnd, address: Address) -> OverlayError:
     """What it means for somebody who waits for a stream with `address`."""
     match reason:

@@ -12,14 +12,13 @@ from collections.abc import Callable
 from overlay.errors import LocalError
 from overlay.limits import FIRST_WINDOW, MAX_STREAM_MESSAGE, PLAIN_IDLE_S, PROBE_S
 from overlay.runtime.address import Address
-from overlay.runtime.future import Future
 from overlay.runtime.loop import Loop, Timer
 from overlay.runtime.ports import SECOND, StreamEnd
 from overlay.streams.chunks import Chunks
-from overlay.streams.endings import TEXTS, StreamEnded
+from overlay.streams.endings import TEXTS, StreamEnded, ended_here
 from overlay.streams.frames import Bytes, End
 from overlay.streams.pipe import Pipe
-from overlay.streams.pressure import Brake, Window
+from overlay.streams.pressure import Brake, Signal, Window
 
 #: Bytes of the length before a frame.
 _LENGTH = 4
@@ -66,7 +65,7 @@ class Plain:
         self._chunks = Chunks()
         self._window = Window(pipe, FIRST_WINDOW, lambda: enlarge(self))
         self._brake = Brake(loop, pipe)
-        self._arrived: Future[None] | None = None
+        self._arrived = Signal(loop)
         self._ended: StreamEnded | None = None
         self._heard_ns = loop.now.mono_ns
         self._timer: Timer | None = loop.call_at(self._heard_ns + PROBE_S * SECOND, self._tick)
@@ -148,7 +147,7 @@ class Plain:
     def finish(self, end: End, text: str) -> None:
         """End it from this side, who alone learns why; what came before may still be read."""
         if self._ended is None:
-            self._over(StreamEnded(text or "this side has closed the stream", end=end, here=True))
+            self._over(ended_here(end, text))
         self._pipe.close()
 
     # --- what the pipe tells ----------------------------------------------------------------
@@ -156,7 +155,7 @@ class Plain:
     def on_data(self, data: bytes) -> None:
         self._heard_ns = self._loop.now.mono_ns
         self._chunks.feed(data)
-        self._wake()
+        self._arrived.set()
         self._grant()
 
     def on_sent(self) -> None:
@@ -173,9 +172,7 @@ class Plain:
         while self._chunks.size < n:
             if self._ended is not None:
                 raise self._ended
-            if self._arrived is None or self._arrived.done:
-                self._arrived = self._loop.future()
-            await self._arrived
+            await self._arrived.wait()
 
     def _taken(self, data: bytes) -> bytes:
         self.received += len(data)
@@ -192,12 +189,8 @@ class Plain:
             self._timer.cancel()
             self._timer = None
         self._brake.release()
-        self._wake()
+        self._arrived.set()
         self._on_over(self)
-
-    def _wake(self) -> None:
-        if self._arrived is not None:
-            self._arrived.set()
 
     def _tick(self) -> None:
         """Every few seconds while it lives."""

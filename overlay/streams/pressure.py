@@ -13,14 +13,35 @@ from overlay.streams.pipe import Pipe
 
 
 @attrs.define(slots=True, eq=False)
+class Signal:
+    """Something may have changed: `while not it_has: await signal.wait()`."""
+
+    _loop: Loop
+    _future: Future[None] | None = attrs.field(default=None, init=False)
+
+    async def wait(self) -> None:
+        if self._future is None or self._future.done:
+            self._future = self._loop.future()
+        await self._future
+
+    def set(self) -> None:
+        """Whoever waits looks again."""
+        if self._future is not None:
+            self._future.set()
+
+
+@attrs.define(slots=True, eq=False)
 class Brake:
     """On from UNSENT_HIGH bytes unsent until UNSENT_LOW: `while brake.on: await brake.released()`."""
 
     _loop: Loop
     _pipe: Pipe
     on: bool = attrs.field(default=False, init=False)
-    _room: Future[None] | None = attrs.field(default=None, init=False)
-    _taken: Future[None] | None = attrs.field(default=None, init=False)
+    _room: Signal = attrs.field(init=False)
+    _taken: Signal = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._room, self._taken = Signal(self._loop), Signal(self._loop)
 
     def sent_more(self) -> None:
         """This side did."""
@@ -28,29 +49,23 @@ class Brake:
 
     def on_sent(self) -> None:
         """The network took some."""
-        if self._taken is not None:
-            self._taken.set()
+        self._taken.set()
         if self.on and self._pipe.unsent <= UNSENT_LOW:
             self.on = False
             self.release()
 
     async def released(self) -> None:
         """Until there is room, or the stream is over."""
-        if self._room is None or self._room.done:
-            self._room = self._loop.future()
-        await self._room
+        await self._room.wait()
 
     async def taken(self) -> None:
         """Until the network takes some, or the stream is over."""
-        if self._taken is None or self._taken.done:
-            self._taken = self._loop.future()
-        await self._taken
+        await self._taken.wait()
 
     def release(self) -> None:
         """Whoever waits looks again."""
-        for waiter in (self._room, self._taken):
-            if waiter is not None:
-                waiter.set()
+        self._room.set()
+        self._taken.set()
 
 
 @attrs.define(slots=True, eq=False)

@@ -23,15 +23,14 @@ from overlay.limits import (
     UNSENT_HIGH,
 )
 from overlay.runtime.address import Address
-from overlay.runtime.future import Future
 from overlay.runtime.loop import Loop, Timer
 from overlay.runtime.ports import SECOND, StreamEnd
 from overlay.secure.handshake import Secured
 from overlay.secure.noise import MAX_MESSAGE
-from overlay.streams.endings import TEXTS, StreamEnded
+from overlay.streams.endings import TEXTS, StreamEnded, ended_here
 from overlay.streams.frames import HEAD_BYTES, Bytes, End, FrameReader, Kind, decode_end, encode_end, encode_frame
 from overlay.streams.pipe import Pipe
-from overlay.streams.pressure import Brake, Window
+from overlay.streams.pressure import Brake, Signal, Window
 
 _PING = encode_frame(Kind.PING, b"")
 _PONG = encode_frame(Kind.PONG, b"")
@@ -92,7 +91,7 @@ class Stream:
         self._unread = 0
         self._window = Window(pipe, window, lambda: enlarge(self))
         self._brake = Brake(loop, pipe)
-        self._arrived: Future[None] | None = None
+        self._arrived = Signal(loop)
         #: The connection ended; frames may still wait to be parsed.
         self._cut: StreamEnd | None = None
         self._ended: StreamEnded | None = None
@@ -128,9 +127,7 @@ class Stream:
         while not self._queue:
             if self._ended is not None:
                 raise self._ended
-            if self._arrived is None or self._arrived.done:
-                self._arrived = self._loop.future()
-            await self._arrived
+            await self._arrived.wait()
         message = self._queue.popleft()
         self.received += len(message)
         self._unread -= HEAD_BYTES + len(message)
@@ -177,7 +174,7 @@ class Stream:
     def finish(self, end: End, text: str) -> None:
         """End it from this side; what came before may still be received."""
         if self._ended is None:
-            self._over(StreamEnded(text or "this side has closed the stream", end=end, here=True))
+            self._over(ended_here(end, text))
         if not self._pipe.over:
             self._pipe.send(encode_frame(Kind.END, encode_end(end, text)))
             self._pipe.close()
@@ -224,7 +221,7 @@ class Stream:
                 kind, payload = frame
                 if kind is Kind.DATA:
                     self._queue.append(payload)
-                    _wake(self._arrived)
+                    self._arrived.set()
                     continue
                 self._unread -= HEAD_BYTES + len(payload)
                 if kind is Kind.END:
@@ -246,7 +243,7 @@ class Stream:
         self._ended = ended
         self._stop_timer()
         self._brake.release()
-        _wake(self._arrived)
+        self._arrived.set()
         self._on_over(self)
 
     def _stop_timer(self) -> None:
@@ -284,8 +281,3 @@ class Stream:
             next_ns = ask_ns
         self._timer = self._loop.call_at(next_ns, self._tick)
         return None
-
-
-def _wake(future: Future[None] | None) -> None:
-    if future is not None:
-        future.set()
