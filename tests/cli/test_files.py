@@ -257,6 +257,26 @@ def test_time_is_up(node: FakeNode, run: Run, here: Path) -> None:
     assert "not all of it came within 0.05 s" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [([], "nobody has told what is in it"), (["--timeout", "0.1"], "not all of it came within 0.1 s")],
+)
+def test_peers_that_claim_to_know_what_is_in_it_are_not_waited_for_without_end(
+    words: list[str], says: str, node: FakeNode, run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "UNTOLD_S", 0.0)
+    looks = iter(range(1_000))  # always another number of them
+    node.answers["files", "get"] = share(**FINDING, folder=str(here))
+    node.answers["files", "status"] = lambda _: share(
+        **FINDING, peers=next(looks), useful=1, folder=str(here), known=1
+    )
+    node.answers["files", "remove"] = {"id": ID, "erased": False}
+    ran = run("files", "get", LINK, *words)
+    assert ran.code == 6
+    assert says in ran.err
+    assert told(node) == ["get", "remove"]
+
+
 # --- the rest ------------------------------------------------------------------------------
 
 

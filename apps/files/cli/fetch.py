@@ -19,6 +19,9 @@ from p2pnode.ui.render import counted, one_line
 NOBODY_S = 60.0
 #: The same where everybody who was there had sent what is wrong.
 WRONG_S = 10.0
+#: Without --timeout: so long nobody has said what is in it, whoever claims to know. The largest list that was ever seen
+#: takes 260 s at the least rate that a peer must have (LEAST_INFO_RATE).
+UNTOLD_S = 600.0
 #: Between two looks: at first often, for what is small.
 _LOOK_S, _MOST_LOOK_S = 0.02, 0.5
 _LOOKING = "looking for somebody who has it"
@@ -77,6 +80,8 @@ class Fetch:
             raise Fail(share["trouble"] or why or "it failed")
         if self.timeout is not None and now - self.began >= self.timeout:
             raise Fail(f"not all of it came within {self.timeout:g} s", code="timed_out", facts=self._who())
+        if self.timeout is None and share["state"] == "finding" and now - self.began >= UNTOLD_S:
+            raise Fail("nobody has told what is in it", code="timed_out", facts=self._who())
         sign = (share["state"], share["done"], share["downloaded"], share["peers"])
         if sign != self._last or share["useful"] or share["state"] == "checking":
             self._last, self._quiet_since = sign, now
