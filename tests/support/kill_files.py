@@ -35,6 +35,8 @@ class KilledFiles:
     lost: int = attrs.field(default=0, init=False)
     #: Bytes that were sent and did not count: under way at a kill, or twice.
     again: int = attrs.field(default=0, init=False)
+    #: The most of these at one kill of who fetches.
+    worst: int = attrs.field(default=0, init=False)
     #: Bytes of all files.
     _total: int = attrs.field(default=0, init=False)
 
@@ -59,14 +61,18 @@ class KilledFiles:
         return {**small, "large": self.chance.randbytes(self.size)}
 
     def _kill_taker(self, giver: NodeProcess, taker: NodeProcess) -> None:
-        there = 0
+        there = in_vain = 0
         for left in range(self.kills, 0, -1):
             there = self._further(taker, there, left)
             _die(taker, self.chance)
+            wait_until(lambda: ask(giver, "list")[0]["peers"] == 0, within_s=30, what="the giver did not notice")
+            sent = ask(giver, "list")[0]["uploaded"]
             self._start(taker, giver)
             wait_until(lambda: _is_known(taker), within_s=30, what="it does not know what it had")
             now = ask(taker, "list")[0]["done"]
             self.lost, there = max(self.lost, there - now), now
+            # What has come anew since the start counts for this kill, and against the next one: seldom, and a unit.
+            self.worst, in_vain = max(self.worst, sent - now - in_vain), sent - now
         self._complete(taker)
         self.again = ask(giver, "list")[0]["uploaded"] - self._total
 
