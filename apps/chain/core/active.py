@@ -37,6 +37,17 @@ class Given:
 
 
 @attrs.frozen(slots=True)
+class Either:
+    """Leaves that are in one or the other."""
+
+    one: frozenset[bytes]
+    other: Container[bytes]
+
+    def __contains__(self, leaf: object) -> bool:
+        return leaf in self.one or leaf in self.other
+
+
+@attrs.frozen(slots=True)
 class Change:
     """How the chain that counts has changed; at least one of the two is empty without a reorg."""
 

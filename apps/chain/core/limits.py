@@ -63,6 +63,10 @@ MAX_REORGS = 1_000
 #: CBOR items of what undoes a block: 2,000 transactions touch 17 accounts each at most, with 4 items for each.
 MAX_UNDO_ITEMS = 1_000_000
 
+#: A node digests its state at every so many blocks, an hour. With 100,000 accounts and 10,000 names that takes 0.2 s
+#: of one core, 0.006 % of the time; below 0.1 % up to 1.8 million accounts.
+DIGEST_EVERY = 240
+
 # --- what waits ----------------------------------------------------------------------------
 #: Headers whose parent is not known: a peer that is ahead announces one; more of them are found by asking it.
 MAX_ORPHANS_PER_SOURCE = 64
