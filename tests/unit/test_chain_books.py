@@ -125,6 +125,25 @@ def test_the_state_is_digested_where_no_better_block_is_known() -> None:
     assert other.summary().digest == told.digest
 
 
+def test_a_beacon_is_of_blocks_that_were_checked_and_are_deep() -> None:
+    make = Maker(QUICK)
+    line = make.line(QUICK.genesis_id, 9)
+    better = make.line(line[1].id, 12, miner="x")
+    full, light = Books(MemoryStore(), QUICK), Books(MemoryStore(), QUICK, light=True)
+    now_ms = 1000 * better[-1].header.time
+    for books in (full, light):
+        books._open()
+        books.headers([block.raw_header for block in line], True, b"peer", now_ms)
+    full.blocks([block.raw for block in line], (), [b"peer"] * 9, now_ms)
+    found = [[books.asked.beacon(height) for height in (0, 3, 4, 9, 10**6)] for books in (full, light)]
+    assert found == [[QUICK.genesis_id, line[2].id, None, None, None]] * 2
+    # Headers of a branch whose bodies nobody has looked at change nothing, but where there is nothing else.
+    for books in (full, light):
+        books.headers([block.raw_header for block in better], True, b"peer", now_ms)
+    assert [full.asked.beacon(height) for height in (3, 4)] == [line[2].id, None]
+    assert [light.asked.beacon(height) for height in (3, 8, 9)] == [better[0].id, better[5].id, None]
+
+
 def test_only_bodies_that_were_found_good_are_given(rich: tuple[World, list[bytes]]) -> None:
     world, txs = rich
     books = books_on(world)

@@ -13,7 +13,7 @@ from apps.chain.core.admission import rate_of
 from apps.chain.core.ahead import Ahead, headers_after
 from apps.chain.core.given import best_of, body_of, proof_of, txs_of
 from apps.chain.core.ledger import Ledger
-from apps.chain.core.limits import MAX_REORGS
+from apps.chain.core.limits import DEEP_REORG, MAX_REORGS
 from apps.chain.core.params import Params
 from apps.chain.core.pool import Pool
 from apps.chain.core.store import Store
@@ -33,6 +33,8 @@ class Asked:
     ahead: Ahead
     #: When what waits was seen first, wall ms.
     seen: dict[bytes, int]
+    #: Headers alone are kept.
+    light: bool
 
     # --- for other peers ----------------------------------------------------------------------
 
@@ -58,8 +60,12 @@ class Asked:
         return row is not None and row.height == height and self.ahead.leads_to(row)
 
     def beacon(self, height: int) -> bytes | None:
-        """Id of the block of a height on the way to the best header; None: not there yet."""
-        return self.ahead.id_at(height)
+        """Id of the block of a height once DEEP_REORG blocks stand on it; None: not yet. Of the chain that counts, whose
+        blocks were all checked; a light node has no other than that of its headers."""
+        if self.light:
+            return self.ahead.id_at(height) if height <= self.ledger.best.height - DEEP_REORG else None
+        active = self.store.active(height) if height <= self.ledger.tip.height - DEEP_REORG else None
+        return None if active is None else active.id
 
     # --- for people ---------------------------------------------------------------------------
 

@@ -95,7 +95,7 @@ class Books:
         self._ledger = open_ledger(self.store, self.params, judge=self.judge, verifier=self.verifier)
         self._pool = Pool(self.store, self.params, self.judge, self.verifier)
         self._ahead = Ahead(self._ledger)
-        self._asked = Asked(self.store, self.params, self._ledger, self._pool, self._ahead, self._seen)
+        self._asked = Asked(self.store, self.params, self._ledger, self._pool, self._ahead, self._seen, self.light)
         self._kept_from = self.store.kept_from()
         self._digest()
 

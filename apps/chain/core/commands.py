@@ -26,7 +26,7 @@ account is an address or a key.
                                               "seen_ms"}]   who pays most first; "raw": all of it
     peers    {}                                   -> [{"peer", "height", "tip", "work", "light", "slow"}]
     proof    {"of"}                               -> {"proof", "height", "time", "sender"}   of a transaction or digest
-    beacon   {"height"}                           -> {"height", "block"} or null
+    beacon   {"height"}                           -> {"height", "block"} or null: fewer than six blocks stand on it
     mine_start {"threads"?, "duty"?, "on_demand"?} (else as before) | mine_stop {} | mine_status {}
                                                   -> {"mining", "threads", "duty", "on_demand", "found", "rate"}
     mine_work, mine_found: for a worker, see miner.Bench

@@ -48,6 +48,10 @@ CLAIM_FEE = CREDIT
 #: CBOR items of a transaction's body: each has a byte. Too many operations are then an error of their own (X4).
 MAX_BODY_ITEMS = MAX_TX_BYTES
 
+#: A change of branch that takes back more blocks than this is an alarm. So a beacon is given once so many blocks stand
+#: on its own: before that it may become another one and nobody is told.
+DEEP_REORG = 6
+
 # --- what is kept --------------------------------------------------------------------------
 #: Transactions of the store, of up to 64 blocks, for which the disk is not waited while a node catches up: a loss of
 #: power costs these at most, and they come again from any peer.
