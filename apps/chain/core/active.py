@@ -13,7 +13,7 @@ import attrs
 from apps.chain.core import state
 from apps.chain.core.block import Block, decode_block, decode_txs
 from apps.chain.core.judge import Judge
-from apps.chain.core.outcome import Step
+from apps.chain.core.outcome import Outcome, Step, Verdict
 from apps.chain.core.params import Params
 from apps.chain.core.rows import HeaderRow, Reorg, Status
 from apps.chain.core.rules import Invalid, Rule
@@ -92,7 +92,7 @@ class Active:
             try:
                 return self._go_to(row, now_ms, given), faults
             except _Broken as broken:
-                self.tip = self._row(self.store.tip().id)
+                self.tip = tip_of(self.store)
                 self.mark(broken.fault)
                 faults.append(broken.fault)
         return Change(), faults
@@ -154,6 +154,23 @@ class Active:
         self.tip = self._row(tip.parent)
         return Step(tip.id, tip.height, txs)
 
+    def told(self, block: bytes, change: Change, faults: list[Fault]) -> Outcome:
+        """What became of a block that was offered, and of others that broke a rule beside it."""
+        row = self._row(block)
+        if row.status < Status.HEADER:
+            fault = faults[-1]
+            culprit = None if fault.row.id == block else fault.row.id
+            error = fault.error
+            return Outcome(
+                Verdict.INVALID, block, rule=error.rule, why=error.why, culprit=culprit,
+                disconnected=change.disconnected, connected=change.connected,
+            )  # fmt: skip
+        others = tuple(
+            Outcome(Verdict.INVALID, fault.row.id, rule=fault.error.rule, why=fault.error.why) for fault in faults
+        )
+        verdict = Verdict.TIP if self.has(row) else Verdict.SIDE
+        return Outcome(verdict, block, disconnected=change.disconnected, connected=change.connected, then=others)
+
     def mark(self, fault: Fault) -> None:
         """Only what its header commits to comes here: a body that is another's was turned away before."""
         bad = fault.row.id
@@ -183,3 +200,11 @@ class Active:
         if raw is None:
             raise LocalError(f"the store has lost the block {block.hex()[:16]}: verify it with: chain-explorer verify")
         return decode_block(raw)
+
+
+def tip_of(store: Store) -> HeaderRow:
+    """Header of the last block of the chain that counts; LocalError if it is gone."""
+    row = store.header(store.tip().id)
+    if row is None:
+        raise LocalError("the store has lost the header of its tip: verify it with: chain-explorer verify")
+    return row

@@ -263,8 +263,7 @@ class Chain(App):
         return (await self.wallet.send([Anchor(digest, tag=tag)])).txid
 
     async def beacon(self, height: int) -> bytes | None:
-        """32 bytes that nobody knew before the block of this height; None: it is not there yet, or fewer than DEEP_REORG
-        blocks stand on it.
+        """32 bytes that nobody knew before the block of this height; None: fewer than DEEP_REORG blocks stand on it.
 
         Whoever mines it may throw it away, at the price of a reward, if it does not like them: a bias of one bit."""
         return await self.desk.do("beacon", height)  # type: ignore[no-any-return]

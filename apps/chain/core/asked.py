@@ -60,8 +60,9 @@ class Asked:
         return row is not None and row.height == height and self.ahead.leads_to(row)
 
     def beacon(self, height: int) -> bytes | None:
-        """Id of the block of a height once DEEP_REORG blocks stand on it; None: not yet. Of the chain that counts, whose
-        blocks were all checked; a light node has no other than that of its headers."""
+        """Id of the block of a height once DEEP_REORG blocks stand on it; None: not yet.
+
+        Of the chain that counts, whose blocks were all checked; a light node has no other than that of its headers."""
         if self.light:
             return self.ahead.id_at(height) if height <= self.ledger.best.height - DEEP_REORG else None
         active = self.store.active(height) if height <= self.ledger.tip.height - DEEP_REORG else None
