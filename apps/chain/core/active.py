@@ -6,6 +6,7 @@ block in it that breaks a rule brings everything back as it was, and is marked, 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Container, Iterable, Mapping
 
 import attrs
@@ -208,3 +209,15 @@ def tip_of(store: Store) -> HeaderRow:
     if row is None:
         raise LocalError("the store has lost the header of its tip: verify it with: chain-explorer verify")
     return row
+
+
+def now_ready(store: Store, row: HeaderRow, seq: int) -> list[HeaderRow]:
+    """Marks a block whose parent is READY, and all behind it whose bodies have waited for it. `seq`: the greatest."""
+    ready, queue = [], deque((row,))
+    while queue:
+        seq += 1
+        one = attrs.evolve(queue.popleft(), status=Status.READY, seq=seq)
+        ready.append(one)
+        queue.extend(child for child in store.children(one.id) if child.status is Status.BODY)
+    store.put_headers(ready)
+    return ready

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import attrs
 
-from apps.chain.core.active import Active, Fault, Given, tip_of
+from apps.chain.core.active import Active, Fault, Given, now_ready, tip_of
 from apps.chain.core.block import Block, check_body, check_size, decode_block
 from apps.chain.core.branch import Branch
 from apps.chain.core.first import write_first
@@ -216,23 +216,14 @@ class Ledger:
             self.store.put_headers((attrs.evolve(row, status=Status.BODY),))
             return Outcome(Verdict.BODY, row.id)
         given.blocks[row.id] = block
-        change, faults = self.active.advance(self._ready(row), now_ms, given)
+        ready = now_ready(self.store, row, self._seq)
+        self._seq += len(ready)
+        change, faults = self.active.advance(ready, now_ms, given)
         given.blocks.clear()
         if faults:
             self.best = self.store.best_header()
         self._prefer_tip()
         return self.active.told(row.id, change, faults)
-
-    def _ready(self, row: HeaderRow) -> list[HeaderRow]:
-        """Marks it and all behind it whose bodies have waited for it."""
-        ready, queue = [], deque((row,))
-        while queue:
-            self._seq += 1
-            one = attrs.evolve(queue.popleft(), status=Status.READY, seq=self._seq)
-            ready.append(one)
-            queue.extend(child for child in self.store.children(one.id) if child.status is Status.BODY)
-        self.store.put_headers(ready)
-        return ready
 
     # --- what waits ---
 
