@@ -213,6 +213,19 @@ def test_a_restarted_node_goes_on_mining_and_says_again_what_it_sent() -> None:
     assert settled(swarm, tx)
 
 
+def test_a_full_node_proves_what_is_in_its_own_chain_alone() -> None:
+    swarm = two()
+    tx = swarm.ask(0, "anchor", digest=DIGEST)["tx"]
+    height = settled(swarm, tx)
+    swarm.network.partition([0], [1])
+    for what in (tx, DIGEST):
+        found = swarm.ask(1, "proof", of=what)
+        assert found["height"] == height
+        assert check_proof(bytes.fromhex(found["proof"]), verifier=fake_verify).tx.txid.hex() == tx
+    with pytest.raises(CommandFailed, match="no peer that was asked knows"):
+        swarm.ask(1, "proof", of="77" * 32)
+
+
 # --- light nodes -----------------------------------------------------------------------------
 
 

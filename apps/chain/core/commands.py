@@ -167,7 +167,10 @@ class Commands:
         return self._named(found.key) | {"is": found.what}
 
     async def proof(self, args: dict[str, Any]) -> Any:
-        raw, proof = await self.chain.verified.proof(_hex(args, "of", 32))
+        of = _hex(args, "of", 32)
+        made = b"" if self.chain.light else await self.chain.desk.do("proof", of)
+        # Where headers alone are kept, or the block was forgotten, others are asked.
+        raw, proof = await self.chain.verified.proof(of, made=made)
         return {
             "proof": raw.hex(), "height": proof.header.height, "time": proof.header.time,
             "sender": proof.tx.sender.hex(),
