@@ -16,6 +16,7 @@ from apps.chain.core.batches import Batches, functions
 from apps.chain.core.books import OPERATIONS
 from apps.chain.core.care import Care
 from apps.chain.core.desk import Desk
+from apps.chain.core.fetching import FEW_BLOCKS
 from apps.chain.core.light import Light
 from apps.chain.core.limits import DEEP_REORG, PRUNED_TOGETHER
 from apps.chain.core.miner import Bench, How, Miner, Mining
@@ -26,7 +27,7 @@ from apps.chain.core.params import Params
 from apps.chain.core.peers import Peers
 from apps.chain.core.relay import BlockRelay, TxRelay
 from apps.chain.core.serving import Serving
-from apps.chain.core.sync import FEW_BLOCKS, Sync
+from apps.chain.core.sync import Sync
 from apps.chain.core.talk import Talks
 from apps.chain.core.wallet import Wallet
 from apps.chain.core.wire import PROTOCOL
