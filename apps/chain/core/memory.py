@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -217,7 +216,7 @@ class MemoryStore:
 
     def touches(self, key: bytes, *, before: tuple[int, int] | None = None, limit: int) -> Sequence[Touch]:
         rows = sorted(self._touches.get(key, {}).items(), reverse=True)
-        return list(itertools.islice((row for at, row in rows if before is None or at < before), limit))
+        return [row for at, row in rows if before is None or at < before][:limit]
 
     def put_touches(self, rows: Iterable[Touch]) -> None:
         for row in rows:
@@ -236,28 +235,24 @@ class MemoryStore:
         return sorted(digest for digest, rows in self._anchors.items() if rows and digest.startswith(prefix))[:limit]
 
     def tagged(self, prefix: bytes, *, limit: int) -> Sequence[AnchorRow]:
-        rows = [row for rows in self._anchors.values() for row in rows.values() if row.tag]
-        found = [row for row in rows if row.tag.startswith(prefix)]
+        found = [row for _, row in self._flat(Table.ANCHORS) if row.tag and row.tag.startswith(prefix)]
         return sorted(found, key=lambda row: (row.tag, row.digest, row.height, row.pos, row.op))[:limit]
 
     def keys(self, first: bytes, last: bytes, *, limit: int) -> Sequence[bytes]:
         return sorted(key for key in self._accounts if first <= key <= last)[:limit]
 
     def mined(self, miner: bytes, *, before: int, limit: int) -> Sequence[int]:
-        heights = (row.height for row in reversed(self.actives(0, before - 1)) if row.miner == miner)
-        return list(itertools.islice(heights, limit))
+        return [row.height for row in reversed(self.actives(0, before - 1)) if row.miner == miner][:limit]
 
     def contested(self, *, before: int, limit: int) -> Sequence[int]:
-        heights = sorted((height for height, ids in self._heights.items() if len(ids) > 1), reverse=True)
-        return [height for height in heights if height < before][:limit]
+        return sorted((at for at, ids in self._heights.items() if len(ids) > 1 and at < before), reverse=True)[:limit]
 
     def owned(self, owners: Collection[bytes]) -> Sequence[NameRow]:
         return [row for _, row in sorted(self._names.items()) if row.owner in owners]
 
     def names_after(self, after: bytes, *, expires: tuple[int, int], limit: int) -> Sequence[NameRow]:
-        first, last = expires
-        found = (row for name, row in sorted(self._names.items()) if name > after and first <= row.expires <= last)
-        return list(itertools.islice(found, limit))
+        names = sorted(self._names.items())
+        return [row for name, row in names if name > after and expires[0] <= row.expires <= expires[1]][:limit]
 
     def convictions(
         self, *, culprit: bytes | None = None, before: tuple[int, int, int], limit: int
