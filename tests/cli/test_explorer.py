@@ -279,6 +279,12 @@ def test_no_terminal_is_too_plain(explore: Explore, monkeypatch: pytest.MonkeyPa
         ("anchor no-such-file", 4, "no such file"),
         ("anchor " + "00" * 32, 4, ""),
         ("search zzzzzz", 4, "nothing in this chain"),
+        # Bytes that are not UTF-8, as argv gives them.
+        ("search \udcff\udcff\udcff\udcff", 4, "nothing in this chain"),
+        ("search ääää", 4, "nothing in this chain"),
+        ("search 00000000000000001", 4, "nothing in this chain"),
+        ("names --after \udcff", 2, "not a name"),
+        ("blocks --from 5 --before 0", 0, "no block"),
         ("mempool", 3, "p2pnode run"),
         ("watch", 3, "p2pnode run"),
         ("verify --from 31", 4, "no block has height 31"),

@@ -11,6 +11,7 @@ import trio
 
 from apps.chain.core.app import Chain
 from apps.chain.core.facts import LIGHT_NOTE
+from apps.chain.core.limits import DIGEST_EVERY
 from apps.chain.core.summary import Summary
 from apps.chain.shell import plug
 from apps.chain.shell.plug import ChainShell
@@ -62,6 +63,27 @@ def test_a_node_that_prunes_forgets_old_blocks(tmp_path: Path, monkeypatch: pyte
     with open_view(tmp_path / FILE_NAME) as view:
         kept = [view.block(row.id) is not None for row in view.actives(0, 300)]
     assert kept == [True, *[False] * 10, *[True] * 290]
+
+
+def test_a_node_digests_its_state_for_others_to_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plug, "of_network", lambda *_: PARAMS)
+    write_chain(tmp_path / "theirs", DIGEST_EVERY)
+    write_chain(tmp_path / "ours", DIGEST_EVERY - 1)
+    with open_view(tmp_path / "theirs" / FILE_NAME) as view:
+        tip = view.tip()
+        raw = view.block(tip.id)
+
+    async def main() -> None:
+        async with ChainShell().open(tmp_path / "ours", terms(light=False)) as opened:
+            chain = opened.app
+            assert isinstance(chain, Chain)
+            _, begun = chain.operations["open"]()
+            assert Summary(*begun).digest == b""
+            _, summary = chain.operations["blocks"]((raw,), (), (b"",), 1000 * tip.time)
+            told = Summary(*summary)
+            assert (told.mark_height, told.mark, len(told.digest)) == (DIGEST_EVERY, tip.id, 32)
+
+    trio.run(main)
 
 
 def test_the_log_says_once_that_nothing_can_be_written_and_when_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from apps.chain.core.books import Books
 from apps.chain.core.header import decode_header
-from apps.chain.core.limits import FEW_SIGNATURES
+from apps.chain.core.limits import DEEP_REORG, FEW_SIGNATURES
 from apps.chain.core.operations import Pay
 from apps.chain.core.proof import check_proof
 from apps.chain.core.relay import _Conduct
@@ -213,6 +213,19 @@ def test_a_restarted_node_goes_on_mining_and_says_again_what_it_sent() -> None:
     assert settled(swarm, tx)
 
 
+def test_a_full_node_proves_what_is_in_its_own_chain_alone() -> None:
+    swarm = two()
+    tx = swarm.ask(0, "anchor", digest=DIGEST)["tx"]
+    height = settled(swarm, tx)
+    swarm.network.partition([0], [1])
+    for what in (tx, DIGEST):
+        found = swarm.ask(1, "proof", of=what)
+        assert found["height"] == height
+        assert check_proof(bytes.fromhex(found["proof"]), verifier=fake_verify).tx.txid.hex() == tx
+    with pytest.raises(CommandFailed, match="no peer that was asked knows"):
+        swarm.ask(1, "proof", of="77" * 32)
+
+
 # --- light nodes -----------------------------------------------------------------------------
 
 
@@ -221,6 +234,7 @@ def test_a_light_node_checks_what_it_is_told() -> None:
     tx = swarm.ask(0, "anchor", digest=DIGEST, tag="report")["tx"]
     settled(swarm, tx, node=0)
     swarm.until_height(0, swarm.height(0) + 3)
+    swarm.until_height(0, 2 + DEEP_REORG)
     swarm.run_for(2)
     status = swarm.ask(1, "status")
     assert (status["light"], status["height"], status["tip"]) == (True, swarm.height(0), swarm.ask(0, "status")["tip"])
@@ -232,7 +246,9 @@ def test_a_light_node_checks_what_it_is_told() -> None:
         assert proof.tx.txid.hex() == tx
     assert swarm.ask(1, "tx", tx=tx)["confirmations"] >= 3
     assert swarm.ask(1, "account", account=swarm.ask(0, "address")["address"])["nonce"] == 1
-    assert swarm.ask(1, "beacon", height=2) == swarm.ask(0, "beacon", height=2) is not None
+    deep = swarm.height(0) - DEEP_REORG
+    assert swarm.ask(1, "beacon", height=deep) == swarm.ask(0, "beacon", height=deep) is not None
+    assert swarm.ask(1, "beacon", height=deep + 1) is swarm.ask(0, "beacon", height=deep + 1) is None
     with pytest.raises(CommandFailed, match="headers alone: it knows no names"):
         swarm.ask(1, "payee", to="edge-3")
     assert swarm.ask(1, "mine_stop")["mining"] is False
@@ -393,6 +409,7 @@ def test_many_signatures_are_checked_in_two_pieces(monkeypatch: pytest.MonkeyPat
 
 def test_other_applications_anchor_and_draw_by_the_chain() -> None:
     swarm = two()
+    swarm.until_height(0, 3 + DEEP_REORG)
     services = swarm.chain(0).ctx.services
     peer = swarm.engine.peer(0)
     done: list[Any] = []

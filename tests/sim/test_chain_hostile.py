@@ -10,7 +10,16 @@ import attrs
 import pytest
 
 from apps.chain.core.books import Books
-from apps.chain.core.limits import KEPT_BLOCKS, MAX_EARLY, MAX_INVALID_TXS_PER_MINUTE, MAX_ORPHANS_PER_SOURCE, MAX_PEERS
+from apps.chain.core.compact import encode_compact
+from apps.chain.core.limits import (
+    KEPT_BLOCKS,
+    MAX_EARLY,
+    MAX_INVALID_TXS_PER_MINUTE,
+    MAX_ORPHANS_PER_SOURCE,
+    MAX_PEERS,
+    MAX_SERVED,
+    MAX_SERVED_PER_PEER,
+)
 from apps.chain.core.miner import Miner
 from apps.chain.core.operations import Pay
 from apps.chain.core.params import simulated
@@ -19,6 +28,7 @@ from apps.chain.core.tx import encode_tx
 from apps.chain.core.wire import (
     PROTOCOL,
     AskBodies,
+    AskPool,
     blocks_topic,
     encode_question,
     encode_standing,
@@ -26,7 +36,7 @@ from apps.chain.core.wire import (
     txs_topic,
 )
 from overlay.app import AppContext
-from overlay.errors import LocalError
+from overlay.errors import LocalError, OverlayError
 from overlay.runtime.ports import SECOND
 from overlay.streams import Stream
 from overlay.wire import cbor
@@ -302,6 +312,57 @@ def test_what_is_not_there_is_answered_and_costs_nothing_more() -> None:
     swarm.run_for(25)
     assert got == [cbor.encode([2, False, b""])] * 2
     assert barred(swarm) == {}
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "is_answered"),
+    [
+        (MAX_SERVED_PER_PEER - 1, 0, True), (MAX_SERVED_PER_PEER, 0, False),
+        (0, MAX_SERVED - 1, True), (0, MAX_SERVED, False),
+    ],
+)  # fmt: skip
+def test_streams_that_are_answered_are_few_of_one_peer_and_of_all(own: int, others: int, is_answered: bool) -> None:
+    """Ours opens one to a peer; a hostile one may open many."""
+    told: list[str] = []
+
+    async def act(chain: Hostile, ctx: AppContext) -> None:
+        await ctx.sleep(20 * SECOND)
+        chain.talks.end(next(iter(chain.peers.known)))
+        await ctx.sleep(3 * SECOND)
+        try:
+            stream = await asking(chain, ctx)
+            await stream.send(encode_question(AskPool()))
+            await stream.receive()
+        except OverlayError as error:
+            told.append(str(error))
+        else:
+            told.append("an answer")
+
+    swarm = three(act)
+    swarm.run_for(17)
+    for node in HONEST:
+        served = swarm.chain(node).serving._served
+        assert served.get(swarm.id(LIAR), 0) == 0
+        served |= {swarm.id(LIAR): own, b"others": others - sum(served.values())}
+    swarm.run_for(10)
+    [one] = told
+    assert ("an answer" if is_answered else "no room") in one
+    assert barred(swarm) == {}
+
+
+def test_blocks_of_a_barred_author_are_not_heard() -> None:
+    async def act(_chain: Hostile, ctx: AppContext) -> None:
+        await ctx.sleep(20 * SECOND)
+        await ctx.publish(blocks_topic(PARAMS.chain_id), encode_compact(Maker(PARAMS).block(PARAMS.genesis_id)))
+
+    swarm = three(act)
+    swarm.run_for(10)
+    swarm.chain(1).peers.bar(swarm.id(LIAR), "so says the test")
+    heard = {node: swarm.count_operations(node, "compact") for node in HONEST}
+    swarm.run_for(30)
+    by_liar = {node: sum(author == swarm.id(LIAR) for _, author, _ in calls) for node, calls in heard.items()}
+    assert by_liar == {0: 1, 1: 0}
+    assert len(heard[1]) > 0
 
 
 def test_peers_that_are_claimed_do_not_push_out_those_that_answer() -> None:

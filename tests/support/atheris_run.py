@@ -9,7 +9,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["overlay", "p2pnode"]):
+with atheris.instrument_imports(include=["apps.chain.core", "overlay", "p2pnode"]):
     from tests.support.fuzz_targets import TARGETS
 
 #: A target with a fault, to see that one is found.

@@ -25,7 +25,7 @@ def answers(view: Index) -> dict[str, Any]:
         "header": [view.header(key) for key in known],
         "children": [sorted(view.children(key), key=lambda row: row.id) for key in known if view.header(key)],
         "at_height": [sorted(view.at_height(height), key=lambda row: row.id) for height in range(6)],
-        "best_header": view.best_header().work if good else None,
+        "best_header": view.best_header() if good else None,
         "tip": [view.tip()] if top else [],
         "ids": [view.ids(prefix, limit=limit) for prefix in (b"", b"a", b"\xff", b"\xff" * 32) for limit in (1, 9)],
         "block": [view.block(key) for key in known],

@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-import attrs
-
+import apps.chain.core
 import overlay
 import p2pnode
 from overlay.dht.held import decode_held
-from overlay.errors import BadMessage, LocalError
+from overlay.errors import LocalError
 from overlay.identity import base32
 from overlay.identity.keys import KeyPair, verify
 from overlay.identity.network import Context, format_psk, parse_psk
@@ -76,7 +75,9 @@ from p2pnode.record import plain
 from p2pnode.transport.listing import Listings
 from p2pnode.transport.seeds import parse_seed
 from simulations.storage import MemoryStorage
+from tests.support import chain_targets
 from tests.support.dht import named_in
+from tests.support.fuzzing import Target, accept_all, allowing, as_text, as_utf8, bad, local
 from tests.vectors import cases
 from tests.vectors.text import names, read_vector
 
@@ -84,6 +85,9 @@ from tests.vectors.text import names, read_vector
 READS = re.compile(r"(decode|parse|open|peek|unpack|split_packed)(_|\d|$)")
 #: Functions of such a name that read nothing of a stranger, and why.
 OTHERS = {
+    "apps.chain.core.explorer.decode.decode": "tries all readers of the chain; tests/property/test_chain_explorer.py",
+    "apps.chain.core.ledger.open_ledger": "opens a store of this node",
+    "apps.chain.core.news.unpack": "reads what the books of this node packed",
     "p2pnode.node.open_node": "opens what the user names",
     "p2pnode.record.tape.open_reader": "opens the file that the user names; tests/property/test_record.py fuzzes it",
     "p2pnode.store.store.open_store": "opens a file of this home",
@@ -95,40 +99,6 @@ OTHERS = {
 _NETWORK = cases.PUBLIC
 _SEALING = bytes(range(32))
 _PEER_ID = KeyPair.from_seed(bytes(32))
-
-
-def accept_all(key: bytes, data: bytes, signature: bytes) -> bool:
-    """A verifier for whom every signature is good: what a hostile peer signs is still to be read."""
-    return True
-
-
-@attrs.frozen
-class Target:
-    run: Callable[[bytes], object]
-    #: Dotted names of the functions that it covers.
-    covers: tuple[str, ...]
-    #: Good inputs from which to mutate.
-    seeds: tuple[bytes, ...]
-
-
-def _allowing(*allowed: type[Exception]) -> Callable[[Callable[[bytes], object]], Callable[[bytes], object]]:
-    def decorate(run: Callable[[bytes], object]) -> Callable[[bytes], object]:
-        def target(data: bytes) -> None:
-            with contextlib.suppress(*allowed):
-                run(data)
-
-        return target
-
-    return decorate
-
-
-_bad = _allowing(BadMessage)
-_local = _allowing(LocalError)
-
-
-def _text(data: bytes) -> str:
-    """As argv gives what is not UTF-8: with halves of surrogate pairs."""
-    return data.decode(errors="surrogateescape")
 
 
 def _one_encoding(data: bytes) -> None:
@@ -351,10 +321,6 @@ def _packed(parts: tuple[bytes, ...]) -> bytes:
     return b"".join(len(part).to_bytes(2, "big") + part for part in parts)
 
 
-def _utf8(*texts: str) -> tuple[bytes, ...]:
-    return tuple(text.encode() for text in texts)
-
-
 _TICKET_CHECK = b"p2pnode/check/ticket/1"
 _TICKET = make_ticket(_NETWORK, cases.ALICE.key, (cases.V4, cases.V6))
 _NID = cases.PUBLIC.network_id.hex()[:16].encode()
@@ -363,35 +329,35 @@ _DIGITS = "1" * 5000
 _ID = format_id(bytes(range(32)))
 
 TARGETS: dict[str, Target] = {
-    "cbor": Target(_bad(_one_encoding), ("overlay.wire.cbor.decode",), (*_payloads(), *_bodies())),
+    "cbor": Target(bad(_one_encoding), ("overlay.wire.cbor.decode",), (*_payloads(), *_bodies())),
     "cose": Target(
-        _bad(_cose),
+        bad(_cose),
         ("overlay.wire.cose.parse1",),
         _vectors("ping", "store", "object"),
     ),
     "envelope": Target(
-        _bad(_envelope),
+        bad(_envelope),
         ("overlay.wire.envelope.peek_envelope", "overlay.wire.envelope.decode_envelope"),
         tuple(read_vector(name) for name in cases.MESSAGES),
     ),
     # The same behind a signature: what is inside is reached with each input.
-    "payload": Target(_bad(lambda data: _envelope(signed_by_nobody(data[:1000]))), (), _payloads()),
+    "payload": Target(bad(lambda data: _envelope(signed_by_nobody(data[:1000]))), (), _payloads()),
     "body": Target(
-        _bad(_body),
+        bad(_body),
         ("overlay.wire.decode.decode_body", "overlay.wire.messages.split_packed", "overlay.wire.gossip.decode_gossip",
          "overlay.wire.gossip.decode_gossiped"),
         _bodies(),
     ),
-    "record": Target(_bad(_record), ("overlay.wire.records.decode_record",), (cases.RECORD,)),
+    "record": Target(bad(_record), ("overlay.wire.records.decode_record",), (cases.RECORD,)),
     "record-items": Target(
-        _bad(lambda data: _record(signed_by_nobody(data))), (), (cose.parse1(cases.RECORD)[1],)
+        bad(lambda data: _record(signed_by_nobody(data))), (), (cose.parse1(cases.RECORD)[1],)
     ),
-    "provider": Target(_bad(_provider), ("overlay.wire.records.decode_provider",), (cases.PROVIDER,)),
+    "provider": Target(bad(_provider), ("overlay.wire.records.decode_provider",), (cases.PROVIDER,)),
     "provider-items": Target(
-        _bad(lambda data: _provider(signed_by_nobody(data))), (), (cose.parse1(cases.PROVIDER)[1],)
+        bad(lambda data: _provider(signed_by_nobody(data))), (), (cose.parse1(cases.PROVIDER)[1],)
     ),
     "typed": Target(
-        _bad(_typed),
+        bad(_typed),
         ("overlay.typed.decode_message",),
         (
             encode_message(Outer("text", True, Inner(1), [Inner(2, b"x")], (3, "y"), ("a", "b"))),
@@ -400,29 +366,29 @@ TARGETS: dict[str, Target] = {
         ),
     ),
     "publication": Target(
-        _bad(_publication),
+        bad(_publication),
         ("overlay.wire.publication.peek_publication", "overlay.wire.publication.decode_publication"),
         (cases.PUBLICATION, cases.ANNOUNCEMENT),
     ),
     "body-message": Target(
-        _bad(decode_body_message), ("overlay.wire.bodies.decode_body_message",),
+        bad(decode_body_message), ("overlay.wire.bodies.decode_body_message",),
         tuple(map(encode_body_message, cases.BODIES.values())),
     ),
     "binding": Target(
-        _bad(_binding), ("overlay.secure.handshake.decode_binding",),
+        bad(_binding), ("overlay.secure.handshake.decode_binding",),
         (encode_binding(cases.ALICE, _NETWORK, bytes(range(32)), cases.TIME),),
     ),
     "binding-items": Target(
-        _bad(lambda data: _binding(signed_by_nobody(data[:1000]))), (), (cbor.encode([bytes(range(32)), cases.TIME]),)
+        bad(lambda data: _binding(signed_by_nobody(data[:1000]))), (), (cbor.encode([bytes(range(32)), cases.TIME]),)
     ),
     "preface": Target(
-        _bad(decode_preface), ("overlay.secure.handshake.decode_preface",), (*map(encode_preface, Suite),)
+        bad(decode_preface), ("overlay.secure.handshake.decode_preface",), (*map(encode_preface, Suite),)
     ),
     "handshake-length": Target(
-        _bad(decode_length), ("overlay.secure.handshake.decode_length",), (b"\x00\xfb", b"\x02\x00")
+        bad(decode_length), ("overlay.secure.handshake.decode_length",), (b"\x00\xfb", b"\x02\x00")
     ),
     "frames": Target(
-        _bad(_frames), ("overlay.streams.frames.decode_end",),
+        bad(_frames), ("overlay.streams.frames.decode_end",),
         (
             encode_frame(Frame.DATA, b"/files/1") + encode_frame(Frame.PING, b""),
             encode_frame(Frame.PONG, b"12345678") + encode_frame(Frame.END, encode_end(End.DONE, "bye")),
@@ -441,79 +407,79 @@ TARGETS: dict[str, Target] = {
         ),
     ),
     "publication-items": Target(
-        _bad(lambda data: _publication(signed_by_nobody(data))), (),
+        bad(lambda data: _publication(signed_by_nobody(data))), (),
         (cose.parse1(cases.PUBLICATION)[1], cose.parse1(cases.ANNOUNCEMENT)[1]),
     ),
     "sealed": Target(
-        _bad(lambda data: open_sealed(_SEALING, data)),
+        bad(lambda data: open_sealed(_SEALING, data)),
         ("overlay.wire.seal.open_sealed",),
         (seal(_SEALING, b"datagram", Rng(1).bytes),),
     ),
     "held": Target(_held, ("overlay.dht.held.decode_held",), (b"\x01" + bytes(82), b"\x02" + bytes(80) + b"\x04abcd")),
     "unpacked-address": Target(
-        _local(unpack_address), ("overlay.runtime.address.unpack_address",), (cases.V4.packed, cases.V6.packed)
+        local(unpack_address), ("overlay.runtime.address.unpack_address",), (cases.V4.packed, cases.V6.packed)
     ),
     "ticket": Target(
-        _local(lambda data: parse_ticket(_text(data))), ("overlay.wire.ticket.parse_ticket",), _utf8(_TICKET)
+        local(lambda data: parse_ticket(as_text(data))), ("overlay.wire.ticket.parse_ticket",), as_utf8(_TICKET)
     ),
     # The same behind its check letters.
     "ticket-items": Target(
-        _local(lambda data: parse_ticket(f"p2pnode1:{base32.encode(data)}{base32.check_of(_TICKET_CHECK, data)}")),
+        local(lambda data: parse_ticket(f"p2pnode1:{base32.encode(data)}{base32.check_of(_TICKET_CHECK, data)}")),
         (),
         (base32.decode(base32.normalise(_TICKET.partition(":")[2])[:-4]),),
     ),
-    "id": Target(_local(lambda data: parse_id(_text(data))), ("overlay.identity.node_id.parse_id",), _utf8(_ID)),
+    "id": Target(local(lambda data: parse_id(as_text(data))), ("overlay.identity.node_id.parse_id",), as_utf8(_ID)),
     "base32": Target(
-        _local(lambda data: base32.decode(base32.normalise(_text(data)))),
+        local(lambda data: base32.decode(base32.normalise(as_text(data)))),
         ("overlay.identity.base32.decode",),
-        _utf8(_ID[:-5]),
+        as_utf8(_ID[:-5]),
     ),
     "psk": Target(
-        _local(lambda data: parse_psk(_text(data))),
+        local(lambda data: parse_psk(as_text(data))),
         ("overlay.identity.network.parse_psk",),
-        _utf8(format_psk(bytes(range(32)))),
+        as_utf8(format_psk(bytes(range(32)))),
     ),
     "address": Target(
-        _local(lambda data: parse_address(_text(data))),
+        local(lambda data: parse_address(as_text(data))),
         ("overlay.runtime.address.parse_address",),
-        _utf8("192.0.2.7:4433", "[2001:db8::1]:4433", "[fe80::1%3]:4433", "[::ffff:1.2.3.4]:1", "1.2.3.4:" + _DIGITS),
+        as_utf8("192.0.2.7:4433", "[2001:db8::1]:4433", "[fe80::1%3]:4433", "[::ffff:1.2.3.4]:1", "1.2.3.4:" + _DIGITS),
     ),
     "seed": Target(
-        _local(lambda data: parse_seed(_text(data), _NETWORK)),
+        local(lambda data: parse_seed(as_text(data), _NETWORK)),
         ("p2pnode.transport.seeds.parse_seed", "p2pnode.transport.seeds.parse_place"),
-        _utf8(_TICKET, "host.example:4433", f"{_ID}@192.0.2.7:4433", "[::1]:1", "h:" + _DIGITS),
+        as_utf8(_TICKET, "host.example:4433", f"{_ID}@192.0.2.7:4433", "[::1]:1", "h:" + _DIGITS),
     ),
     "key-file": Target(
-        _allowing(HomeError, LocalError)(lambda data: keyfile.parse_key(data, name="x")),
+        allowing(HomeError, LocalError)(lambda data: keyfile.parse_key(data, name="x")),
         ("p2pnode.keyfile.parse_key",),
         (b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
          b"-----END PRIVATE KEY-----\n",),
     ),
     "recorded-value": Target(
-        _bad(lambda data: plain.unpack(plain.decode(data))),
+        bad(lambda data: plain.unpack(plain.decode(data))),
         ("p2pnode.record.plain.decode", "p2pnode.record.plain.unpack"),
         (cbor.encode(plain.pack({"a": [1, (b"x", None)], "b": 2.5, "c": 1 << 70})),),
     ),
     "msgpack": Target(
-        _bad(values.decode_msgpack), ("p2pnode.bridge.values.decode_msgpack",), (b"\x81\xa1a\x93\x01\xc0\xc3",)
+        bad(values.decode_msgpack), ("p2pnode.bridge.values.decode_msgpack",), (b"\x81\xa1a\x93\x01\xc0\xc3",)
     ),
     "bridge-record": Target(
-        _bad(values.decode_record),
+        bad(values.decode_record),
         ("p2pnode.bridge.values.decode_record",),
         (values.inline_record(b"\x01"), b"\x02\x00\x00"),
     ),
-    "bridge-value": Target(_bad(values.unpack_value), ("p2pnode.bridge.values.unpack_value",), (b"\x01", b"\xa1a")),
+    "bridge-value": Target(bad(values.unpack_value), ("p2pnode.bridge.values.unpack_value",), (b"\x01", b"\xa1a")),
     "listing": Target(
         _listing, ("p2pnode.transport.listing.Listings.read",), (b"nid=" + _NID + b"\nkey=" + b"ab" * 32, b"n=\nm=")
     ),
     "peer": Target(
         _peer, ("overlay.peer.Peer.handle_datagram",), (*(_packed((p,)) for p in _payloads()), _packed(_payloads()))
     ),
-}  # fmt: skip
+} | chain_targets.TARGETS  # fmt: skip
 
 
 def readers() -> dict[str, Callable[..., Any]]:
-    """By dotted name: every function of overlay and p2pnode whose name promises to read something of a stranger."""
+    """By dotted name: what of overlay, p2pnode and the chain promises by its name to read something of a stranger."""
     found: dict[str, Callable[..., Any]] = {}
     for module in _modules():
         for name, function in vars(module).items():
@@ -523,7 +489,7 @@ def readers() -> dict[str, Callable[..., Any]]:
 
 
 def _modules() -> Iterator[ModuleType]:
-    for package in (overlay, p2pnode):
+    for package in (overlay, p2pnode, apps.chain.core):
         for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if not info.name.endswith("__main__"):
                 yield importlib.import_module(info.name)

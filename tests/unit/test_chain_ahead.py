@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 import pytest
 
@@ -192,6 +194,74 @@ def test_a_disk_that_refuses_leaves_everything_as_it_was(monkeypatch: pytest.Mon
                 world.offer(block)
         assert (world.tip, world.digest, world.ledger.best.id) == (tip, digest, tip)
     world.accepts(block)
+
+
+def test_a_disk_that_can_be_neither_written_nor_read_leaves_the_tip_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(QUICK, blocks=6)
+    tip, block = world.tip, world.next()
+    branch = world.make.line(world.line[3].id, 4, miner="x")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Full
+
+    for name in ("commit", "push_active"):
+        for also in ("header", "tip", "best_header", "last_seq", "rollback"):
+            with monkeypatch.context() as patch:
+                patch.setattr(MemoryStore, name, refuse)
+                rollback = world.store.rollback
+
+                def fails_to_read(also: str = also, rollback: Callable[[], None] = rollback) -> None:
+                    rollback()
+                    patch.setattr(MemoryStore, also, refuse)
+                    if also == "rollback":
+                        raise Full
+
+                patch.setattr(MemoryStore, "rollback", lambda _store: fails_to_read())
+                with pytest.raises(Full):
+                    world.offer(block)
+                assert (world.tip, world.ledger.best.id) == (tip, tip)
+                if also != "rollback":
+                    with pytest.raises(Full):
+                        world.offer(block)
+            assert world.store.tip().id == world.tip == tip
+    assert [world.offer(one).verdict for one in branch][-1] is Verdict.TIP
+    assert world.store.tip().id == world.tip == branch[-1].id
+
+
+def test_a_commit_that_failed_too_late_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(QUICK, blocks=6)
+    block = world.next()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise Full
+
+    def too_late(store: MemoryStore) -> None:
+        commit(store)
+        store.begin()
+        patch.setattr(MemoryStore, "header", refuse)
+        raise Full
+
+    commit = MemoryStore.commit
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryStore, "commit", too_late)
+        with pytest.raises(Full):
+            world.offer(block)
+    assert world.offer(block).verdict is Verdict.KNOWN
+    assert world.store.tip().id == world.tip == block.id
+
+
+def test_of_equal_headers_the_one_counts_whose_body_was_here_first() -> None:
+    make = Maker(PARAMS)
+    trunk = make.line(PARAMS.genesis_id, 3)
+    one, other = make.block(trunk[-1].id, miner="one"), make.block(trunk[-1].id, miner="other")
+    ledger = ledger_with(trunk)
+    for block in (one, other):
+        ledger.accept_header(block.raw_header, 1000 * block.header.time)
+    assert ledger.best.id == ledger.store.best_header().id == one.id
+    assert ledger.accept_block(other, 1000 * other.header.time).verdict is Verdict.TIP
+    assert ledger.best.id == ledger.tip.id == other.id
+    assert open_ledger(ledger.store, PARAMS).best.id == other.id
+    assert Ahead(ledger).wanted(9) == []
 
 
 def test_orphans_of_one_peer_do_not_drive_out_all_others() -> None:

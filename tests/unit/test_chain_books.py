@@ -102,6 +102,48 @@ def test_the_disk_is_waited_for_where_no_more_blocks_are_to_come() -> None:
     assert told == [8, 5, 2, 1, 0]
 
 
+def test_the_state_is_digested_where_no_better_block_is_known() -> None:
+    line = Maker(QUICK).line(QUICK.genesis_id, 9)
+    books = Books(MemoryStore(), QUICK, digest_every=4)
+    books._open()
+    now_ms = 1000 * line[-1].header.time
+    first = books.summary().digest
+    assert len(first) == 32
+    books.headers([block.raw_header for block in line[:8]], True, b"peer", now_ms)
+    for block in line[:7]:
+        books.blocks([block.raw], (), [b"peer"], now_ms)
+    assert (books.summary().mark_height, books.summary().digest) == (0, first)
+    for block in line[7:]:
+        books.blocks([block.raw], (), [b"peer"], now_ms)
+    told = books.summary()
+    assert (told.height, told.mark_height, told.mark) == (9, 8, line[7].id)
+    assert told.digest != first
+    # Who comes there in one step has the same one.
+    other = Books(MemoryStore(), QUICK, digest_every=8)
+    other._open()
+    other.blocks([block.raw for block in line[:8]], (), [b"peer"] * 8, now_ms)
+    assert other.summary().digest == told.digest
+
+
+def test_a_beacon_is_of_blocks_that_were_checked_and_are_deep() -> None:
+    make = Maker(QUICK)
+    line = make.line(QUICK.genesis_id, 9)
+    better = make.line(line[1].id, 12, miner="x")
+    full, light = Books(MemoryStore(), QUICK), Books(MemoryStore(), QUICK, light=True)
+    now_ms = 1000 * better[-1].header.time
+    for books in (full, light):
+        books._open()
+        books.headers([block.raw_header for block in line], True, b"peer", now_ms)
+    full.blocks([block.raw for block in line], (), [b"peer"] * 9, now_ms)
+    found = [[books.asked.beacon(height) for height in (0, 3, 4, 9, 10**6)] for books in (full, light)]
+    assert found == [[QUICK.genesis_id, line[2].id, None, None, None]] * 2
+    # Headers of a branch whose bodies nobody has looked at change nothing, but where there is nothing else.
+    for books in (full, light):
+        books.headers([block.raw_header for block in better], True, b"peer", now_ms)
+    assert [full.asked.beacon(height) for height in (3, 4)] == [line[2].id, None]
+    assert [light.asked.beacon(height) for height in (3, 8, 9)] == [better[0].id, better[5].id, None]
+
+
 def test_only_bodies_that_were_found_good_are_given(rich: tuple[World, list[bytes]]) -> None:
     world, txs = rich
     books = books_on(world)
@@ -114,13 +156,13 @@ def test_only_bodies_that_were_found_good_are_given(rich: tuple[World, list[byte
     assert [verdict(one)[0] for one in told] == [Verdict.SIDE, Verdict.BODY]
     for block in (side, orphan):
         assert books.store.block(block.id) == block.raw
-        assert books.body(block.id) is None
-        assert books.txs_at(block.id, range(len(block.txs))) == []
-    assert books.body(world.tip) == raw_at(world, world.height)
-    assert books.body(parent.id) is books.body(bytes(32)) is None
+        assert books.asked.body(block.id) is None
+        assert books.asked.txs_at(block.id, range(len(block.txs))) == []
+    assert books.asked.body(world.tip) == raw_at(world, world.height)
+    assert books.asked.body(parent.id) is books.asked.body(bytes(32)) is None
     # What was connected once is given, on whatever branch it is.
     assert verdict(books.blocks([parent.raw], (), [b"peer"], now_ms)[0]) == (Verdict.TIP, "")
-    assert books.body(parent.id) == parent.raw
+    assert books.asked.body(parent.id) == parent.raw
 
 
 def test_a_miner_makes_no_block_that_is_too_large(rich: tuple[World, list[bytes]]) -> None:
@@ -129,7 +171,7 @@ def test_a_miner_makes_no_block_that_is_too_large(rich: tuple[World, list[bytes]
     prefix, difficulty, _, _, count = books.template(key_of("miner").key, world.now_ms())
     raw = search(prefix, difficulty, QUICK.pow, start=0, tries=10**6)
     assert raw is not None
-    [taken] = books._templates.values()
+    [taken] = books._templates.txs.values()
     block = assembled(raw, taken)
     assert prefix_of(block.header) == prefix
     assert MAX_BLOCK_BYTES - MAX_HEADER_BYTES - 1_500 < len(block.raw) <= MAX_BLOCK_BYTES

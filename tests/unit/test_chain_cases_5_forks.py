@@ -31,6 +31,18 @@ def test_73_equal_work_changes_nothing(world: World) -> None:
     assert reopened.tip.id == tip
 
 
+def test_73_of_equal_ones_that_are_whole_at_once_the_first_counts(world: World) -> None:
+    trunk = world.make.block(world.tip)
+    equal = [world.make.block(trunk.id, miner=who) for who in ("anna", "bert", "carl")]
+    for block in (trunk, *equal):
+        world.ledger.accept_header(block.raw_header, world.now_ms(block))
+    assert [world.offer(block).verdict for block in equal] == [Verdict.BODY] * 3
+    assert world.offer(trunk).verdict is Verdict.TIP
+    seqs = {row.id: row.seq for block in equal if (row := world.store.header(block.id))}
+    assert len(set(seqs.values())) == 3
+    assert world.tip == min(seqs, key=seqs.__getitem__)
+
+
 def test_74_more_work_in_fewer_blocks(world: World) -> None:
     """Slow blocks fall back to the least difficulty, quick ones rise above it."""
     world.accepts(world.next(after_s=1))

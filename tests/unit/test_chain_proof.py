@@ -84,8 +84,10 @@ def test_nothing_in_it_can_be_another(made: Proven) -> None:
     assert version == 1
 
 
-def test_difficulty_and_time_of_later_blocks_are_checked() -> None:
-    made = proven(blocks_on_top=3)
+@pytest.mark.parametrize("blocks_on_top", [1, 2, 3])
+def test_difficulty_and_time_of_later_blocks_are_checked(blocks_on_top: int) -> None:
+    """From the third header on; of the first two what came before is not here."""
+    made = proven(blocks_on_top=blocks_on_top)
     *_, headers = cbor.decode(made.raw, max_items=100_000)
     make, tip = made.world.make, made.world.tip
     cheap = attrs.evolve(make.header(tip, after_s=5), difficulty=PARAMS.least_difficulty)

@@ -6,6 +6,7 @@ block in it that breaks a rule brings everything back as it was, and is marked, 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Container, Iterable, Mapping
 
 import attrs
@@ -13,7 +14,7 @@ import attrs
 from apps.chain.core import state
 from apps.chain.core.block import Block, decode_block, decode_txs
 from apps.chain.core.judge import Judge
-from apps.chain.core.outcome import Step
+from apps.chain.core.outcome import Outcome, Step, Verdict
 from apps.chain.core.params import Params
 from apps.chain.core.rows import HeaderRow, Reorg, Status
 from apps.chain.core.rules import Invalid, Rule
@@ -34,6 +35,17 @@ class Given:
     checked: Container[bytes] = frozenset()
     #: Blocks that just came, by id.
     blocks: dict[bytes, Block] = attrs.Factory(dict)
+
+
+@attrs.frozen(slots=True)
+class Either:
+    """Leaves that are in one or the other."""
+
+    one: frozenset[bytes]
+    other: Container[bytes]
+
+    def __contains__(self, leaf: object) -> bool:
+        return leaf in self.one or leaf in self.other
 
 
 @attrs.frozen(slots=True)
@@ -81,7 +93,7 @@ class Active:
             try:
                 return self._go_to(row, now_ms, given), faults
             except _Broken as broken:
-                self.tip = self._row(self.store.tip().id)
+                self.tip = tip_of(self.store)
                 self.mark(broken.fault)
                 faults.append(broken.fault)
         return Change(), faults
@@ -143,6 +155,23 @@ class Active:
         self.tip = self._row(tip.parent)
         return Step(tip.id, tip.height, txs)
 
+    def told(self, block: bytes, change: Change, faults: list[Fault]) -> Outcome:
+        """What became of a block that was offered, and of others that broke a rule beside it."""
+        row = self._row(block)
+        if row.status < Status.HEADER:
+            fault = faults[-1]
+            culprit = None if fault.row.id == block else fault.row.id
+            error = fault.error
+            return Outcome(
+                Verdict.INVALID, block, rule=error.rule, why=error.why, culprit=culprit,
+                disconnected=change.disconnected, connected=change.connected,
+            )  # fmt: skip
+        others = tuple(
+            Outcome(Verdict.INVALID, fault.row.id, rule=fault.error.rule, why=fault.error.why) for fault in faults
+        )
+        verdict = Verdict.TIP if self.has(row) else Verdict.SIDE
+        return Outcome(verdict, block, disconnected=change.disconnected, connected=change.connected, then=others)
+
     def mark(self, fault: Fault) -> None:
         """Only what its header commits to comes here: a body that is another's was turned away before."""
         bad = fault.row.id
@@ -172,3 +201,23 @@ class Active:
         if raw is None:
             raise LocalError(f"the store has lost the block {block.hex()[:16]}: verify it with: chain-explorer verify")
         return decode_block(raw)
+
+
+def tip_of(store: Store) -> HeaderRow:
+    """Header of the last block of the chain that counts; LocalError if it is gone."""
+    row = store.header(store.tip().id)
+    if row is None:
+        raise LocalError("the store has lost the header of its tip: verify it with: chain-explorer verify")
+    return row
+
+
+def now_ready(store: Store, row: HeaderRow, seq: int) -> list[HeaderRow]:
+    """Marks a block whose parent is READY, and all behind it whose bodies have waited for it. `seq`: the greatest."""
+    ready, queue = [], deque((row,))
+    while queue:
+        seq += 1
+        one = attrs.evolve(queue.popleft(), status=Status.READY, seq=seq)
+        ready.append(one)
+        queue.extend(child for child in store.children(one.id) if child.status is Status.BODY)
+    store.put_headers(ready)
+    return ready

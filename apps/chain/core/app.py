@@ -16,8 +16,9 @@ from apps.chain.core.batches import Batches, functions
 from apps.chain.core.books import OPERATIONS
 from apps.chain.core.care import Care
 from apps.chain.core.desk import Desk
+from apps.chain.core.fetching import FEW_BLOCKS
 from apps.chain.core.light import Light
-from apps.chain.core.limits import PRUNED_TOGETHER
+from apps.chain.core.limits import DEEP_REORG, PRUNED_TOGETHER
 from apps.chain.core.miner import Bench, How, Miner, Mining
 from apps.chain.core.news import Told
 from apps.chain.core.operations import Anchor
@@ -26,7 +27,7 @@ from apps.chain.core.params import Params
 from apps.chain.core.peers import Peers
 from apps.chain.core.relay import BlockRelay, TxRelay
 from apps.chain.core.serving import Serving
-from apps.chain.core.sync import FEW_BLOCKS, Sync
+from apps.chain.core.sync import Sync
 from apps.chain.core.talk import Talks
 from apps.chain.core.wallet import Wallet
 from apps.chain.core.wire import PROTOCOL
@@ -41,8 +42,6 @@ from overlay.wire import cbor
 _TICK_NS = SECOND
 #: Bodies that do not come by themselves in so many ticks are fetched.
 _BEHIND_TICKS = 3
-#: A change of branch that takes back more blocks than this is an alarm.
-DEEP_REORG = 6
 #: Others are asked where they are after so many targets.
 _COMPARE_TARGETS = 2
 _MINE = b"mine"
@@ -265,7 +264,7 @@ class Chain(App):
         return (await self.wallet.send([Anchor(digest, tag=tag)])).txid
 
     async def beacon(self, height: int) -> bytes | None:
-        """32 bytes that nobody knew before the block of this height; None: it is not there yet.
+        """32 bytes that nobody knew before the block of this height; None: fewer than DEEP_REORG blocks stand on it.
 
         Whoever mines it may throw it away, at the price of a reward, if it does not like them: a bias of one bit."""
         return await self.desk.do("beacon", height)  # type: ignore[no-any-return]

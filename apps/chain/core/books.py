@@ -13,18 +13,19 @@ from typing import Any, TypeVar
 
 import attrs
 
-from apps.chain.core.admission import rate_of
-from apps.chain.core.ahead import Ahead, headers_after
+from apps.chain.core.active import Either
+from apps.chain.core.ahead import Ahead
+from apps.chain.core.asked import QUESTIONS, Asked
 from apps.chain.core.block import Block
 from apps.chain.core.branch import Branch
 from apps.chain.core.compact import Compact, Rebuilding, decode_compact, encode_compact, rebuild
-from apps.chain.core.given import best_of, body_of, proof_of, txs_of
 from apps.chain.core.header import prefix_of
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.ledger import Ledger, open_ledger
-from apps.chain.core.limits import MAX_EARLY, MAX_PARTIAL, MAX_POOL_TXS, MAX_REORGS
+from apps.chain.core.limits import MAX_EARLY, MAX_PARTIAL, MAX_POOL_TXS
+from apps.chain.core.mark import Mark, marked
 from apps.chain.core.merkle import leaf_of
-from apps.chain.core.mining import assembled, header_on
+from apps.chain.core.mining import Templates, assembled
 from apps.chain.core.news import pack
 from apps.chain.core.outcome import Outcome, Verdict
 from apps.chain.core.params import Params
@@ -32,10 +33,8 @@ from apps.chain.core.pool import Pool
 from apps.chain.core.pruning import prune
 from apps.chain.core.rows import Status
 from apps.chain.core.rules import Invalid
-from apps.chain.core.state import digest_of
 from apps.chain.core.store import Store
 from apps.chain.core.summary import Summary
-from apps.chain.core.tx import Tx
 from overlay.errors import BadMessage, LocalError
 from overlay.identity.keys import Verifier, verify
 
@@ -43,8 +42,7 @@ _V = TypeVar("_V")
 #: What the application asks for by name.
 OPERATIONS = (
     "open", "headers", "header", "compact", "fill", "blocks", "txs", "tick", "template", "mined", "plan", "locator",
-    "after", "body", "txs_at", "best_txs", "proof", "on_line", "beacon", "account", "where", "waiting", "name",
-    "reorgs", "immature", "prune",
+    "prune", *QUESTIONS,
 )  # fmt: skip
 
 
@@ -60,7 +58,7 @@ class Books:
     light: bool = attrs.field(default=False, kw_only=True)
     #: Blocks that are kept, the newest; 0: all.
     keep: int = attrs.field(default=0, kw_only=True)
-    #: The state is digested every so many blocks; it reads all of it. 0: never.
+    #: The state is digested at every so many blocks (mark.py). 0: never.
     digest_every: int = attrs.field(default=0, kw_only=True)
     #: Told how many blocks are missing up to the best header, before some of them are connected: a disk need not be
     #: waited for each time while many are.
@@ -68,30 +66,27 @@ class Books:
     _ledger: Ledger | None = attrs.field(default=None, init=False)
     _pool: Pool | None = attrs.field(default=None, init=False)
     _ahead: Ahead = attrs.field(init=False)
+    _asked: Asked | None = attrs.field(default=None, init=False)
     #: Compact blocks of which some transactions are not here yet; the oldest go first.
     _partial: dict[bytes, Rebuilding] = attrs.field(init=False, factory=dict)
     #: Those whose headers wait for a parent or for their time: (block, who sent it).
     _early: dict[bytes, tuple[Compact, bytes]] = attrs.field(init=False, factory=dict)
     #: Of peers whose headers come: what is not worth keeping yet.
     _branches: dict[bytes, Branch] = attrs.field(init=False, factory=dict)
-    #: Root of the transactions -> those of the template that has it; the newest two.
-    _templates: dict[bytes, tuple[Tx, ...]] = attrs.field(init=False, factory=dict)
+    _templates: Templates = attrs.field(init=False, factory=Templates)
     #: When what waits was seen first, wall ms.
     _seen: dict[bytes, int] = attrs.field(init=False, factory=dict)
-    #: Height, id and digest of the last block whose state was digested.
-    _mark: tuple[int, bytes, bytes] = attrs.field(init=False, default=(0, bytes(32), b""))
+    _mark: Mark = attrs.field(init=False, factory=Mark)
     _kept_from: int = attrs.field(init=False, default=0)
 
     def operations(self) -> dict[str, Callable[..., Any]]:
         return {name: self._operation(name) for name in OPERATIONS}
 
     def _operation(self, name: str) -> Callable[..., Any]:
-        call = getattr(self, name)
-
         def operate(*args: Any) -> tuple[Any, tuple[Any, ...]]:
             if self._ledger is None:
                 self._open()
-            value = call(*args)
+            value = getattr(self.asked if name in QUESTIONS else self, name)(*args)
             return value, attrs.astuple(self.summary())
 
         return operate
@@ -100,6 +95,7 @@ class Books:
         self._ledger = open_ledger(self.store, self.params, judge=self.judge, verifier=self.verifier)
         self._pool = Pool(self.store, self.params, self.judge, self.verifier)
         self._ahead = Ahead(self._ledger)
+        self._asked = Asked(self.store, self.params, self._ledger, self._pool, self._ahead, self._seen, self.light)
         self._kept_from = self.store.kept_from()
         self._digest()
 
@@ -113,12 +109,18 @@ class Books:
         assert self._pool is not None
         return self._pool
 
+    @property
+    def asked(self) -> Asked:
+        assert self._asked is not None
+        return self._asked
+
     def summary(self) -> Summary:
-        best, pool = self.ledger.best, self.pool
+        best, pool, mark = self.ledger.best, self.pool, self._mark
         tip = best if self.light else self.ledger.tip
         return Summary(
             tip.height, tip.id, tip.work, tip.time, tip.difficulty, best.height, best.id, best.work,
-            len(pool), pool.size, self.ledger.held, *self._mark, self.light, self._kept_from, self._is_stuck(),
+            len(pool), pool.size, self.ledger.held, mark.height, mark.block, mark.digest, self.light, self._kept_from,
+            self._is_stuck(),
         )  # fmt: skip
 
     def _is_stuck(self) -> bool:
@@ -195,7 +197,7 @@ class Books:
         """Bodies in order, in one transaction of the store."""
         self.pace(self._ahead.behind - len(raws))
         outcomes = self.ledger.accept_blocks(
-            raws, now_ms, known=self.pool.known, checked=_Either(frozenset(leaves), self.pool.checked),
+            raws, now_ms, known=self.pool.known, checked=Either(frozenset(leaves), self.pool.checked),
             source=sources[0] if sources else b"",
         )  # fmt: skip
         return [self._told(outcome, now_ms) for outcome in outcomes]
@@ -203,7 +205,7 @@ class Books:
     def _accept(self, block: Block, leaves: Sequence[bytes], source: bytes, now_ms: int) -> tuple[Any, ...]:
         self.pace(0)
         outcome = self.ledger.accept_block(
-            block, now_ms, known=self.pool.known, checked=_Either(frozenset(leaves), self.pool.checked), source=source
+            block, now_ms, known=self.pool.known, checked=Either(frozenset(leaves), self.pool.checked), source=source
         )
         return self._told(outcome, now_ms)
 
@@ -218,7 +220,8 @@ class Books:
             rule = str(admission.rule or "")
             told.append((str(admission.entry), admission.txid, rule, admission.why, admission.blamed))
         if len(self._seen) > 2 * MAX_POOL_TXS:
-            self._seen = {txid: seen for txid, seen in self._seen.items() if self.pool.get(txid) is not None}
+            for txid in [txid for txid in self._seen if self.pool.get(txid) is None]:
+                del self._seen[txid]
         return told
 
     def tick(self, now_ms: int) -> list[tuple[Any, ...]]:
@@ -248,12 +251,8 @@ class Books:
         return packed
 
     def _digest(self) -> None:
-        every, height = self.digest_every, self.ledger.tip.height
-        if not every or self.light:
-            return
-        due = height - height % every
-        if height == due and self._mark[1] != self.ledger.tip.id:
-            self._mark = height, self.ledger.tip.id, digest_of(self.store)
+        if not self.light:
+            self._mark = marked(self._mark, self.ledger, self.digest_every)
 
     def prune(self) -> int:
         """Forgets blocks that are too old, of some heights; how many heights are left to do."""
@@ -268,16 +267,13 @@ class Books:
         if self.light:
             raise LocalError("a light node cannot mine: it does not know what an account has")
         txs = tuple(self.pool.template())
-        header = header_on(self.params, self.ledger.tip, txs, miner, now_ms)
-        self._templates[header.root] = txs
-        while len(self._templates) > 2:
-            del self._templates[next(iter(self._templates))]
+        header = self._templates.make(self.params, self.ledger.tip, txs, miner, now_ms)
         return prefix_of(header), header.difficulty, int(self.params.pow), header.parent, len(txs)
 
     def mined(self, raw_header: bytes, root: bytes, now_ms: int) -> tuple[tuple[Any, ...], bytes] | None:
         """What became of the block of a header that was found, and the block for others, compact; None: its template
         is not known any more."""
-        txs = self._templates.get(root)
+        txs = self._templates.txs.get(root)
         if txs is None:
             return None
         block = assembled(raw_header, txs)
@@ -293,87 +289,9 @@ class Books:
         upwards."""
         return [(row.id, row.height, row.trusted) for row in self._ahead.wanted(most)]
 
-    # --- for other peers ----------------------------------------------------------------------
-
-    def after(self, locator: Sequence[bytes]) -> list[bytes]:
-        """Headers of blocks that are whole here, behind the first of these that is among them: a message of them."""
-        return headers_after(self.store, locator)
-
-    def body(self, block: bytes) -> bytes | None:
-        return body_of(self.store, block)
-
-    def txs_at(self, block: bytes, indexes: Sequence[int]) -> list[bytes]:
-        return txs_of(self.store, block, indexes)
-
-    def proof(self, of: bytes) -> bytes:
-        return proof_of(self.store, self.params, of)
-
-    def best_txs(self) -> list[bytes]:
-        return best_of(self.pool)
-
-    def on_line(self, height: int, block: bytes) -> bool:
-        """Whether it is the block of that height on the way to the best header."""
-        row = self.store.header(block)
-        return row is not None and row.height == height and self._ahead.leads_to(row)
-
-    def beacon(self, height: int) -> bytes | None:
-        """Id of the block of a height on the way to the best header; None: not there yet."""
-        return self._ahead.id_at(height)
-
-    # --- for people ---------------------------------------------------------------------------
-
-    def account(self, key: bytes) -> tuple[int, int, int, int]:
-        """(balance, nonce, nonce of the next transaction, units that waiting ones spend)."""
-        found = self.store.accounts((key,)).get(key)
-        balance, nonce = (found.balance, found.nonce) if found else (0, 0)
-        return balance, nonce, self.pool.next_nonce(key), sum(tx.spent for tx in self.pool.of(key))
-
-    def immature(self, key: bytes) -> int:
-        """Units of rewards and fees of its blocks that are not credited yet."""
-        tip, params = self.ledger.tip.height, self.params
-        unripe = self.store.actives(max(tip - params.maturity + 1, 1), tip)
-        return sum(params.reward(row.height) + row.fees for row in unripe if row.miner == key)
-
-    def where(self, txid: bytes) -> tuple[int, int] | None:
-        """(height, confirmations) of a transaction in the chain that counts; 0 confirmations: it waits."""
-        row = self.store.tx(txid)
-        if row is not None:
-            return row.height, self.ledger.tip.height - row.height + 1
-        return (0, 0) if self.pool.get(txid) is not None else None
-
-    def waiting(self, most: int, now_ms: int) -> list[tuple[bytes, bytes, int, int, int, bytes, int]]:
-        """(id, sender, nonce, fee, operations, all bytes, when it was seen first in wall ms) of those that wait, who
-        pays most first."""
-        order = sorted(self.pool, key=lambda tx: (-rate_of(tx), tx.txid))[:most]
-        seen = self._seen
-        return [
-            (tx.txid, tx.sender, tx.nonce, tx.fee, len(tx.operations), tx.raw, seen.setdefault(tx.txid, now_ms))
-            for tx in order
-        ]
-
-    def reorgs(self) -> list[tuple[int, int, int]]:
-        """(when in wall ms, height of the fork, height of the tip before) of changes of branch, oldest first."""
-        return [(row.at_ms, row.fork, row.old_height) for row in reversed(self.store.reorgs(limit=MAX_REORGS))]
-
-    def name(self, name: bytes) -> tuple[bytes, bytes, int] | None:
-        """(owner, value, first height at which anybody may claim it), None if it is free."""
-        row = self.store.names((name,)).get(name)
-        return None if row is None or row.expires <= self.ledger.tip.height + 1 else (row.owner, row.value, row.expires)
-
 
 def _bounded(table: dict[bytes, _V], most: int) -> dict[bytes, _V]:
     """The same, with room for one more: the oldest go."""
     while len(table) >= most:
         del table[next(iter(table))]
     return table
-
-
-@attrs.frozen(slots=True)
-class _Either:
-    """In one or the other."""
-
-    one: frozenset[bytes]
-    other: Any
-
-    def __contains__(self, leaf: object) -> bool:
-        return leaf in self.one or leaf in self.other

@@ -26,7 +26,7 @@ account is an address or a key.
                                               "seen_ms"}]   who pays most first; "raw": all of it
     peers    {}                                   -> [{"peer", "height", "tip", "work", "light", "slow"}]
     proof    {"of"}                               -> {"proof", "height", "time", "sender"}   of a transaction or digest
-    beacon   {"height"}                           -> {"height", "block"} or null
+    beacon   {"height"}                           -> {"height", "block"} or null: fewer than six blocks stand on it
     mine_start {"threads"?, "duty"?, "on_demand"?} (else as before) | mine_stop {} | mine_status {}
                                                   -> {"mining", "threads", "duty", "on_demand", "found", "rate"}
     mine_work, mine_found: for a worker, see miner.Bench
@@ -167,7 +167,10 @@ class Commands:
         return self._named(found.key) | {"is": found.what}
 
     async def proof(self, args: dict[str, Any]) -> Any:
-        raw, proof = await self.chain.verified.proof(_hex(args, "of", 32))
+        of = _hex(args, "of", 32)
+        made = b"" if self.chain.light else await self.chain.desk.do("proof", of)
+        # Where headers alone are kept, or the block was forgotten, others are asked.
+        raw, proof = await self.chain.verified.proof(of, made=made)
         return {
             "proof": raw.hex(), "height": proof.header.height, "time": proof.header.time,
             "sender": proof.tx.sender.hex(),

@@ -12,16 +12,17 @@ from typing import TypeVar
 
 import attrs
 
-from apps.chain.core.active import Active, Change, Fault, Given
-from apps.chain.core.block import Block, check_body, check_size, decode_block, encode_block
+from apps.chain.core.active import Active, Fault, Given, now_ready, tip_of
+from apps.chain.core.block import Block, check_body, check_size, decode_block
 from apps.chain.core.branch import Branch
+from apps.chain.core.first import write_first
 from apps.chain.core.gathering import Gathering, is_enough, settle
 from apps.chain.core.header import Header, decode_header, id_of
 from apps.chain.core.judge import Judge, nobody
 from apps.chain.core.limits import MAX_AHEAD_S
 from apps.chain.core.outcome import Outcome, Verdict
 from apps.chain.core.params import Params
-from apps.chain.core.rows import ActiveRow, HeaderRow, Status
+from apps.chain.core.rows import HeaderRow, Status
 from apps.chain.core.rules import Invalid, Rule
 from apps.chain.core.store import Store
 from apps.chain.core.tx import Tx
@@ -44,6 +45,8 @@ class Ledger:
     #: Of most work whether its body is here or not: what a sync aims at.
     best: HeaderRow
     _seq: int
+    #: A transaction failed, and what it left could not be read.
+    _is_unsure: bool = False
     _orphans: Orphans = attrs.Factory(Orphans)
     _held: Held = attrs.Factory(Held)
     _gathering: Gathering = attrs.field(init=False)
@@ -156,6 +159,11 @@ class Ledger:
             self.best = rows[-1]
         return tuple(row.id for row in rows)
 
+    def _prefer_tip(self) -> None:
+        """Of equal work the one that was whole first counts (F2): nothing is fetched to make it another."""
+        if self.best.work <= self.tip.work:
+            self.best = self.tip
+
     def trust_assumed(self) -> None:
         """The block that is assumed valid may have been here before it was."""
         assumed = self.params.assume_valid
@@ -208,39 +216,14 @@ class Ledger:
             self.store.put_headers((attrs.evolve(row, status=Status.BODY),))
             return Outcome(Verdict.BODY, row.id)
         given.blocks[row.id] = block
-        change, faults = self.active.advance(self._ready(row), now_ms, given)
+        ready = now_ready(self.store, row, self._seq)
+        self._seq += len(ready)
+        change, faults = self.active.advance(ready, now_ms, given)
         given.blocks.clear()
         if faults:
             self.best = self.store.best_header()
-        return self._told(row.id, change, faults)
-
-    def _ready(self, row: HeaderRow) -> list[HeaderRow]:
-        """Marks it and all behind it whose bodies have waited for it."""
-        ready, queue = [], deque((row,))
-        while queue:
-            self._seq += 1
-            one = attrs.evolve(queue.popleft(), status=Status.READY, seq=self._seq)
-            ready.append(one)
-            queue.extend(child for child in self.store.children(one.id) if child.status is Status.BODY)
-        self.store.put_headers(ready)
-        return ready
-
-    def _told(self, block: bytes, change: Change, faults: list[Fault]) -> Outcome:
-        row = self.store.header(block)
-        assert row is not None
-        if row.status < Status.HEADER:
-            fault = faults[-1]
-            culprit = None if fault.row.id == block else fault.row.id
-            error = fault.error
-            return Outcome(
-                Verdict.INVALID, block, rule=error.rule, why=error.why, culprit=culprit,
-                disconnected=change.disconnected, connected=change.connected,
-            )  # fmt: skip
-        others = tuple(
-            Outcome(Verdict.INVALID, fault.row.id, rule=fault.error.rule, why=fault.error.why) for fault in faults
-        )
-        verdict = Verdict.TIP if self.active.has(row) else Verdict.SIDE
-        return Outcome(verdict, block, disconnected=change.disconnected, connected=change.connected, then=others)
+        self._prefer_tip()
+        return self.active.told(row.id, change, faults)
 
     # --- what waits ---
 
@@ -275,53 +258,41 @@ class Ledger:
 
     def _transaction(self, work: Callable[[], _T]) -> _T:
         """All of it or nothing, whatever the disk says."""
+        if self._is_unsure:
+            self._load()
+        before = self.active.tip, self.best, self._seq
         self.store.begin()
         try:
             result = work()
             self.store.commit()
         except BaseException:
+            # What was before is right, unless it was the commit that failed. If nothing can be read now either, the
+            # next transaction does it.
+            self.active.tip, self.best, self._seq = before
+            self._is_unsure = True
             self.store.rollback()
             self._load()
             raise
         return result
 
     def _load(self) -> None:
-        tip = self.store.header(self.store.tip().id)
-        assert tip is not None
-        self.active.tip, self.best, self._seq = tip, self.store.best_header(), self.store.last_seq()
+        self.active.tip, self.best, self._seq = tip_of(self.store), self.store.best_header(), self.store.last_seq()
+        self._prefer_tip()
+        self._is_unsure = False
 
 
 def open_ledger(store: Store, params: Params, *, judge: Judge = nobody, verifier: Verifier = verify) -> Ledger:
     """On a store that is empty, or was used by this chain before; LocalError if by another one."""
     first = store.active(0)
     if first is None:
-        _begin(store, params)
+        write_first(store, params)
     elif first.id != params.genesis_id:
         raise LocalError(
             f"the store holds the chain that begins with {first.id.hex()[:16]}, "
             f"not the one of this network, {params.genesis_id.hex()[:16]}"
         )
-    tip = store.header(store.tip().id)
-    if tip is None:
-        raise LocalError("the store has lost the header of its tip: verify it with: chain-explorer verify")
-    active = Active(store, params, judge, verifier, tip)
+    active = Active(store, params, judge, verifier, tip_of(store))
     ledger = Ledger(store, params, active, store.best_header(), store.last_seq())
+    ledger._prefer_tip()
     ledger.trust_assumed()
     return ledger
-
-
-def _begin(store: Store, params: Params) -> None:
-    block, raw = params.genesis_id, encode_block(params.raw_genesis, ())
-    first = params.genesis
-    store.begin()
-    store.put_headers(
-        (
-            HeaderRow(
-                block, 0, first.parent, 0, first.time, params.target_s, first.difficulty, 0, first.miner,
-                params.raw_genesis, Status.VALID, 0, first.time * 1000, trusted=True,
-            ),
-        )
-    )  # fmt: skip
-    store.put_block(block, raw)
-    store.push_active(ActiveRow(0, block, first.time, first.difficulty, first.miner, 0, 0, len(raw), 0))
-    store.commit()

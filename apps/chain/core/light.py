@@ -29,8 +29,12 @@ class Light:
     talks: Talks
     params: Params
 
-    async def proof(self, of: bytes) -> tuple[bytes, Proof]:
-        """That a transaction, or one that anchored a digest, is in our chain; NotFound."""
+    async def proof(self, of: bytes, *, made: bytes = b"") -> tuple[bytes, Proof]:
+        """That a transaction, or one that anchored a digest, is in our chain; NotFound.
+
+        `made`: a proof of this node's own; empty: it has none, and others are asked."""
+        if made:
+            return made, check_proof(made, verifier=self.ctx.dht.endpoint.verifier)
         for one in self._some():
             try:
                 raw = await self.talks.of(one.id).proof(of)

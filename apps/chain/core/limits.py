@@ -48,6 +48,10 @@ CLAIM_FEE = CREDIT
 #: CBOR items of a transaction's body: each has a byte. Too many operations are then an error of their own (X4).
 MAX_BODY_ITEMS = MAX_TX_BYTES
 
+#: A change of branch that takes back more blocks than this is an alarm. So a beacon is given once so many blocks stand
+#: on its own: before that it may become another one and nobody is told.
+DEEP_REORG = 6
+
 # --- what is kept --------------------------------------------------------------------------
 #: Transactions of the store, of up to 64 blocks, for which the disk is not waited while a node catches up: a loss of
 #: power costs these at most, and they come again from any peer.
@@ -62,6 +66,10 @@ PRUNED_TOGETHER = 32
 MAX_REORGS = 1_000
 #: CBOR items of what undoes a block: 2,000 transactions touch 17 accounts each at most, with 4 items for each.
 MAX_UNDO_ITEMS = 1_000_000
+
+#: A node digests its state at every so many blocks, an hour. With 100,000 accounts and 10,000 names that takes 0.2 s
+#: of one core, 0.006 % of the time; below 0.1 % up to 1.8 million accounts.
+DIGEST_EVERY = 240
 
 # --- what waits ----------------------------------------------------------------------------
 #: Headers whose parent is not known: a peer that is ahead announces one; more of them are found by asking it.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
-from apps.chain.core.limits import MAX_REORGS, MAX_UNSYNCED
+from apps.chain.core.journal import Journal, Rows
+from apps.chain.core.limits import MAX_REORGS
 from apps.chain.core.rows import (
     Account,
     ActiveRow,
@@ -25,14 +25,10 @@ from apps.chain.core.rows import (
 from apps.chain.core.store import Table
 from overlay.errors import LocalError
 
-_MISSING: Final = object()
-
-Rows = dict[Any, Any]
-
 
 @attrs.define(slots=True, eq=False)
 class MemoryStore:
-    """Every change is noted with what was there before, so that it can be taken back."""
+    """Each table is a dictionary; the journal takes changes of them back."""
 
     _headers: dict[bytes, HeaderRow] = attrs.Factory(dict)
     #: Parent and height -> ids, as the keys of a dictionary.
@@ -50,82 +46,33 @@ class MemoryStore:
     _evidence: dict[bytes, EvidenceRow] = attrs.Factory(dict)
     _txs: dict[bytes, TxRow] = attrs.Factory(dict)
     _touches: dict[bytes, dict[tuple[int, int], Touch]] = attrs.Factory(dict)
-    #: (table, key, what was there), oldest first; None outside a transaction.
-    _journal: list[tuple[Rows, Any, Any]] | None = None
-    #: Length of the journal at the savepoint.
-    _mark: int | None = None
-    #: Journals of transactions that a loss of power takes back.
-    _unsynced: list[list[tuple[Rows, Any, Any]]] = attrs.Factory(list)
-    _sync_each: int = 1
-
-    # --- as a disk ---
-
-    def pace(self, behind: int) -> None:
-        """With so many blocks still to come: at the tip each transaction is synced, before it every so many."""
-        self._sync_each = MAX_UNSYNCED if behind > 0 else 1
-
-    def power_loss(self) -> None:
-        """What was not synced is gone, as is a transaction that is open."""
-        journals = [*self._unsynced, *([self._journal] if self._journal is not None else [])]
-        self._unsynced.clear()
-        for journal in reversed(journals):
-            self._journal = journal
-            self._back_to(0)
-        self._journal = self._mark = None
+    _journal: Journal = attrs.Factory(Journal)
 
     # --- transactions ---
 
     def begin(self) -> None:
-        if self._journal is not None:
-            raise LocalError("a transaction is open already")
-        self._journal = []
+        self._journal.begin()
 
     def commit(self) -> None:
-        self._unsynced.append(self._changes())
-        if len(self._unsynced) >= self._sync_each:
-            self._unsynced.clear()
-        self._journal = self._mark = None
+        self._journal.commit()
 
     def rollback(self) -> None:
-        self._back_to(0)
-        self._journal = self._mark = None
+        self._journal.rollback()
 
     def savepoint(self) -> None:
-        if self._mark is not None:
-            raise LocalError("there is a savepoint already")
-        self._mark = len(self._changes())
+        self._journal.savepoint()
 
     def rollback_to(self) -> None:
-        if self._mark is None:
-            raise LocalError("there is no savepoint")
-        self._back_to(self._mark)
+        self._journal.rollback_to()
 
     def release(self) -> None:
-        if self._mark is None:
-            raise LocalError("there is no savepoint")
-        self._mark = None
+        self._journal.release()
 
-    def _changes(self) -> list[tuple[Rows, Any, Any]]:
-        if self._journal is None:
-            raise LocalError("no transaction is open")
-        return self._journal
+    def pace(self, behind: int) -> None:
+        self._journal.pace(behind)
 
-    def _back_to(self, mark: int) -> None:
-        journal = self._changes()
-        while len(journal) > mark:
-            table, key, before = journal.pop()
-            if before is _MISSING:
-                del table[key]
-            else:
-                table[key] = before
-
-    def _put(self, table: Rows, key: Any, row: Any) -> None:
-        self._changes().append((table, key, table.get(key, _MISSING)))
-        table[key] = row
-
-    def _delete(self, table: Rows, key: Any) -> None:
-        if key in table:
-            self._changes().append((table, key, table.pop(key)))
+    def power_loss(self) -> None:
+        self._journal.power_loss()
 
     # --- blocks ---
 
@@ -147,30 +94,30 @@ class MemoryStore:
     def put_headers(self, rows: Iterable[HeaderRow]) -> None:
         for row in rows:
             if row.id not in self._headers:
-                self._put(self._children.setdefault(row.parent, {}), row.id, None)
-                self._put(self._heights.setdefault(row.height, {}), row.id, None)
-            self._put(self._headers, row.id, row)
+                self._journal.put(self._children.setdefault(row.parent, {}), row.id, None)
+                self._journal.put(self._heights.setdefault(row.height, {}), row.id, None)
+            self._journal.put(self._headers, row.id, row)
 
     def set_status(self, blocks: Iterable[bytes], status: Status, *, why: str = "") -> None:
         for block in blocks:
-            self._put(self._headers, block, attrs.evolve(self._headers[block], status=status, why=why))
+            self._journal.put(self._headers, block, attrs.evolve(self._headers[block], status=status, why=why))
 
     def block(self, block: bytes) -> bytes | None:
         return self._blocks.get(block)
 
     def put_block(self, block: bytes, raw: bytes) -> None:
-        self._put(self._blocks, block, raw)
+        self._journal.put(self._blocks, block, raw)
 
     def undo(self, block: bytes) -> bytes | None:
         return self._undos.get(block)
 
     def put_undo(self, block: bytes, undo: bytes) -> None:
-        self._put(self._undos, block, undo)
+        self._journal.put(self._undos, block, undo)
 
     def delete_bodies(self, blocks: Iterable[bytes]) -> None:
         for block in blocks:
-            self._delete(self._blocks, block)
-            self._delete(self._undos, block)
+            self._journal.delete(self._blocks, block)
+            self._journal.delete(self._undos, block)
 
     def kept_from(self) -> int:
         return self._kept.get(None, 0)
@@ -178,15 +125,15 @@ class MemoryStore:
     def forget_below(self, height: int) -> None:
         for below in range(max(1, self.kept_from()), height):
             self.delete_bodies(self._heights.get(below, ()))
-        self._put(self._kept, None, height)
+        self._journal.put(self._kept, None, height)
 
     def last_seq(self) -> int:
         return max((row.seq for row in self._headers.values()), default=0)
 
     def add_reorg(self, reorg: Reorg) -> None:
         number = max(self._reorgs, default=0) + 1
-        self._put(self._reorgs, number, reorg)
-        self._delete(self._reorgs, number - MAX_REORGS)
+        self._journal.put(self._reorgs, number, reorg)
+        self._journal.delete(self._reorgs, number - MAX_REORGS)
 
     def reorgs(self, *, limit: int) -> Sequence[Reorg]:
         return [self._reorgs[number] for number in sorted(self._reorgs, reverse=True)[:limit]]
@@ -205,10 +152,10 @@ class MemoryStore:
     def push_active(self, row: ActiveRow) -> None:
         if row.height != len(self._active):
             raise LocalError(f"height {row.height} is not the next, {len(self._active)}")
-        self._put(self._active, row.height, row)
+        self._journal.put(self._active, row.height, row)
 
     def pop_active(self) -> None:
-        self._delete(self._active, len(self._active) - 1)
+        self._journal.delete(self._active, len(self._active) - 1)
 
     # --- what it says ---
 
@@ -217,67 +164,67 @@ class MemoryStore:
 
     def put_accounts(self, rows: Iterable[Account]) -> None:
         for row in rows:
-            self._put(self._accounts, row.key, row)
+            self._journal.put(self._accounts, row.key, row)
 
     def delete_accounts(self, keys: Iterable[bytes]) -> None:
         for key in keys:
-            self._delete(self._accounts, key)
+            self._journal.delete(self._accounts, key)
 
     def names(self, names: Collection[bytes]) -> dict[bytes, NameRow]:
         return _some(self._names, names)
 
     def put_names(self, rows: Iterable[NameRow]) -> None:
         for row in rows:
-            self._put(self._names, row.name, row)
+            self._journal.put(self._names, row.name, row)
 
     def delete_names(self, names: Iterable[bytes]) -> None:
         for name in names:
-            self._delete(self._names, name)
+            self._journal.delete(self._names, name)
 
     def anchors(self, digest: bytes) -> Sequence[AnchorRow]:
         return [row for _, row in sorted(self._anchors.get(digest, {}).items())]
 
     def put_anchors(self, rows: Iterable[AnchorRow]) -> None:
         for row in rows:
-            self._put(self._anchors.setdefault(row.digest, {}), (row.height, row.pos, row.op), row)
+            self._journal.put(self._anchors.setdefault(row.digest, {}), (row.height, row.pos, row.op), row)
 
     def delete_anchors(self, rows: Iterable[AnchorRow]) -> None:
         for row in rows:
-            self._delete(self._anchors.get(row.digest, {}), (row.height, row.pos, row.op))
+            self._journal.delete(self._anchors.get(row.digest, {}), (row.height, row.pos, row.op))
 
     def evidence(self, keys: Collection[bytes]) -> dict[bytes, EvidenceRow]:
         return _some(self._evidence, keys)
 
     def put_evidence(self, rows: Iterable[EvidenceRow]) -> None:
         for row in rows:
-            self._put(self._evidence, row.key, row)
+            self._journal.put(self._evidence, row.key, row)
 
     def delete_evidence(self, keys: Iterable[bytes]) -> None:
         for key in keys:
-            self._delete(self._evidence, key)
+            self._journal.delete(self._evidence, key)
 
     def tx(self, txid: bytes) -> TxRow | None:
         return self._txs.get(txid)
 
     def put_txs(self, rows: Iterable[TxRow]) -> None:
         for row in rows:
-            self._put(self._txs, row.txid, row)
+            self._journal.put(self._txs, row.txid, row)
 
     def delete_txs(self, txids: Iterable[bytes]) -> None:
         for txid in txids:
-            self._delete(self._txs, txid)
+            self._journal.delete(self._txs, txid)
 
     def touches(self, key: bytes, *, before: tuple[int, int] | None = None, limit: int) -> Sequence[Touch]:
         rows = sorted(self._touches.get(key, {}).items(), reverse=True)
-        return list(itertools.islice((row for at, row in rows if before is None or at < before), limit))
+        return [row for at, row in rows if before is None or at < before][:limit]
 
     def put_touches(self, rows: Iterable[Touch]) -> None:
         for row in rows:
-            self._put(self._touches.setdefault(row.key, {}), (row.height, row.pos), row)
+            self._journal.put(self._touches.setdefault(row.key, {}), (row.height, row.pos), row)
 
     def delete_touches(self, rows: Iterable[Touch]) -> None:
         for row in rows:
-            self._delete(self._touches.get(row.key, {}), (row.height, row.pos))
+            self._journal.delete(self._touches.get(row.key, {}), (row.height, row.pos))
 
     # --- for people ---
 
@@ -288,28 +235,24 @@ class MemoryStore:
         return sorted(digest for digest, rows in self._anchors.items() if rows and digest.startswith(prefix))[:limit]
 
     def tagged(self, prefix: bytes, *, limit: int) -> Sequence[AnchorRow]:
-        rows = [row for rows in self._anchors.values() for row in rows.values() if row.tag]
-        found = [row for row in rows if row.tag.startswith(prefix)]
+        found = [row for _, row in self._flat(Table.ANCHORS) if row.tag and row.tag.startswith(prefix)]
         return sorted(found, key=lambda row: (row.tag, row.digest, row.height, row.pos, row.op))[:limit]
 
     def keys(self, first: bytes, last: bytes, *, limit: int) -> Sequence[bytes]:
         return sorted(key for key in self._accounts if first <= key <= last)[:limit]
 
     def mined(self, miner: bytes, *, before: int, limit: int) -> Sequence[int]:
-        heights = (row.height for row in reversed(self.actives(0, before - 1)) if row.miner == miner)
-        return list(itertools.islice(heights, limit))
+        return [row.height for row in reversed(self.actives(0, before - 1)) if row.miner == miner][:limit]
 
     def contested(self, *, before: int, limit: int) -> Sequence[int]:
-        heights = sorted((height for height, ids in self._heights.items() if len(ids) > 1), reverse=True)
-        return [height for height in heights if height < before][:limit]
+        return sorted((at for at, ids in self._heights.items() if len(ids) > 1 and at < before), reverse=True)[:limit]
 
     def owned(self, owners: Collection[bytes]) -> Sequence[NameRow]:
         return [row for _, row in sorted(self._names.items()) if row.owner in owners]
 
     def names_after(self, after: bytes, *, expires: tuple[int, int], limit: int) -> Sequence[NameRow]:
-        first, last = expires
-        found = (row for name, row in sorted(self._names.items()) if name > after and first <= row.expires <= last)
-        return list(itertools.islice(found, limit))
+        names = sorted(self._names.items())
+        return [row for name, row in names if name > after and expires[0] <= row.expires <= expires[1]][:limit]
 
     def convictions(
         self, *, culprit: bytes | None = None, before: tuple[int, int, int], limit: int

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
+
 from apps.chain.core import merkle
 from apps.chain.core.block import Block, make_block
 from apps.chain.core.header import Header
@@ -25,3 +27,19 @@ def header_on(
 def assembled(raw_header: bytes, txs: Sequence[Tx]) -> Block:
     """The block of a header that was found, over these transactions."""
     return make_block(raw_header, [tx.raw for tx in txs])
+
+
+@attrs.define(slots=True, eq=False)
+class Templates:
+    """What is being worked on, and what was before it."""
+
+    #: Root of the transactions -> those of the template that has it; the newest two.
+    txs: dict[bytes, tuple[Tx, ...]] = attrs.field(init=False, factory=dict)
+
+    def make(self, params: Params, tip: HeaderRow, txs: tuple[Tx, ...], miner: bytes, now_ms: int) -> Header:
+        """As `header_on`, and kept."""
+        header = header_on(params, tip, txs, miner, now_ms)
+        self.txs[header.root] = txs
+        while len(self.txs) > 2:
+            del self.txs[next(iter(self.txs))]
+        return header

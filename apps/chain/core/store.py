@@ -59,7 +59,7 @@ class View(Protocol):
         ...
 
     def best_header(self) -> HeaderRow:
-        """That of most work that is neither INVALID nor DOOMED; of equal ones any."""
+        """That of most work that is neither INVALID nor DOOMED; of equal ones the one that was put first."""
         ...
 
     def ids(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:

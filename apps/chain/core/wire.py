@@ -55,7 +55,7 @@ class Standing:
     height: int
     tip: bytes
     work: int
-    #: A block of its chain, and the digest of the state after it (state.digest_of): equal wherever the block is.
+    #: A block of its chain, and the digest of the state after it (mark.py): equal wherever the block is.
     mark_height: int
     mark: bytes
     digest: bytes

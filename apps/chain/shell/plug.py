@@ -14,6 +14,7 @@ import trio
 from apps.chain.core.app import Chain
 from apps.chain.core.books import OPERATIONS, Books
 from apps.chain.core.facts import LIGHT_NOTE, NOTE, encode_params
+from apps.chain.core.limits import DIGEST_EVERY
 from apps.chain.core.networks import of_network
 from apps.chain.core.params import Params
 from apps.chain.core.pruning import check_keep
@@ -39,7 +40,9 @@ class ChainShell:
             check_keep(terms.prune)
         store = await trio.to_thread.run_sync(partial(_opened, folder / FILE_NAME, params, light=terms.light))
         try:
-            books = Books(store, params, light=terms.light, keep=terms.prune, pace=store.pace)
+            books = Books(
+                store, params, light=terms.light, keep=terms.prune, digest_every=DIGEST_EVERY, pace=store.pace
+            )
             chain = Chain(params, books.operations(), light=terms.light, keep=terms.prune)
             yield Opened(chain, tell if terms.light else _beside)
         finally:

@@ -102,7 +102,7 @@ class ReadStore:
         return self._header_rows("WHERE height=?", (height,))
 
     def best_header(self) -> HeaderRow:
-        found: HeaderRow = self._there(self._header_rows("WHERE status>=0 ORDER BY work DESC LIMIT 1"))[0]
+        found: HeaderRow = self._there(self._header_rows("WHERE status>=0 ORDER BY work DESC, n LIMIT 1"))[0]
         return found
 
     def ids(self, prefix: bytes, *, limit: int) -> Sequence[bytes]:

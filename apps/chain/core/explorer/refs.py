@@ -22,7 +22,7 @@ MIN_PREFIX = 4
 #: Of an ambiguous beginning so many are named.
 SHOWN = 5
 _HEX: Final = re.compile(r"([0-9a-f]{0,64})(?:(?:…|\.\.\.?)([0-9a-f]{1,60}))?")
-_HEIGHT: Final = re.compile(r"-?[0-9]{1,15}")
+HEIGHT: Final = re.compile(r"-?[0-9]{1,15}")
 _NAME: Final = re.compile(rf"[a-z0-9-]{{{MIN_NAME_BYTES},{MAX_NAME_BYTES}}}")
 _HASH_DIGITS = 64
 
@@ -82,7 +82,7 @@ _BLOCK_FORMS = "a height, -1 for the tip, four or more digits of an id, or @TIME
 def find_block(chain: Chain, text: str) -> HeaderRow:
     """By height (-1: the tip, -2: the one before) or by id, of whatever branch."""
     text = text.strip().replace(",", "")
-    if _HEIGHT.fullmatch(text):
+    if HEIGHT.fullmatch(text):
         height = int(text) + (chain.height + 1 if text.startswith("-") else 0)
         if (active := chain.view.active(height)) is not None:
             return chain.header(active.id)

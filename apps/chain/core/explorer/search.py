@@ -47,7 +47,7 @@ def search(chain: Chain, text: str, *, limit: int) -> list[Hit]:
 
 def _heights(chain: Chain, text: str) -> Iterator[Hit]:
     digits = text.replace(",", "")
-    if digits.isascii() and digits.isdecimal() and (active := chain.view.active(int(digits[:16]))) is not None:
+    if refs.HEIGHT.fullmatch(digits) and (active := chain.view.active(int(digits))) is not None:
         yield Hit(Kind.HEIGHT, active.id, active.height)
 
 
@@ -76,7 +76,9 @@ def _addresses(chain: Chain, text: str) -> Iterator[Hit]:
 
 
 def _names(chain: Chain, text: str) -> Iterator[Hit]:
-    name = text.encode()
+    if not text.isascii():
+        return
+    name = text.encode("ascii")
     if len(text) >= refs.MIN_PREFIX or name in chain.view.names([name]):
         alive = chain.height + 1, (1 << 53)
         before = name[:-1] + bytes([name[-1] - 1]) + b"\xff" if name else b""
@@ -94,8 +96,13 @@ def _anchors(chain: Chain, text: str) -> Iterator[Hit]:
 
 def _tags(chain: Chain, text: str) -> Iterator[Hit]:
     if len(text) >= refs.MIN_PREFIX:
-        for row in chain.view.tagged(text.encode(), limit=refs.SHOWN + 1):
+        for row in chain.view.tagged(as_typed(text), limit=refs.SHOWN + 1):
             yield Hit(Kind.TAG, row.tag, row.height, row.pos)
+
+
+def as_typed(text: str) -> bytes:
+    """The bytes of an argument, which need not be UTF-8 (PEP 383)."""
+    return text.encode(errors="surrogateescape")
 
 
 _LOOKS: tuple[Callable[[Chain, str], Iterator[Hit]], ...] = (

@@ -52,7 +52,7 @@ def blocks(
     from apps.chain.core.explorer.refs import find_account
 
     with session.chain() as chain:
-        end = before if start is None else min(start + 1, before or start + 1)
+        end = min((end for end in (before, None if start is None else start + 1) if end is not None), default=None)
         key = None if miner is None else find_account(chain, miner)
         page = queries.lines(chain, before=end, limit=limit, miner=key)
         known = people(chain, {line.active.miner for line in page.rows}, full=full)

@@ -16,6 +16,7 @@ from apps.chain.cli.explorer.session import (
     pass_session,
     people,
 )
+from p2pnode.ui.fail import fail
 from p2pnode.ui.options import examples, json_option
 from p2pnode.ui.render import counted, cut, print_fields, print_json, print_table, say
 
@@ -80,9 +81,11 @@ def names(
     from apps.chain.core.explorer import names as queries
     from apps.chain.core.explorer.refs import find_account
 
+    if not after.isascii():
+        fail(f"not a name: {after!r}", code="usage", expected="a-z, 0-9 and -")
     with session.chain() as chain:
         key = None if owner is None else find_account(chain, owner)
-        page = queries.names(chain, owner=key, expiring=expiring, after=after.encode(), limit=limit)
+        page = queries.names(chain, owner=key, expiring=expiring, after=after.encode("ascii"), limit=limit)
         tip = chain.height
         known = people(chain, (), full=full)
     if as_json:
