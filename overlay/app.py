@@ -194,6 +194,11 @@ class AppContext:
         """
         self.streams.accept(handler, protocol)
 
+    def talk(self, handler: StreamHandler, stream: Stream) -> None:
+        """Have `handler(stream)` talk on a stream that this side opened, beside, as `accept` does on those of others:
+        whatever goes wrong ends that stream alone, and is reported."""
+        self.streams.talk(handler, stream)
+
     async def connect_plain(self, address: Address, *, named_by: Address | None = None) -> Plain:
         """A stream of bytes to whoever listens at `address`, neither sealed nor known: for protocols of others.
 
@@ -213,6 +218,10 @@ class AppContext:
         offers none on a private network: who has no key is to find nothing there.
         """
         self.streams.accept_plain(first, handler)
+
+    def talk_plain(self, handler: PlainHandler, stream: Plain) -> None:
+        """As `talk`."""
+        self.streams.talk_plain(handler, stream)
 
     @overload
     def subscribe(self, topic: str) -> Subscription: ...

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import attrs
 
+from overlay.app_failures import told_of
 from overlay.app_names import is_name
-from overlay.errors import LocalError, Refused
+from overlay.errors import LocalError, OverlayError, Refused
 from overlay.events import AppEvent, Event
 from overlay.limits import (
     MAX_APP_NAME,
@@ -49,14 +50,27 @@ class Talks:
         here = self._talking.get(peer, 0)
         if here >= self._per_peer or len(self) >= self._most:
             return stream.finish(End.BUSY, f"{self._app} is still busy with other streams")
-        self._tasks.spawn(self._attend(handler, stream, peer, who), name=f"{self._app}: stream")
+        self._tasks.spawn(self._count(handler, stream, peer, who), name=f"{self._app}: stream")
         self._talking[peer] = here + 1
         return None
 
-    async def _attend(
+    def also(self, handler: Callable[[S], Awaitable[object]], stream: S, who: tuple[str, object]) -> None:
+        """On a stream that this side opened: it has its bounds already."""
+        self._tasks.spawn(self._attend(handler, stream, who), name=f"{self._app}: stream")
+
+    async def _count(
         self, handler: Callable[[S], Awaitable[object]], stream: S, peer: bytes, who: tuple[str, object]
     ) -> None:
-        """Whatever a stranger brings about on his stream ends that stream alone."""
+        try:
+            await self._attend(handler, stream, who)
+        finally:
+            self._talking[peer] -= 1
+            if not self._talking[peer]:
+                del self._talking[peer]
+
+    async def _attend(self, handler: Callable[[S], Awaitable[object]], stream: S, who: tuple[str, object]) -> None:
+        """Whatever a stranger brings about on a stream ends that stream alone. "stream failed": he, or this peer's
+        bounds; "stream crashed": a mistake of the application."""
         try:
             await handler(stream)
             stream.close()
@@ -64,15 +78,16 @@ class Talks:
             pass
         except Refused as error:
             stream.finish(End.REFUSED, str(error))
+        except OverlayError as error:
+            self._failed(stream, "stream failed", who, error)
         except Exception as error:
-            stream.finish(End.FAILED, "the application failed")
-            text = f"{type(error).__name__}: {error}"
-            self._report(AppEvent(self._app, "stream failed", (who, ("error", text))))
+            self._failed(stream, "stream crashed", who, error)
         finally:
             stream.close("the application ended")
-            self._talking[peer] -= 1
-            if not self._talking[peer]:
-                del self._talking[peer]
+
+    def _failed(self, stream: Stream | Plain, event: str, who: tuple[str, object], error: Exception) -> None:
+        stream.finish(End.FAILED, "the application failed")
+        self._report(AppEvent(self._app, event, (who, *told_of(error))))
 
 
 @attrs.define(slots=True, eq=False)
@@ -127,6 +142,12 @@ class AppStreams:
 
         self._streams.plains.serve(first, self._app, take)
         self._takes_plain = True
+
+    def talk(self, handler: StreamHandler, stream: Stream) -> None:
+        self._sealed.also(handler, stream, ("peer", stream.peer))
+
+    def talk_plain(self, handler: PlainHandler, stream: Plain) -> None:
+        self._plain.also(handler, stream, ("address", str(stream.address)))
 
     def end(self) -> None:
         """The application is over."""

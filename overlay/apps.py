@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from overlay.app import App, AppContext, CommandHandler, body_of, read_body
+from overlay.app_failures import text_of, told_of
 from overlay.app_storage import AppStorage
 from overlay.app_streams import AppStreams
 from overlay.dht.own import OwnRecords
@@ -60,7 +61,7 @@ class Apps:
                 if ctx.handler is not None or ctx.commands or ctx.streams.serving:
                     await self.dht.loop.future()  # it serves until the peer ends
         except* Exception as failure:
-            self.dht.report(AppEvent(name, "failed", _told(*_leaves(failure))))
+            self.dht.report(AppEvent(name, "failed", told_of(failure)))
         finally:
             if name in self._contexts:
                 ctx = self._contexts.pop(name)
@@ -105,8 +106,8 @@ class Apps:
         except OverlayError as error:
             return error
         except Exception as error:
-            self.dht.report(AppEvent(ctx.name, "command failed", (("command", name), *_told(error))))
-            return LocalError(f"command {name} of {ctx.name} failed: {_text(error)}")
+            self.dht.report(AppEvent(ctx.name, "command failed", (("command", name), *told_of(error))))
+            return LocalError(f"command {name} of {ctx.name} failed: {text_of(error)}")
 
     # --- requests ---------------------------------------------------------------------------
 
@@ -131,36 +132,10 @@ class Apps:
             status = AppStatus.REFUSED
         except Exception as error:  # whatever a stranger's body brings about must not end the application
             status = AppStatus.FAILED
-            self.dht.report(AppEvent(ctx.name, "request failed", _told(error)))
+            self.dht.report(AppEvent(ctx.name, "request failed", told_of(error)))
         finally:
             self._serving -= 1
         self.dht.endpoint.reply(inbound, AppReply(status=status, body=answer))
-
-
-def _told(*errors: BaseException) -> tuple[tuple[str, str], ...]:
-    """What went wrong, and in which line of the application the first of it did."""
-    return ("error", "; ".join(map(_text, errors))), ("where", _where(errors[0]))
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-
-
-def _where(error: BaseException) -> str:
-    """`chat.py:12 in run`: the innermost line that is not of this package."""
-    trace, found = error.__traceback__, ""
-    while trace is not None:
-        code, module = trace.tb_frame.f_code, str(trace.tb_frame.f_globals.get("__name__", ""))
-        if not module.startswith("overlay."):
-            found = f"{code.co_filename.rpartition('/')[2]}:{trace.tb_lineno} in {code.co_qualname}"
-        trace = trace.tb_next
-    return found
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _names(known: dict[str, Any]) -> str:

@@ -127,7 +127,7 @@ class AppError:
     """The first of its sort in a run."""
 
     app: str
-    #: "failed": it ended; "command failed", "request failed": it lives on.
+    #: "failed": it ended; "stream crashed", "command failed", "request failed": it lives on.
     event: str
     node: int
     at_s: float
@@ -143,7 +143,9 @@ class AppError:
 
 #: How an application says that something of it went wrong (overlay.apps).
 FAILED = "failed"
-_WRONG = (FAILED, "command failed", "request failed")
+#: It lives on, but what ended a stream was a mistake of its own.
+CRASHED = "stream crashed"
+_WRONG = (FAILED, CRASHED, "command failed", "request failed")
 
 
 @attrs.define(slots=True, eq=False)

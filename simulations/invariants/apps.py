@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from simulations.apps import FAILED
+from simulations.apps import CRASHED, FAILED
 from simulations.invariants.base import Broken
 
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class AppsRun:
-    """No application of an honest node ends by an exception. Told once for each application: what one node runs, all
-    do."""
+    """No application of an honest node ends by an exception, and none of its streams by a mistake of its own. Told once
+    for each application: what one node runs, all do."""
 
     name: ClassVar[str] = "apps-run"
 
@@ -22,7 +22,7 @@ class AppsRun:
         self._told: dict[str, None] = {}
 
     def sample(self, swarm: Swarm) -> list[Broken]:
-        new = [one for one in swarm.app_errors.found() if one.event == FAILED and one.app not in self._told]
+        new = [one for one in swarm.app_errors.found() if one.event in (FAILED, CRASHED) and one.app not in self._told]
         new = [one for one in new if one.node not in swarm.adversaries]
         self._told |= dict.fromkeys(one.app for one in new)
         by_node: dict[int, list[str]] = {}

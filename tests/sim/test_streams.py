@@ -11,7 +11,8 @@ import attrs
 import pytest
 
 from overlay import App, AppContext
-from overlay.errors import LocalError, Refused
+from overlay.errors import BadMessage, LocalError, Refused
+from overlay.events import AppEvent
 from overlay.limits import MAX_APP_STREAMS_PER_PEER
 from overlay.rpc.contact import Contact
 from overlay.runtime.address import Address
@@ -68,6 +69,15 @@ class Swap(App):
             assert stream.ended is not None
             return [str(stream.ended), int(stream.ended.end.value)]
 
+        async def talk(args: dict[str, Any]) -> Any:
+            """Talk beside on a stream that this side opened."""
+            stream = await ctx.connect(bytes.fromhex(args["to"]), protocol="fail")
+            ctx.talk(self.fail, stream)
+            await ctx.sleep(SECOND)
+            assert stream.ended is not None
+            return str(stream.ended)
+
+        ctx.command("talk", talk)
         ctx.command("touch", touch)
         ctx.command("connect", connect)
         ctx.command("pour", pour)
@@ -83,6 +93,8 @@ class Swap(App):
                 raise Refused("not today")
             case "raise":
                 raise ZeroDivisionError("a bug")
+            case "blame":
+                raise BadMessage("nonsense")
             case "hang":
                 await stream.receive()
             case "deaf" if self.ctx is not None:
@@ -171,6 +183,35 @@ def test_what_a_handler_does_ends_its_stream_alone(failing: str, told: list[Any]
         assert asked(swarm, 0, "connect", to=there, protocol="fail") == Ok(told)
     assert asked(swarm, 0, "fetch", **{"from": there, "number": 1, "parts": 2}) == Ok(2 * PART)
     assert ("ZeroDivisionError: a bug" in repr(events)) == (failing == "raise")
+
+
+@pytest.mark.parametrize(
+    ("failing", "told", "event"),
+    [
+        ("raise", "the application failed", "stream crashed"),
+        ("blame", "the application failed", "stream failed"),
+        ("refuse", "not today", None),
+        ("", "this side has closed the stream", None),
+    ],
+)
+def test_what_goes_wrong_on_a_stream_that_this_side_opened_ends_that_alone(
+    failing: str, told: str, event: str | None
+) -> None:
+    """The application lives on; but in a swarm a mistake of its own fails the run."""
+    swarm = swarm_of(3, failing=failing)
+    for node in (1, 2):
+        peer(swarm, node).apps._contexts["swap"].app.failing = "hang"
+    events: list[AppEvent] = []
+    swarm.watchers.append(lambda _node, _ns, heard: events.append(heard) if isinstance(heard, AppEvent) else None)
+    assert asked(swarm, 0, "talk", to=peer(swarm, 1).id.hex()) == Ok(told)
+    assert [one.name for one in events] == ([event] if event else [])
+    if event == "stream crashed":
+        fields = dict(events[0].fields)
+        assert (fields["peer"], fields["error"]) == (peer(swarm, 1).id, "ZeroDivisionError: a bug")
+        assert str(fields["where"]).endswith(" in Swap.fail")
+    assert asked(swarm, 0, "fetch", **{"from": peer(swarm, 1).id.hex(), "number": 1, "parts": 2}) == Ok(2 * PART)
+    swarm.run_until(swarm.engine.now_ns + 5 * SECOND)
+    assert [broken.invariant for broken in swarm.broken] == (["apps-run"] if event == "stream crashed" else [])
 
 
 def test_a_protocol_that_the_application_does_not_take_is_refused() -> None:
