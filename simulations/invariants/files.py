@@ -53,7 +53,12 @@ def _beyond(world: FilesWorld, node: int) -> Iterator[str]:
 
 def _sizes(files: Files) -> Iterator[tuple[str, int, int]]:
     """(what, how much, at most)."""
-    yield "sessions", len(files.sessions), limits.MAX_SESSIONS
+    for whose, incoming, most in (
+        ("own", False, limits.MAX_OWN_SESSIONS),
+        ("others'", True, limits.MAX_THEIR_SESSIONS),
+    ):
+        there = [session for session in files.sessions.values() if session.stream.incoming is incoming]
+        yield f"{whose} sessions", len(there), most
     for session in files.sessions.values():
         yield "channels of a session", len(session.channels()), limits.MAX_CHANNELS
         # What its own side says is not read from it: HAVE and requests, bounded by MAX_SOURCES and the window.
@@ -69,6 +74,8 @@ def _sizes(files: Files) -> Iterator[tuple[str, int, int]]:
 def _of_share(share: Share) -> Iterator[tuple[str, int, int]]:
     firsts = share.firsts
     yield "peers of a share", len(share.channels), limits.MAX_SOURCES
+    yield "bytes that were said too early", share.hearing.early_bytes, limits.MAX_EARLY_BYTES
+    yield "peers whose conduct is known", len(share.conducts), limits.MAX_CONDUCTS
     yield "peers that are done with", len(share.banned), limits.MAX_BANNED
     yield "peers that sent corrupt units", len(share.strikes), limits.MAX_BANNED
     yield "peers with first copies", len(firsts._accounts), limits.MAX_BANNED

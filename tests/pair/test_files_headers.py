@@ -74,7 +74,7 @@ def test_a_true_header_with_a_corrupt_unit_ends_the_exchange_of_this_share_alone
     assert [event["reason"] for event in told(node, "peer dropped")] == ["it sent a corrupt unit"]
     assert node.around.handed == []
     assert not node.around.bans.holds(fake.id)
-    assert not node.share.takes(fake.id)
+    assert not node.share.takes(fake.id, ours=True)
 
 
 def test_a_unit_without_a_header_is_not_even_looked_at() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.files.core import choker, disk, download
+from apps.files.core import choker, disk, download, endgame
 from apps.files.core.choker import Choker, Standing
 from apps.files.core.download import Download
 from apps.files.core.memory_disk import MemoryDisk
@@ -96,7 +96,7 @@ def test_slots_that_nobody_has_to_earn_are_found(monkeypatch: pytest.MonkeyPatch
 
 def test_copies_that_are_never_cancelled_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "little comes in vain" not in failed(well("file-flash-crowd"))
-    monkeypatch.setattr(download, "REPEATED_PART", 1)
+    monkeypatch.setattr(endgame, "REPEATED_PART", 1)
     monkeypatch.setattr(Download, "_most_now", lambda self, channel: 16)
     tell = Download._tell
     monkeypatch.setattr(

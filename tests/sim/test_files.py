@@ -15,6 +15,7 @@ from apps.files.core.header import Header, Headers
 from apps.files.core.limits import UNIT_BYTES, WATCH_S
 from apps.files.core.memory_disk import make_share
 from apps.files.core.session import MessageStream, Session
+from apps.files.core.wire import Message
 from overlay.app import App, AppContext
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.runtime.ports import SECOND
@@ -439,3 +440,24 @@ def test_a_crowd_is_told_of_each_other_by_chance_and_not_of_the_same_few(monkeyp
     told = [channel.pex_told for channel in swarm.files[0].shares[FILM.info.id].share.channels.values()]
     assert len(told) == 11
     assert len(set().union(*told)) > 6
+
+
+@pytest.mark.parametrize("incoming", [False, True])
+def test_a_mistake_in_one_session_ends_that_alone(monkeypatch: pytest.MonkeyPatch, incoming: bool) -> None:
+    swarm = FilesSwarm(3, LIBRARY, seed=16)
+    begun(swarm, [1])
+    run_until(swarm, lambda: swarm.disks[1].written > 0, within_s=60)
+    broken = next(iter(swarm.files[0 if incoming else 1].sessions.values()))
+    assert broken.stream.incoming is incoming
+
+    def fails(self: Session, message: Message) -> None:
+        if self is broken:
+            raise KeyError("a bug")
+        on_message(self, message)
+
+    on_message = Session._on_message
+    monkeypatch.setattr(Session, "_on_message", fails)
+    swarm.until_all([1], FILM.info.id, within_s=60)  # by another session
+    assert swarm.events("failed") == []
+    [(node, fields)] = swarm.events("stream crashed")
+    assert (node, fields["error"]) == (0 if incoming else 1, "KeyError: 'a bug'")

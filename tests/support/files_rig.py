@@ -112,6 +112,13 @@ class Around:
     def spawn(self, coro: Coroutine[Any, Any, Any], *, name: str = "") -> None:
         self.loop.spawn_root(coro, name=name)
 
+    def talk_plain(self, handler: Any, stream: Any) -> None:
+        async def attend() -> None:
+            await handler(stream)
+            stream.close()
+
+        self.spawn(attend(), name="talk")
+
     async def operate(self, operation: str, *args: Any) -> Any:
         value = self.disk.operations()[operation](*args)
         await self.loop.sleep(MS)

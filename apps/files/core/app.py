@@ -18,11 +18,12 @@ from apps.files.core.around import Around, around_of, describe, link_of
 from apps.files.core.bittorrent.gateway import Gateway
 from apps.files.core.bittorrent.handshake import FIRST_BYTE
 from apps.files.core.choker import slots_for
+from apps.files.core.crowding import has_room
 from apps.files.core.info import Info
 from apps.files.core.info_quest import read_info
 from apps.files.core.layers import proved
 from apps.files.core.life import Life
-from apps.files.core.limits import BURST_BYTES, MAX_SESSIONS, MAX_SHARES
+from apps.files.core.limits import BURST_BYTES, MAX_OWN_SESSIONS, MAX_SHARES
 from apps.files.core.links import Hint
 from apps.files.core.neighbours import Neighbours
 from apps.files.core.questions import Find, Holds
@@ -233,14 +234,14 @@ class Files(App):
         session = self.sessions.get(peer)
         if session is not None and not session.over:
             return session
-        if len(self.sessions) >= MAX_SESSIONS:
-            raise LimitError(f"files are exchanged with {MAX_SESSIONS} peers already")
+        if not has_room(self.sessions.values(), None, self._send_away):
+            raise LimitError(f"this node has opened streams for files to {MAX_OWN_SESSIONS} peers already")
         stream = await self.ctx.connect(peer, protocol=PROTOCOL, hints=hints)
         if not self._enters(stream):
             stream.close("this peer's own stream counts")
             return self.sessions[peer]
         session = self._session(stream)
-        self.ctx.spawn(self._talk(session), name="files: session")
+        self.ctx.talk(lambda _: self._talk(session), stream)
         return session
 
     async def _on_stream(self, stream: MessageStream) -> None:
@@ -248,9 +249,14 @@ class Files(App):
             raise Refused("banned")
         if not self._enters(stream):
             raise Refused("there is a stream already")
-        if stream.peer not in self.sessions and len(self.sessions) >= MAX_SESSIONS:
+        others = [one for one in self.sessions.values() if one.peer != stream.peer]
+        if not has_room(others, stream.address, self._send_away):
             raise Refused("no room")
         await self._talk(self._session(stream))
+
+    def _send_away(self, session: Session) -> None:
+        del self.sessions[session.peer]
+        session.stream.close("others need the place")
 
     def _enters(self, stream: MessageStream) -> bool:
         """Of two streams that both sides opened at once, that of the lower id stays; a newer one replaces its like."""

@@ -13,6 +13,7 @@ from apps.files.core.header import Headers
 from apps.files.core.info import Info
 from apps.files.core.limits import LINK_ADDRESSES, MAX_HASHING, MAX_LOOKING
 from apps.files.core.links import Hint, make_link
+from apps.files.core.places import needed
 from apps.files.core.share import Share
 from overlay.app import AppContext
 from overlay.errors import LocalError
@@ -50,6 +51,10 @@ class Around:
     @property
     def spawn(self) -> Any:
         return self.ctx.spawn
+
+    @property
+    def talk_plain(self) -> Any:
+        return self.ctx.talk_plain
 
     async def operate(self, operation: str, /, *args: Any) -> Any:
         """As the context does; what hashes much, or is asked for every share at the start, waits for its turn. Layers
@@ -111,11 +116,6 @@ def _lost_some(channel: Channel) -> bool:
     return channel.refused & ~channel.held & share.wanted & ~share.have != 0
 
 
-def _is_useful(channel: Channel) -> bool:
-    """It has something of what is missing here; of a share that is not known yet, what is in it."""
-    return channel.said_interested or (channel.share.info is None and channel.info_bytes > 0)
-
-
 def describe(ctx: AppContext, share: Share, link: str) -> dict[str, Any]:
     """Of a share whose list of files is not known yet, name and sizes are None; as long as the disk was not looked at,
     so is what is there."""
@@ -129,7 +129,7 @@ def describe(ctx: AppContext, share: Share, link: str) -> dict[str, Any]:
         "files": None if info is None else len(info.files),
         "wanted": share.wanted_bytes if share.path else None,
         "done": share.done_bytes if share.path else None,
-        "peers": len(share.channels), "useful": sum(map(_is_useful, channels)),
+        "peers": len(share.channels), "useful": sum(map(needed, channels)),
         "lost_there": sum(map(_lost_some, channels)),
         "givers": len(share.givers), "dropped": len(share.banned),
         "seeds": sum(layout is not None and channel.held == share.all for channel in channels),

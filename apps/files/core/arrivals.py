@@ -137,6 +137,7 @@ class Arrivals:
                 self.share.downloaded += len(arrived.data)
                 self.share.done_bytes += len(arrived.data)
                 arrived.channel.got += len(arrived.data)
+                arrived.channel.got_ns = self.share.now_ns
                 self.judge.good(arrived)
                 if len(self.share.givers) < MAX_GIVERS:
                     self.share.givers.add(arrived.peer)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from apps.files.core.limits import CHOKES_PER_S, MAX_CHOKES
 from apps.files.core.pipeline import Pipeline
-from apps.files.core.rates import Bucket, Rate
+from apps.files.core.rates import Rate
 
 if TYPE_CHECKING:
+    from apps.files.core.conduct import Conduct
     from apps.files.core.session import Session
     from apps.files.core.share import Share
 
@@ -35,6 +35,8 @@ class Channel:
     opened_ns: int
     #: Both sides agreed; until then this side has only asked.
     agreed: bool = False
+    #: What outlives the channel.
+    conduct: Conduct = attrs.field(init=False)
 
     # --- what the peer told -----------------------------------------------------------------
     #: Bytes of its info dictionary; 0: it has none.
@@ -44,13 +46,8 @@ class Channel:
     held: int = 0
     #: It said once that it has all.
     whole: bool = False
-    #: What it told before the layout was known here: (first unit, all or bits).
-    early: list[tuple[int, bool | bytes]] = attrs.Factory(list)
-    idle_haves: int = 0
     #: What it had, and would not give though it answers: it may be on its way to others first, or gone there.
     refused: int = 0
-    #: Chokes and their ends that it may say.
-    chokes: Bucket = attrs.field(init=False)
     #: It answers no requests.
     choked: bool = True
     #: It would ask for something.
@@ -88,14 +85,25 @@ class Channel:
     #: Bytes that were good, and that were sent.
     got: int = 0
     sent: int = 0
-    pex_told_ns: int | None = None
-    pex_heard_ns: int | None = None
+    #: When a unit of it was good, and when one was sent, last; 0: never.
+    got_ns: int = 0
+    sent_ns: int = 0
     pex_told: set[bytes] = attrs.Factory(set)
 
     def __attrs_post_init__(self) -> None:
         self.pipeline, self.up = Pipeline(self.opened_ns), Rate(self.opened_ns)
-        self.chokes = Bucket(CHOKES_PER_S, MAX_CHOKES, self.opened_ns)
+        self.conduct = self.share.conducts.of(self.peer)
 
     @property
     def peer(self) -> bytes:
         return self.session.peer
+
+    @property
+    def ours(self) -> bool:
+        """This side opened it."""
+        return self.number % 2 == self.session.parity
+
+    @property
+    def moved_ns(self) -> int:
+        """When a unit went either way last; 0: never."""
+        return max(self.got_ns, self.sent_ns)

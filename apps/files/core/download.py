@@ -14,18 +14,9 @@ import attrs
 from apps.files.core import disk, wire
 from apps.files.core.arrivals import Arrivals, Arrived
 from apps.files.core.channel import Asked
+from apps.files.core.endgame import Endgame
 from apps.files.core.judging import must_sign
-from apps.files.core.limits import (
-    LATE_AT_FIRST_S,
-    LATE_S,
-    MAX_ASKED_UNITS,
-    MAX_RUNS,
-    MAX_UNWRITTEN_BYTES,
-    MAX_WITHDRAWN,
-    REPEATED_BYTES,
-    REPEATED_PART,
-    WRITERS,
-)
+from apps.files.core.limits import MAX_ASKED_UNITS, MAX_RUNS, MAX_UNWRITTEN_BYTES, MAX_WITHDRAWN, WRITERS
 from apps.files.core.picker import Picker
 from apps.files.core.wire import Cancel, Choke, Hashes, Interest, Message, Piece, Reject, Request
 from apps.files.core.zeros import Zeros
@@ -52,13 +43,12 @@ class Download:
     picker: Picker[Channel] = attrs.field(init=False)
     arrivals: Arrivals = attrs.field(init=False)
     zeros: Zeros = attrs.field(init=False)
+    endgame: Endgame = attrs.field(init=False)
     #: Units that are asked of somebody or came and are not written; and of how many they are asked.
     _under_way: int = attrs.field(default=0, init=False)
     _askers: dict[int, int] = attrs.field(factory=dict, init=False)
     _done: Future[None] = attrs.field(init=False)
     _next_ask_ns: int = attrs.field(default=0, init=False)
-    #: Bytes that came a second time.
-    _repeated: int = attrs.field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         share = self.share
@@ -67,6 +57,7 @@ class Download:
         self.arrivals = Arrivals(
             share, self.layout, self._on_result, self._on_batch, lambda: bool(self._askers), self.zeros.known
         )
+        self.endgame = Endgame(share, self.layout.unit_bytes)
         self._done = share.around.loop.future()
         for channel in share.channels.values():
             self.joined(channel)
@@ -92,6 +83,11 @@ class Download:
             for channel in tuple(self.share.channels.values()):
                 self.withdraw(channel)
                 self._show_interest(channel, False)
+
+    def awaits(self, file: int) -> bool:
+        """Units of it are on their way, or came and are not written."""
+        units = self.layout.units_of(file)
+        return bool(self._under_way >> units.start & (1 << len(units)) - 1)
 
     # --- peers ------------------------------------------------------------------------------
 
@@ -124,15 +120,16 @@ class Download:
                 self.arrivals.hashes.on_answer(channel, message)
 
     def _on_reject(self, channel: Channel, runs: tuple[wire.Run, ...]) -> None:
-        for unit in wire.units_in(runs):
-            if self._forget(channel, unit):
-                if channel.choked:
-                    self.picker.put_back(channel, unit)
-                else:
-                    self.picker.refused(channel, unit)
-                    channel.held &= ~(1 << unit)
-                    channel.refused |= 1 << unit
-        self._fill_all()
+        rejected = [unit for unit in wire.units_in(runs) if self._forget(channel, unit)]
+        for unit in rejected:
+            if channel.choked:
+                self.picker.put_back(channel, unit)
+            else:
+                self.picker.refused(channel, unit)
+                channel.held &= ~(1 << unit)
+                channel.refused |= 1 << unit
+        if rejected:  # what nobody asked for costs nothing
+            self._fill_all()
 
     # --- asking ----------------------------------------------------------------------------
 
@@ -182,24 +179,7 @@ class Download:
         fresh = self.picker.wanted & ~self.picker.held & ~self._under_way & channel.held & ~channel.unfit
         if fresh:
             return min(fresh.bit_count(), _MOST_ASKED - len(channel.asked))
-        if channel.snubbed or self._repeated > self.share.downloaded // REPEATED_PART + REPEATED_BYTES:
-            return 0
-        now_ns = self.share.now_ns
-        slow = [other for other in self.share.channels.values() if other is not channel and other.asked]
-        slow = [other for other in slow if self._is_slow(other, channel, now_ns)]
-        return sum(channel.held >> unit & 1 for other in slow for unit in other.asked)
-
-    def _is_slow(self, other: Channel, channel: Channel, now_ns: int) -> bool:
-        """What is under way from the other takes much longer than a unit from this one would, or nothing comes."""
-        rate, own = other.pipeline.rate.at(now_ns), channel.pipeline.rate.at(now_ns)
-        silent_ns = now_ns - other.heard_ns
-        if other.snubbed:
-            return True
-        if not rate or not own:
-            return silent_ns > LATE_AT_FIRST_S * SECOND
-        unit_ns = self.layout.unit_bytes * SECOND // rate
-        left_ns = other.pipeline.asked * SECOND // rate - 4 * self.layout.unit_bytes * SECOND // own
-        return silent_ns > 4 * unit_ns + LATE_S * SECOND or left_ns > LATE_S * SECOND
+        return self.endgame.copies(channel)
 
     def _ask_later(self, wait_ns: int) -> None:
         loop = self.share.around.loop
@@ -294,7 +274,7 @@ class Download:
         others = self.picker.arrived(channel, unit)
         if others is None:
             self.share.wasted += size
-            self._repeated += size
+            self.endgame.repeated += size
         else:
             for other in others:
                 self._late(other, unit)

@@ -152,7 +152,8 @@ MAX_RUNS = 256
 MAX_PEERS_TOLD = 50
 #: Hashes of one answer: 128 KiB, the units of 1 GiB.
 HASHES_PER_MESSAGE = 4_096
-#: Trees of one share that are kept in memory to answer from: 64 bytes for each unit, so of 128 GiB.
+#: Trees of one share that are kept in memory: 64 bytes for each unit, so of 128 GiB. Those of files of which units are on
+#: their way stay, whatever they take: that of one file of 1 TiB has 256 MiB.
 MAX_TREE_BYTES = 32 * MIB
 
 #: Layers of hashes that are read from the disk for one peer: reading one and making its tree costs 17 ms of a thread a
@@ -181,8 +182,12 @@ MAX_BANS = 1_024
 # --- sessions ------------------------------------------------------------------------------
 #: Shares open between two peers.
 MAX_CHANNELS = 64
-#: Peers that exchange files with this one at once.
-MAX_SESSIONS = 512
+#: Peers that exchange files with this one at once: to which it opened the stream, and which did. On the
+#: average a node opens as many as it takes, and the streams of 512 are half of those that a node has at all.
+MAX_OWN_SESSIONS = 256
+MAX_THEIR_SESSIONS = 256
+#: ... of these with one address: behind one of a household or a school more than that hardly fetch at once.
+MAX_SESSIONS_PER_ADDRESS = 32
 #: Units that one peer may have asked for and not got; further ones are rejected. Small files are units, too.
 MAX_ASKED_UNITS = 1_024
 #: Answers that wait for their turn; from here on the peer is not read until half of them are gone.
@@ -196,8 +201,21 @@ BATCH_BYTES = MIB
 BATCH_UNITS = 64
 #: What came waits so long for more, so that it is written together.
 GATHER_MS = 5
-#: HAVE of units that were told before, until it is called a flood.
+#: HAVE of units that were told before, at once and a second, until it is called a flood.
 MAX_IDLE_HAVES = 4_096
+IDLE_HAVES_PER_S = 1
+#: Channels that a peer may open for one share, at once and a second: who lost one tries again after 2, 8, 32 s.
+MAX_OPENS = 16
+OPENS_PER_S = 1
+#: Peers of one share of which such things are known, and stay known when they go.
+MAX_CONDUCTS = 1_024
+#: Bytes that are read for a peer which has cancelled them when they are there, at once and a second; then it waits. At
+#: the end of a download a window of what was asked for may be cancelled at once.
+MAX_VAIN_BYTES = 2 * MAX_WINDOW_BYTES
+VAIN_BYTES_PER_S = MIB
+#: Bytes of what all peers of one share say that they have before it is known here what a unit is: the bits of 200 peers
+#: for a share of 80 GiB, or of 16 for the largest.
+MAX_EARLY_BYTES = 8 * MIB
 #: Answers to withdrawn requests that are remembered as such, so that nobody is blamed for them.
 MAX_WITHDRAWN = 2 * MAX_ASKED_UNITS
 #: Units that came and wait to be verified and written; nothing more is asked until they are.
@@ -233,8 +251,17 @@ ANSWER_S = 10
 # --- finding peers -------------------------------------------------------------------------
 #: Peers of one share that this node looks for; others may still come, up to MAX_SOURCES.
 WANTED_PEERS = 30
+#: Channels of one share that others opened: places enough for as many as are looked for stay.
+MAX_THEIR_CHANNELS = MAX_SOURCES - WANTED_PEERS
+#: Who has been there for so long, and of whom neither side wants anything, makes room for another; so does who would
+#: give or take something and has not for the longer time: ten choices of the optimistic slot. Of such a peer nothing is
+#: expected, and others are looked for.
+USELESS_S = 60
+SILENT_S = 300
 #: Addresses of one share that are known and not tried yet; dials of one share at once.
 MAX_CANDIDATES = 256
+#: ... of those as many are named by peers, MAX_PEERS_TOLD by one of them: the link, the LAN and the DHT have the rest.
+MAX_TOLD_CANDIDATES = MAX_CANDIDATES // 2
 #: Peers that could not be reached and are named to a person, with the reason.
 SILENT_TOLD = 4
 MAX_SHARE_DIALS = 4

@@ -15,19 +15,12 @@ import attrs
 
 from apps.files.core import codec, wire
 from apps.files.core.channel import Channel
-from apps.files.core.limits import (
-    AHEAD_MS,
-    BATCH_BYTES,
-    BATCH_UNITS,
-    MAX_AHEAD_BYTES,
-    MAX_CHANNEL,
-    MAX_CHANNELS,
-    MAX_QUEUED_ANSWERS,
-    MIN_AHEAD_BYTES,
-)
+from apps.files.core.giver import Giver
+from apps.files.core.limits import MAX_CHANNEL, MAX_CHANNELS, MAX_QUEUED_ANSWERS
+from apps.files.core.places import patience_ns
 from apps.files.core.rates import Bucket
 from apps.files.core.share import Share
-from apps.files.core.wire import CloseShare, Message, Open, Opened, Refused, Reject
+from apps.files.core.wire import CloseShare, Message, Open, Opened, Refused
 from overlay.errors import BadMessage, OverlayError
 from overlay.runtime.address import Address
 from overlay.runtime.loop import Future, Loop
@@ -64,21 +57,31 @@ class Session:
     #: Units come and go with a header that their sender signed. Peers of BitTorrent have no keys.
     signs: bool = attrs.field(default=True, kw_only=True)
     over: bool = attrs.field(default=False, init=False)
+    #: When a unit went either way last, on channels that are closed; when it was opened, before.
+    moved_ns: int = attrs.field(init=False)
     _channels: dict[int, Channel] = attrs.field(factory=dict, init=False)
     _by_share: dict[bytes, Channel] = attrs.field(factory=dict, init=False)
     _next: int = attrs.field(init=False)
     _answers: deque[Answer] = attrs.field(factory=deque, init=False)
     _news: Future[None] | None = attrs.field(default=None, init=False)
-    #: Somebody asks, or asks no more.
-    _asking: Future[None] | None = attrs.field(default=None, init=False)
     _room: Future[None] | None = attrs.field(default=None, init=False)
+    _giver: Giver = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._next = 1 if self.stream.incoming else 0
+        self._next = self.parity
+        self.moved_ns = self._now_ns
+        self._giver = Giver(self)
 
     @property
     def peer(self) -> bytes:
         return self.stream.peer
+
+    @property
+    def idle_ns(self) -> int:
+        """For how long it has been of no use, if it might be of some; 0: it is of use."""
+        channels = self.channels()
+        quiet_ns = self._now_ns - max(self.moved_ns, *(channel.moved_ns for channel in channels), 0)
+        return quiet_ns if quiet_ns >= patience_ns(*channels) else 0
 
     def channels(self) -> tuple[Channel, ...]:
         return tuple(self._channels.values())
@@ -90,7 +93,7 @@ class Session:
         reason = ""
         try:
             async with self.loop.group(name="session") as group:
-                for task, name in ((self._say_all(), "writer"), (self._give_all(), "giver")):
+                for task, name in ((self._say_all(), "writer"), (self._giver.run(), "giver")):
                     group.spawn(task, name=f"session: {name}").add_callback(group.cancel)
                 reason = await self._read()
                 group.cancel()
@@ -101,21 +104,27 @@ class Session:
             self.stream.close(reason)
 
     async def _read(self) -> str:
-        while True:
-            try:
-                data = await self.stream.receive()
-            except OverlayError:
-                return ""
-            try:
-                message = codec.decode(data)
-                if message is not None:
-                    self._on_message(message)
-            except BadMessage as error:
-                self.blame(self.peer, error.reason)
-                return error.reason
+        while (reason := await self._hear()) is None:
             while len(self._answers) >= MAX_QUEUED_ANSWERS:
                 self._room = self.loop.future()
                 await self._room
+        return reason
+
+    async def _hear(self) -> str | None:
+        """One message; why nothing more is heard. What came is not kept while the next one is awaited: of all peers
+        together that is 100 MiB."""
+        try:
+            data = await self.stream.receive()
+        except OverlayError:
+            return ""
+        try:
+            message = codec.decode(data)
+            if message is not None:
+                self._on_message(message)
+        except BadMessage as error:
+            self.blame(self.peer, error.reason)
+            return error.reason
+        return None
 
     def open_share(self, share: Share) -> None:
         """Ask the peer to exchange it, unless that is open."""
@@ -127,9 +136,9 @@ class Session:
         channel = Channel(self._next, self, share, self.loop.now.mono_ns)
         self._next += 2
         self._enter(channel)
-        held = share.held_to_tell()
+        held = share.telling.held()
         self.say(Open(channel.number, share.id, share.info_bytes, held))
-        share.told_held(channel, held)
+        share.telling.told(channel, held)
 
     def _own(self, share: Share) -> Channel | None:
         """Its channel. One of the same share from before it was stopped is closed: nobody waits for its answer."""
@@ -152,8 +161,14 @@ class Session:
 
     def wake(self) -> None:
         """Something was asked for, or is not any more."""
-        if self._asking is not None:
-            self._asking.set()
+        self._giver.wake()
+
+    def next_to_give(self) -> Channel | None:
+        """One on which something is asked for; then it is another one's turn."""
+        channel = next((one for one in self._channels.values() if one.serving), None)
+        if channel is not None:
+            self._channels[channel.number] = self._channels.pop(channel.number)
+        return channel
 
     @property
     def backlog(self) -> int:
@@ -167,61 +182,16 @@ class Session:
                 while not self._answers:
                     self._news = self.loop.future()
                     await self._news
-                answer = self._answers.popleft()
-                message = await answer() if callable(answer) else answer
-                if self._room is not None and len(self._answers) < MAX_QUEUED_ANSWERS // 2:
-                    self._room.set()
-                if message is not None:
-                    await self.stream.send(codec.encode(message))
+                await self._say(self._answers.popleft())
         except OverlayError:
             return  # the reader sees the end, too
 
-    # --- giving -----------------------------------------------------------------------------
-
-    async def _give_all(self) -> None:
-        try:
-            while True:
-                channel = next((one for one in self._channels.values() if one.serving), None)
-                if channel is not None:
-                    await self._give(channel)
-                else:
-                    self._asking = self.loop.future()
-                    await self._asking
-        except OverlayError:
-            return
-
-    async def _give(self, channel: Channel) -> None:
-        """Some of the units that were asked for on this channel; then it is another one's turn."""
-        self._channels[channel.number] = self._channels.pop(channel.number)
-        share, size = channel.share, 0
-        units: list[int] = []
-        for unit in channel.serving:
-            size += share.serving.length_of(unit)
-            if units and (size > BATCH_BYTES or len(units) == BATCH_UNITS):
-                break
-            units.append(unit)
-        for unit, piece in zip(units, await share.serving.read(channel, units), strict=True):
-            await self.stream.drain(self._ahead(channel))
-            while unit in channel.serving and (wait_ns := self.uploads.wait(self._now_ns)):
-                self._asking = self.loop.future()
-                with self.loop.move_on_after(wait_ns):
-                    await self._asking
-            if unit not in channel.serving:  # cancelled, choked or closed meanwhile
-                continue
-            del channel.serving[unit]
-            if piece is None or not share.firsts.give(channel, unit):
-                self.say(Reject(channel.number, ((unit, 1),)))
-                continue
-            size = len(piece.data)
-            self.uploads.take(self._now_ns, size)
-            await self.stream.send(codec.encode(piece))
-            channel.sent += size
-            share.on_sent(channel, size)
-
-    def _ahead(self, channel: Channel) -> int:
-        """Bytes that may wait for the network when the next unit is sent: what is gone in a moment. What has not been
-        sent can still be cancelled, or go to somebody else."""
-        return min(max(channel.up.at(self._now_ns) * AHEAD_MS // 1000, MIN_AHEAD_BYTES), MAX_AHEAD_BYTES)
+    async def _say(self, answer: Answer) -> None:
+        message = await answer() if callable(answer) else answer
+        if self._room is not None and len(self._answers) < MAX_QUEUED_ANSWERS // 2:
+            self._room.set()
+        if message is not None:
+            await self.stream.send(codec.encode(message))
 
     @property
     def _now_ns(self) -> int:
@@ -235,12 +205,12 @@ class Session:
                 self._on_open(message)
             case Opened() | Refused():
                 channel = self._channels.get(message.channel)
-                if channel is None or channel.agreed or message.channel % 2 != self._own_parity:
+                if channel is None or channel.agreed or message.channel % 2 != self.parity:
                     return  # given up meanwhile
                 if isinstance(message, Refused):
                     self._drop(channel)
                     channel.share.on_refused(self.peer, message.reason)
-                elif not channel.share.running:  # it was stopped before the answer came
+                elif not channel.share.takes(self.peer, ours=True):  # it was stopped meanwhile, or others came
                     self.close_share(channel)
                 else:
                     self._agree(channel, message.info_bytes, message.held)
@@ -253,26 +223,30 @@ class Session:
                     channel.share.on_message(channel, message)
 
     @property
-    def _own_parity(self) -> int:
+    def parity(self) -> int:
+        """Of the numbers of channels that this side opens."""
         return 1 if self.stream.incoming else 0
 
     def _on_open(self, message: Open) -> None:
-        if message.channel % 2 == self._own_parity or message.channel in self._channels:
+        if message.channel % 2 == self.parity or message.channel in self._channels:
             raise BadMessage("a channel that is not the peer's to open")
         share = self.find(message.share)
         own = None if share is None else self._own(share)
         if own is not None and not own.agreed and self.stream.incoming:
             self._drop(own)  # both asked at once: that of who dialled the stream counts
             own = None
-        if share is None or own is not None or len(self._channels) >= MAX_CHANNELS or not share.takes(self.peer):
-            reason = wire.NOT_HERE if share is None else "open already" if own is not None else "no room"
-            return self.say(Refused(message.channel, reason))
+        if share is None or own is not None:
+            return self.say(Refused(message.channel, wire.NOT_HERE if share is None else "open already"))
+        if not share.conducts.of(self.peer).opens.take(self._now_ns, 1):
+            return self.say(Refused(message.channel, "too often"))
+        if len(self._channels) >= MAX_CHANNELS or not share.takes(self.peer, ours=False):
+            return self.say(Refused(message.channel, "no room"))
         channel = Channel(message.channel, self, share, self.loop.now.mono_ns)
         self._enter(channel)
-        held = share.held_to_tell()
+        held = share.telling.held()
         self.say(Opened(message.channel, share.info_bytes, held))
         self._agree(channel, message.info_bytes, message.held)
-        share.told_held(channel, held)
+        share.telling.told(channel, held)
         return None
 
     def _agree(self, channel: Channel, info_bytes: int, held: wire.Held) -> None:
@@ -280,7 +254,7 @@ class Session:
         channel.info_bytes = info_bytes
         channel.share.join(channel)
         if held is not None:
-            channel.share.on_held(channel, held, 0)
+            channel.share.hearing.on_held(channel, held, 0)
 
     def _enter(self, channel: Channel) -> None:
         self._channels[channel.number] = channel
@@ -292,6 +266,7 @@ class Session:
             return False
         del self._by_share[channel.share.id]
         channel.serving.clear()
+        self.moved_ns = max(self.moved_ns, channel.moved_ns)
         if channel.agreed:
             channel.share.leave(channel)
         return True

@@ -8,24 +8,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
-from apps.files.core import bits, wire
+from apps.files.core import bits
+from apps.files.core.conduct import Conducts
 from apps.files.core.download import Download
 from apps.files.core.firsts import Firsts
+from apps.files.core.hearing import Hearing
 from apps.files.core.info import Info
 from apps.files.core.info_quest import InfoQuest
 from apps.files.core.layers import Layers
 from apps.files.core.layout import Layout, layout_of
-from apps.files.core.limits import (
-    MAX_BANNED,
-    MAX_HAVE_UNITS,
-    MAX_HOLD_BYTES,
-    MAX_IDLE_HAVES,
-    MAX_QUEUED_ANSWERS,
-    MAX_SOURCES,
-    TELL_MS,
-)
+from apps.files.core.limits import MAX_BANNED
+from apps.files.core.places import Places
 from apps.files.core.serving import Serving
 from apps.files.core.slots import Slots
+from apps.files.core.telling import Telling
 from apps.files.core.wire import (
     Cancel,
     Choke,
@@ -41,13 +37,13 @@ from apps.files.core.wire import (
 )
 from overlay.errors import BadMessage
 from overlay.runtime.chance import Rng
-from overlay.runtime.loop import Loop, Timer
-from overlay.runtime.ports import MS
+from overlay.runtime.loop import Loop
 
 if TYPE_CHECKING:
     from apps.files.core.bans import Bans
     from apps.files.core.channel import Channel
     from apps.files.core.header import Headers
+    from apps.files.core.merkle import Tree
 
 
 class Surroundings(Protocol):
@@ -108,6 +104,10 @@ class Share:
     slots: Slots = attrs.field(init=False)
     serving: Serving = attrs.field(init=False)
     firsts: Firsts = attrs.field(init=False)
+    places: Places = attrs.field(init=False)
+    hearing: Hearing = attrs.field(init=False)
+    telling: Telling = attrs.field(init=False)
+    conducts: Conducts = attrs.field(init=False)
     #: By peer.
     channels: dict[bytes, Channel] = attrs.Factory(dict)
     banned: dict[bytes, None] = attrs.Factory(dict)
@@ -124,10 +124,11 @@ class Share:
     zeros: int = 0
     #: Bytes that came and were of no use: twice, corrupt, late.
     wasted: int = 0
-    _tell_timer: Timer | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.slots, self.serving, self.firsts = Slots(self), Serving(self), Firsts(self)
+        self.places, self.hearing, self.telling = Places(self), Hearing(self), Telling(self)
+        self.conducts = Conducts(self)
 
     @property
     def now_ns(self) -> int:
@@ -136,6 +137,15 @@ class Share:
     @property
     def running(self) -> bool:
         return self.state in (State.FINDING, State.CHECKING, State.DOWNLOADING, State.COMPLETE)
+
+    @property
+    def looked(self) -> bool:
+        """It is known what a unit is, and which are here."""
+        return self.layout is not None and self.state not in (State.FINDING, State.CHECKING)
+
+    @property
+    def whole(self) -> bool:
+        return self.state is State.COMPLETE and self.have == self.all
 
     @property
     def info_bytes(self) -> int:
@@ -158,52 +168,28 @@ class Share:
         if self.layout is not None:  # counted once: there may be 100,000 files
             self.wanted_bytes, self.done_bytes = self.layout.bytes_of(wanted), self.layout.bytes_of(wanted & held)
         self.state = State.DOWNLOADING if wanted & ~held else State.COMPLETE
-        for channel in tuple(self.channels.values()):
-            early, channel.early = channel.early, []
-            try:
-                for first, part in early:
-                    self.on_held(channel, part, first)
-            except BadMessage as error:
-                self.drop(channel, error.reason)
-                continue
-            self._say_held(channel)
+        self.hearing.known()
 
-    def held_to_tell(self) -> wire.Held:
-        if self.layout is None or self.state in (State.FINDING, State.CHECKING):
-            return None
-        if self.have == self.all:
-            return True
-        field = bits.to_bitfield(self.have, self.layout.units)
-        return field if self.have and len(field) <= MAX_HOLD_BYTES else False
-
-    def told_held(self, channel: Channel, held: wire.Held) -> None:
-        channel.said = self.have if held else 0
-        channel.said_any = held is not None
-        channel.said_once = held is not None and channel.told
-
-    def _say_held(self, channel: Channel) -> None:
-        """All of it, once the peer knows how many units there are."""
-        if self.layout is None or not channel.agreed or channel.session.over:
-            return
-        number, size = channel.number, self.info_bytes
-        if self.have == self.all or not self.have:
-            channel.session.say(Hold(number, size, self.have == self.all, 0))
-        else:
-            field = bits.to_bitfield(self.have, self.layout.units)
-            for at in range(0, len(field), MAX_HOLD_BYTES):
-                channel.session.say(Hold(number, size, field[at : at + MAX_HOLD_BYTES], at * 8))
-        channel.said, channel.said_any, channel.said_once = self.have, True, channel.told
+    def keep_tree(self, file: int, tree: Tree) -> None:
+        """Its root was checked. Others go if there are too many, but those that check what is on its way."""
+        if self.layers is not None:
+            self.layers.keep(file, tree)
+            download = self.download
+            self.layers.trim(lambda other: other == file or (download is not None and download.awaits(other)))
 
     # --- peers ------------------------------------------------------------------------------
 
-    def takes(self, peer: bytes) -> bool:
+    def takes(self, peer: bytes, *, ours: bool) -> bool:
+        """`ours`: this side asks."""
         banned = peer in self.banned or self.around.bans.holds(peer)
-        return self.running and not banned and len(self.channels) < MAX_SOURCES
+        return self.running and not banned and self.places.room(peer, ours=ours)
 
     def join(self, channel: Channel) -> None:
+        """It `takes` the peer."""
         before = self.channels.get(channel.peer)
         if before is not None:
             before.session.close_share(before)
+        self.places.make_room(channel)
         self.channels[channel.peer] = channel
         if self.quest is not None:
             self.quest.on_news()
@@ -215,6 +201,7 @@ class Share:
         if self.channels.get(channel.peer) is not channel:
             return
         del self.channels[channel.peer]
+        self.hearing.forget(channel)
         self.firsts.left(channel)
         if self.download is not None:
             self.download.left(channel)
@@ -247,9 +234,9 @@ class Share:
                 channel.info_bytes = channel.info_bytes or info_bytes
                 if self.quest is not None:
                     self.quest.on_news()
-                self.on_held(channel, held, first)
+                self.hearing.on_held(channel, held, first)
             case Have(_, units):
-                self._on_have(channel, units)
+                self.hearing.on_have(channel, units)
             case Interest(_, interested):
                 if channel.interested is not interested:
                     channel.interested = interested
@@ -270,63 +257,11 @@ class Share:
                     self.quest.on_part(channel, message)
             case _:
                 if isinstance(message, Choke):
-                    if not channel.chokes.take(self.now_ns, 1):
+                    if not channel.conduct.chokes.take(self.now_ns, 1):
                         raise BadMessage("a flood of chokes")
                     channel.choked = message.choked
                 if self.download is not None:
                     self.download.on_message(channel, message)
-
-    def on_held(self, channel: Channel, held: bool | bytes, first: int) -> None:
-        if self.layout is None or self.state in (State.FINDING, State.CHECKING):
-            if len(channel.early) <= 1:  # two parts have the bits of the largest share
-                channel.early.append((first, held))
-            channel.told = True
-            return
-        count = self.layout.units
-        if held is True:
-            units, channel.whole = self.all, True
-        elif held is False:
-            units = 0
-        elif first % 8 or first >= count:
-            raise BadMessage("bits of units that the share has not")
-        else:
-            units = bits.decode_bitfield(held, min(count - first, MAX_HOLD_BYTES * 8)) << first
-        if channel.told and units & channel.held == units:
-            self._count_idle(channel, 64)
-        news, channel.told = not channel.told, True
-        self._holds(channel, units)
-        if news or not channel.said_once:
-            if not channel.said_any or channel.said != self.have or count > 8 * MAX_HOLD_BYTES:
-                self._say_held(channel)
-            channel.said_once = True
-
-    def _on_have(self, channel: Channel, units: tuple[int, ...]) -> None:
-        if self.layout is None or not channel.told:
-            return
-        if max(units) >= self.layout.units:
-            raise BadMessage("a unit that the share has not")
-        marks = bytearray((max(units) >> 3) + 1)  # not one shift for each: a set of 4,000,000 units has 512 KiB
-        for unit in units:
-            marks[unit >> 3] |= 1 << (unit & 7)
-        told = int.from_bytes(marks, "little")
-        if idle := len(units) - (told & ~channel.held).bit_count():
-            self._count_idle(channel, idle)
-        self._holds(channel, told)
-
-    def _count_idle(self, channel: Channel, n: int) -> None:
-        channel.idle_haves += n
-        if channel.idle_haves > MAX_IDLE_HAVES:
-            raise BadMessage("a flood of HAVE")
-
-    def _holds(self, channel: Channel, units: int) -> None:
-        new = units & ~channel.held
-        channel.held |= units
-        if new:
-            self.firsts.holds(channel, new)
-        if self.download is not None and new:
-            self.download.holds(channel, new)
-        if self.state is State.COMPLETE and self.have == self.all == channel.held:  # two seeds have nothing to say
-            channel.session.close_share(channel)
 
     # --- giving ---------------------------------------------------------------------------
 
@@ -334,6 +269,7 @@ class Share:
         self.uploaded += n
         self.slots.on_sent(channel)
         channel.up.add(self.now_ns, n)
+        channel.sent_ns = self.now_ns
 
     def lose(self, units: int) -> None:
         """The disk has them no more. Nobody can be told that; who asks for one hears REJECT."""
@@ -342,39 +278,7 @@ class Share:
             self.done_bytes -= self.layout.bytes_of(units & self.wanted)
         self.have &= ~units
 
-    # --- telling ----------------------------------------------------------------------------
-
     def got(self, units: int) -> None:
         """These were verified and written."""
         self.have |= units
-        if self._tell_timer is None:
-            self._tell_timer = self.around.loop.call_at(self.now_ns + TELL_MS * MS, self._tell)
-
-    def _tell(self) -> None:
-        self._tell_timer = None
-        late = False
-        for channel in tuple(self.channels.values()):
-            new = self.have & ~channel.said
-            if not channel.told or not new:
-                continue
-            if channel.session.backlog > MAX_QUEUED_ANSWERS // 2:
-                late = True
-                continue
-            if self.have == self.all:
-                self._say_held(channel)
-                if channel.held == self.all:
-                    channel.session.close_share(channel)
-                continue
-            units = list(bits.first_from(new & (~channel.held | self._evidence(channel, new)), 0))
-            for at in range(0, len(units), MAX_HAVE_UNITS):
-                channel.session.say(Have(channel.number, tuple(units[at : at + MAX_HAVE_UNITS])))
-            channel.said |= new
-        if late:
-            self.got(0)
-
-    def _evidence(self, channel: Channel, units: int) -> int:
-        """Of these, what a peer who has all hears nevertheless: that somebody passes on what it gave to one alone
-        (apps.files.core.firsts). What several have, others have told it of."""
-        if not channel.whole or self.download is None:
-            return 0
-        return self.download.picker.scarce(units)
+        self.telling.soon()

@@ -23,6 +23,7 @@ from apps.files.core.limits import (
     MAX_PEERS_TOLD,
     MAX_RETRY_PEER_S,
     MAX_SHARE_DIALS,
+    MAX_TOLD_CANDIDATES,
     PEX_S,
     SILENT_TOLD,
     WANTED_PEERS,
@@ -60,6 +61,8 @@ class _Candidate:
     trouble: str = ""
     #: A stream is being opened.
     dialling: bool = False
+    #: The peer that named it. None: the link, the LAN or the DHT did.
+    told_by: bytes | None = None
 
 
 @attrs.define(slots=True, eq=False)
@@ -95,17 +98,32 @@ class Sources:
         ]
         return [(name, trouble) for _, name, trouble in sorted(failed)[:SILENT_TOLD]]
 
-    def add(self, peers: list[bytes]) -> None:
-        """Worth a try. Beyond MAX_CANDIDATES those give way that failed most often."""
+    def add(self, peers: list[bytes], *, told_by: bytes | None = None) -> None:
+        """Worth a try. Beyond MAX_CANDIDATES those give way that failed most often: those of peers first, and to what
+        one peer tells only what peers told."""
         for peer in peers:
-            if peer == self.own_id or peer in self._candidates:
-                continue
-            if len(self._candidates) >= MAX_CANDIDATES:
-                worst = max(self._candidates, key=lambda one: self._candidates[one].tries)
-                if not self._candidates[worst].tries or self._candidates[worst].dialling:
-                    return
-                del self._candidates[worst]
-            self._candidates[peer] = _Candidate()
+            known = self._candidates.get(peer)
+            if known is not None:
+                known.told_by = told_by and known.told_by
+            elif peer != self.own_id and self._has_room(told_by):
+                self._candidates[peer] = _Candidate(told_by=told_by)
+
+    def _has_room(self, told_by: bytes | None) -> bool:
+        told = [peer for peer, one in self._candidates.items() if one.told_by is not None]
+        if told_by is not None:
+            own = [peer for peer in told if self._candidates[peer].told_by == told_by]
+            if len(own) >= MAX_PEERS_TOLD:
+                return self._forget_one(own)
+            return len(told) < MAX_TOLD_CANDIDATES or self._forget_one(told)
+        return len(self._candidates) < MAX_CANDIDATES or self._forget_one(told) or self._forget_one([*self._candidates])
+
+    def _forget_one(self, peers: list[bytes]) -> bool:
+        """Of these, who failed most often; False if nobody did."""
+        failed = [peer for peer in peers if self._candidates[peer].tries and not self._candidates[peer].dialling]
+        failed = [peer for peer in failed if peer not in self.share.channels]
+        if failed:
+            del self._candidates[max(failed, key=lambda peer: self._candidates[peer].tries)]
+        return bool(failed)
 
     def add_hints(self, hints: Sequence[Hint]) -> None:
         """What a link says of a peer replaces what one said before."""
@@ -144,9 +162,10 @@ class Sources:
         now_ns = self.share.now_ns
         if self._private:
             return
-        if channel.pex_heard_ns is None or now_ns - channel.pex_heard_ns >= PEX_S * SECOND // 2:
-            channel.pex_heard_ns = now_ns
-            self.add([peer for peer, _ in message.peers])
+        conduct = channel.conduct
+        if conduct.pex_heard_ns is None or now_ns - conduct.pex_heard_ns >= PEX_S * SECOND // 2:
+            conduct.pex_heard_ns = now_ns
+            self.add([peer for peer, _ in message.peers], told_by=channel.peer)
 
     @property
     def _private(self) -> bool:
@@ -175,14 +194,16 @@ class Sources:
     @property
     def _hungry(self) -> bool:
         needy = self.share.state in (State.FINDING, State.DOWNLOADING)
-        return needy and len(self.share.channels) < WANTED_PEERS
+        return needy and self.share.places.useful() < WANTED_PEERS
 
     def _promising(self, now_ns: int) -> bool:
-        """There is somebody to try who did not fail yet."""
+        """There is somebody to try who did not fail yet. Whom peers name does not count: one of them could name
+        others all the time, and so keep this node from looking for itself."""
         return any(
-            not candidate.tries and peer not in self.share.channels and self.share.takes(peer)
+            not (candidate.tries or candidate.told_by)
+            and peer not in self.share.channels and self.share.takes(peer, ours=True)
             for peer, candidate in self._candidates.items()
-        )
+        )  # fmt: skip
 
     async def _look(self) -> None:
         if self.ask_near is not None:
@@ -195,13 +216,14 @@ class Sources:
             self.share.around.emit("no sources", share=self.share.id, error=str(error))
 
     def _try_some(self, now_ns: int) -> None:
-        for peer, candidate in tuple(self._candidates.items()):
+        """Whom peers named after the others."""
+        for peer, candidate in sorted(self._candidates.items(), key=lambda item: item[1].told_by is not None):
             self._try_one(peer, candidate, now_ns)
 
     def _try_one(self, peer: bytes, candidate: _Candidate, now_ns: int) -> None:
         if self._dials >= MAX_SHARE_DIALS or candidate.dialling or candidate.next_ns > now_ns:
             return
-        if peer not in self.share.channels and self.share.takes(peer):
+        if peer not in self.share.channels and self.share.takes(peer, ours=True):
             candidate.dialling = True
             self._dials += 1
             self.share.around.spawn(self._try(peer, candidate), name="files: dial")
@@ -214,7 +236,7 @@ class Sources:
                 session = await self.reach(peer, candidate.addresses)
             candidate.tries = 0
             self._later(candidate)
-            if self.share.takes(peer):
+            if self.share.takes(peer, ours=True):
                 session.open_share(self.share)
         except OverlayError as error:
             candidate.trouble = str(error)
@@ -231,7 +253,8 @@ class Sources:
     def _tell(self, now_ns: int) -> None:
         """Peer exchange: each peer hears of those who came since it was told last."""
         for channel in tuple(self.share.channels.values()):
-            if channel.pex_told_ns is not None and now_ns - channel.pex_told_ns < PEX_S * SECOND:
+            conduct = channel.conduct
+            if conduct.pex_told_ns is not None and now_ns - conduct.pex_told_ns < PEX_S * SECOND:
                 continue
             others = [
                 (other.peer, other.session.stream.address)
@@ -241,7 +264,7 @@ class Sources:
             if len(others) > MAX_PEERS_TOLD:  # not the same to everybody: all would meet at those
                 others = self.share.around.rng.sample(others, MAX_PEERS_TOLD)
             if others:
-                channel.pex_told_ns = now_ns
+                conduct.pex_told_ns = now_ns
                 channel.pex_told = {other.peer for other in self.share.channels.values()} & channel.pex_told
                 channel.pex_told.update(peer for peer, _ in others)
                 channel.session.say(Peers(channel.number, tuple(others)))

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 import attrs
@@ -53,7 +54,9 @@ class Surroundings(Protocol):
     def loop(self) -> Loop: ...
     @property
     def rng(self) -> Rng: ...
-    def spawn(self, coro: Coroutine[Any, Any, Any], *, name: str = "") -> None: ...
+    #: (handler, stream): whatever goes wrong on it ends that stream alone.
+    @property
+    def talk_plain(self) -> Callable[[Callable[[Any], Awaitable[object]], Any], None]: ...
     def emit(self, event: str, /, **fields: object) -> None: ...
 
 
@@ -106,7 +109,7 @@ class Gateway:
             by_v1 = by_v1 and not theirs.v2
             hash_ = theirs.share if by_v1 else share.id[:HASH_BYTES]
             peer = pseudonym(share.id, stream.address, theirs.peer_id)
-            self._check(share, stream.address, peer, theirs)
+            self._check(share, stream.address, peer, theirs, ours=False)
             await stream.send(encode_handshake(Handshake(hash_, self._peer_id)))
             connection = self._connection(stream, share, peer, theirs, by_v1=by_v1)
             await self._talk(connection, self._session(connection))
@@ -137,21 +140,18 @@ class Gateway:
                 if named is not share:
                     raise Refused(f"{address} answers for another share")
                 peer = pseudonym(share.id, address)
-                self._check(share, address, peer, theirs)
+                self._check(share, address, peer, theirs, ours=True)
                 connection = self._connection(stream, share, peer, theirs, by_v1=by_v1)
             except OverlayError as error:
                 stream.close(str(error))
                 raise
             session = self._session(connection)
-            self.around.spawn(self._stay(connection, session, place.pop_all()), name="files: bittorrent")
+            self.around.talk_plain(partial(self._stay, connection, session, place.pop_all()), stream)
             return session
 
-    async def _stay(self, connection: Connection, session: Session, place: ExitStack) -> None:
+    async def _stay(self, connection: Connection, session: Session, place: ExitStack, _: ByteStream) -> None:
         with place:
-            try:
-                await self._talk(connection, session)
-            finally:
-                connection.stream.close()
+            await self._talk(connection, session)
 
     async def _talk(self, connection: Connection, session: Session) -> None:
         translator = connection.translator
@@ -204,7 +204,7 @@ class Gateway:
                 return share, True
         return None, False
 
-    def _check(self, share: Share, address: Address, peer: bytes, theirs: Handshake) -> None:
+    def _check(self, share: Share, address: Address, peer: bytes, theirs: Handshake, *, ours: bool) -> None:
         """Refused if this client may not come, or is here already.
 
         Whoever hears a client's id can copy it: at another address it is somebody else's."""
@@ -218,7 +218,7 @@ class Gateway:
             one.theirs.peer_id == theirs.peer_id and one.address.ip == address.ip for one in here
         ):
             raise Refused("there is a connection already")
-        if not share.takes(peer):
+        if not share.takes(peer, ours=ours):
             raise Refused("no room, or no more")
 
     def _check_banned(self, share: Share, address: Address) -> None:
