@@ -131,3 +131,18 @@ def test_newcomers_are_tried_three_times_as_often() -> None:
 
 def test_slots_follow_the_upload() -> None:
     assert [slots_for(rate) for rate in (None, 0, 5_000, 100_000, 1_000_000, 10**12)] == [5, 3, 3, 3, 15, 64]
+
+
+def test_those_who_only_take_have_the_optimistic_slot_once_in_half_a_minute() -> None:
+    choker: Choker[int] = Choker(Rng(3))
+    given = {peer: 2 * GIFT_BYTES for peer in range(6)}
+    drawn = []
+    for second in range(0, 300, CHOKE_ROUND_S):
+        line = [Standing(peer, True, 0, given=given[peer]) for peer in given]
+        assert all(map(is_taker, line))
+        choice = choker.round((1000 + second) * SECOND, line, seeding=False)
+        assert choice.regular == ()
+        if choice.optimistic is not None:
+            drawn.append(second)
+            given[choice.optimistic] += GIFT_BYTES  # it is spent before the next round
+    assert drawn == list(range(0, 300, OPTIMISTIC_S))

@@ -45,6 +45,9 @@ class HashQuestions:
     _open: dict[Ask, _Question] = attrs.field(factory=dict, init=False)
     #: By peer: how often it did not answer in time; it cannot shake that off by coming back.
     _silent: dict[bytes, int] = attrs.field(factory=dict, init=False)
+    #: Files whose hashes are on the disk, all of them; and those of which they are being read again.
+    _stored: set[int] = attrs.field(factory=set, init=False)
+    _loading: set[int] = attrs.field(factory=set, init=False)
 
     def ask_for(self, channel: Channel, units: list[int]) -> None:
         """Whatever hashes of these units are neither known nor asked for, of this peer if nobody is likelier."""
@@ -54,9 +57,26 @@ class HashQuestions:
         for unit in units:
             place = layout.unit(unit)
             ask = layers.ask_for(place.file, place.index)
-            if ask is not None and ask not in self._open and len(self._open) < MAX_HASH_QUESTIONS:
+            if ask is not None and place.file in self._stored:
+                self._load(ask)
+            elif ask is not None and ask not in self._open and len(self._open) < MAX_HASH_QUESTIONS:
                 question = self._open[ask] = _Question()
                 self._put(ask, question, channel)
+
+    def _load(self, ask: Ask) -> None:
+        """They were dropped from memory meanwhile."""
+        if ask.file not in self._loading:
+            self._loading.add(ask.file)
+            self.share.around.spawn(self._loaded(ask), name="files: hashes")
+
+    async def _loaded(self, ask: Ask) -> None:
+        try:
+            await self.share.serving.load_tree(ask.file, None)
+        finally:
+            self._loading.discard(ask.file)
+        if self.share.layers is None or not self.share.layers.has_tree(ask.file):
+            self._stored.discard(ask.file)  # the disk has lost them: somebody else has them
+        self.on_news(ask)
 
     def _put(self, ask: Ask, question: _Question, channel: Channel) -> None:
         assert self.share.info is not None
@@ -98,9 +118,10 @@ class HashQuestions:
             layer = layers.take(ask, nodes, message.hashes[HASH_BYTES * ask.count :])
             if layer is not None:
                 tree = await around.compute("tree", layer, file.length, ask.base)
-                layers.keep(ask.file, tree)
+                self.share.keep_tree(ask.file, tree)
                 await around.operate("keep_layer", self.share.id, ask.file, layer)
                 self.share.serving.kept(ask.file)
+                self._stored.add(ask.file)
         except LocalError as error:
             around.emit("cannot write", share=self.share.id, error=str(error))
         finally:

@@ -6,6 +6,8 @@ A file of one unit needs none: its root is the hash. Of others the nodes at the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from apps.files.core import merkle
@@ -173,12 +175,12 @@ class Layers:
             self._tree_bytes += _size(tree)
         self._trees[file] = tree
 
-    def trim(self, needed: object) -> None:
-        """Drop trees that were not used for longest, but those of the files that `needed` contains."""
+    def trim(self, needed: Callable[[int], bool]) -> None:
+        """Drop trees that were not used for longest, but those of files that are needed."""
         for file in list(self._trees):
             if self._tree_bytes <= MAX_TREE_BYTES:
                 return
-            if file not in needed:  # type: ignore[operator]
+            if not needed(file):
                 self._tree_bytes -= _size(self._trees.pop(file))
 
 

@@ -118,7 +118,7 @@ class Serving:
         self.share.around.emit("withdrawn", share=self.share.id, file=place.file, unit=place.index)
 
     async def _load(self, channel: Channel, place: Unit) -> Header | None:
-        await self._load_tree(channel, place.file)
+        await self.load_tree(place.file, channel)
         return header_of(self.share, place)
 
     def info_part(self, channel: Channel, index: int) -> InfoPart:
@@ -130,24 +130,25 @@ class Serving:
             return wire.Hashes(channel.number, message.root, message.base, message.index, message.count, b"")
         file = self.share.layers.file_of(message.root)
         if file is not None:
-            await self._load_tree(channel, file)
+            await self.load_tree(file, channel)
         return self.share.layers.answer(message)
 
-    async def _load_tree(self, channel: Channel, file: int) -> None:
+    async def load_tree(self, file: int, channel: Channel | None) -> None:
         """The tree above the units of a file, if the disk has it and it leads to the root.
 
         One question makes the disk read and hash all of a layer, 13 MB of 100 GiB, whatever comes of it. So one is read
         at a time, a peer waits once much was read for it, and what is not there is asked for again only when it may
-        have come."""
+        have come. `channel`: of the peer that asks; None: this node needs it."""
         layers, loop = self.share.layers, self.share.around.loop
         while layers is not None and not layers.has_tree(file) and not self._lacks(file):
-            bucket, now_ns = self._bucket(channel.peer), loop.now.mono_ns
-            if wait_ns := bucket.wait(now_ns):
+            bucket, now_ns = None if channel is None else self._bucket(channel.peer), loop.now.mono_ns
+            if bucket is not None and (wait_ns := bucket.wait(now_ns)):
                 await loop.sleep(wait_ns)
             elif self._loading is not None:
                 await self._loading
             else:
-                bucket.take(now_ns, HASH_BYTES * self._units(file))
+                if bucket is not None:
+                    bucket.take(now_ns, HASH_BYTES * self._units(file))
                 return await self._read_tree(file)
         return None
 
@@ -189,8 +190,7 @@ class Serving:
             length, height = share.info.files[file].length, share.layers.height(file)
             tree = await around.compute("tree", layer, length, height) if layer else None
             if tree is not None and tree.root == share.info.files[file].root:
-                share.layers.keep(file, tree)
-                share.layers.trim((file,))
+                share.keep_tree(file, tree)
             else:
                 self._lacking[file] = whole
         except LocalError as error:
