@@ -21,6 +21,8 @@ from tests.sim.test_planted_bugs import failed, run
 
 _SMALL = ("population.nodes=16", "population.arrive_s=5", "workload.from_s=8", "workload.get_from_s=12",
           "workload.unit_kib=64", "workload.size_mib=4", "duration_s=70")  # fmt: skip
+#: Each liar has a unit of everybody in vain: a film must have many more.
+_MANY_UNITS = (*_SMALL, "workload.unit_kib=16", "workload.size_mib=6")
 #: Slots are scarce enough for merit to count.
 _RIDERS = (*_SMALL, "adversaries.count=3", "workload.unit_kib=256", "workload.size_mib=12", "duration_s=110")
 
@@ -30,14 +32,14 @@ def well(name: str, *settings: str) -> RunEnd:
     return run(name, *(settings or _SMALL))
 
 
-@pytest.mark.parametrize("name", ["file-flash-crowd", "file-liars", "file-seed-dies"])
-def test_all_finish_with_no_wrong_byte(name: str) -> None:
-    end = well(name)
-    # A small film is no more than a few liars' worth of first units.
-    assert failed(end) <= {"little comes in vain"}
+@pytest.mark.parametrize(
+    ("name", "settings"), [("file-flash-crowd", _SMALL), ("file-liars", _MANY_UNITS), ("file-seed-dies", _SMALL)]
+)
+def test_all_finish_with_no_wrong_byte(name: str, settings: tuple[str, ...]) -> None:
+    end = well(name, *settings)
+    assert failed(end) == set()
     assert end.measures["film_success"] == 1
     assert end.measures["film_count"] >= 8
-    assert end.measures["film_waste"] <= 0.15
 
 
 def test_free_riders_are_slower_than_those_who_share() -> None:

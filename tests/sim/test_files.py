@@ -461,3 +461,16 @@ def test_a_mistake_in_one_session_ends_that_alone(monkeypatch: pytest.MonkeyPatc
     assert swarm.events("failed") == []
     [(node, fields)] = swarm.events("stream crashed")
     assert (node, fields["error"]) == (0 if incoming else 1, "KeyError: 'a bug'")
+
+
+def test_sessions_of_others_keep_no_node_from_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.files.core.crowding.MAX_THEIR_SESSIONS", 1)
+    swarm = FilesSwarm(4, LIBRARY, seed=17)
+    begun(swarm, [1, 2])
+    link = swarm.ask(3, "share", path="folder")["link"]
+    run_until(swarm, lambda: bool(swarm.files[0].sessions), within_s=60)
+    swarm.ask(0, "get", link=link, folder="/downloads")
+    swarm.until_all([0], FOLDER.info.id, within_s=60)
+    swarm.until_all([1, 2], FILM.info.id, within_s=200)
+    for files in swarm.files.values():
+        assert sum(session.stream.incoming for session in files.sessions.values()) <= 1
