@@ -135,7 +135,7 @@ def test_slots_follow_the_upload() -> None:
 
 def test_those_who_only_take_have_the_optimistic_slot_once_in_half_a_minute() -> None:
     choker: Choker[int] = Choker(Rng(3))
-    given = {peer: 2 * GIFT_BYTES for peer in range(6)}
+    given = dict.fromkeys(range(6), 2 * GIFT_BYTES)
     drawn = []
     for second in range(0, 300, CHOKE_ROUND_S):
         line = [Standing(peer, True, 0, given=given[peer]) for peer in given]

@@ -1,5 +1,5 @@
-"""Places for sessions: those that this node opens and those that others do have their own, so that nobody who comes keeps
-it from dialling. Of one address so many come, and who has been of no use for a while makes room."""
+"""Places for sessions: those that this node opens and those that others do have their own, so that nobody who comes
+keeps it from dialling. Of one address so many come, and who has been of no use for a while makes room."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from apps.files.core.endgame import Endgame
 from apps.files.core.judging import must_sign
 from apps.files.core.limits import MAX_ASKED_UNITS, MAX_RUNS, MAX_UNWRITTEN_BYTES, MAX_WITHDRAWN, WRITERS
 from apps.files.core.picker import Picker
+from apps.files.core.under_way import UnderWay
 from apps.files.core.wire import Cancel, Choke, Hashes, Interest, Message, Piece, Reject, Request
 from apps.files.core.zeros import Zeros
 from overlay.errors import BadMessage, LocalError
@@ -44,9 +45,7 @@ class Download:
     arrivals: Arrivals = attrs.field(init=False)
     zeros: Zeros = attrs.field(init=False)
     endgame: Endgame = attrs.field(init=False)
-    #: Units that are asked of somebody or came and are not written; and of how many they are asked.
-    _under_way: int = attrs.field(default=0, init=False)
-    _askers: dict[int, int] = attrs.field(factory=dict, init=False)
+    _under_way: UnderWay = attrs.field(factory=UnderWay, init=False)
     _done: Future[None] = attrs.field(init=False)
     _next_ask_ns: int = attrs.field(default=0, init=False)
 
@@ -54,8 +53,9 @@ class Download:
         share = self.share
         self.picker = Picker(self.layout.units, share.around.rng, held=share.have, wanted=share.wanted)
         self.zeros = Zeros(share, self.layout, self.picker, self._on_claimed, self._on_zeros)
+        under_way = self._under_way
         self.arrivals = Arrivals(
-            share, self.layout, self._on_result, self._on_batch, lambda: bool(self._askers), self.zeros.known
+            share, self.layout, self._on_result, self._on_batch, lambda: under_way.awaited, self.zeros.known
         )
         self.endgame = Endgame(share, self.layout.unit_bytes)
         self._done = share.around.loop.future()
@@ -86,8 +86,7 @@ class Download:
 
     def awaits(self, file: int) -> bool:
         """Units of it are on their way, or came and are not written."""
-        units = self.layout.units_of(file)
-        return bool(self._under_way >> units.start & (1 << len(units)) - 1)
+        return self._under_way.any_of(self.layout.units_of(file))
 
     # --- peers ------------------------------------------------------------------------------
 
@@ -163,8 +162,7 @@ class Download:
                 length = self.layout.length(unit)
                 channel.asked[unit] = Asked(now_ns, length, alone)
                 alone = False
-                self._askers[unit] = self._askers.get(unit, 0) + 1
-                self._under_way |= 1 << unit
+                self._under_way.asked(unit)
                 size += length
             units += picked
         if units:
@@ -176,7 +174,7 @@ class Download:
 
     def _most_now(self, channel: Channel) -> int:
         """At the end, when all is asked of somebody, only as many copies as there are units that come late there."""
-        fresh = self.picker.wanted & ~self.picker.held & ~self._under_way & channel.held & ~channel.unfit
+        fresh = self.picker.wanted & ~self.picker.held & ~self._under_way.units & channel.held & ~channel.unfit
         if fresh:
             return min(fresh.bit_count(), _MOST_ASKED - len(channel.asked))
         return self.endgame.copies(channel)
@@ -213,10 +211,7 @@ class Download:
             channel.pipeline.on_came(now_ns, asked.length, rtt=rtt)
         else:
             channel.pipeline.on_dropped(asked.length)
-        self._askers[unit] -= 1
-        if not self._askers[unit]:
-            del self._askers[unit]
-            self._under_way &= ~(1 << unit)
+        self._under_way.unasked(unit)
         return True
 
     def _give_up(self, channel: Channel) -> list[int]:
@@ -279,13 +274,13 @@ class Download:
             for other in others:
                 self._late(other, unit)
                 self._tell(other, [unit], Cancel)
-            self._under_way |= 1 << unit
+            self._under_way.units |= 1 << unit
             channel.checking += 1
             self.arrivals.add(Arrived(channel.peer, channel, unit, piece.data, piece.header))
         return self.fill(channel)
 
     def _on_result(self, arrived: Arrived, code: int) -> None:
-        self._under_way &= ~(1 << arrived.unit)
+        self._under_way.units &= ~(1 << arrived.unit)
         arrived.channel.checking -= 1
         if code == disk.GOOD:
             self.picker.verified(arrived.unit)
@@ -295,10 +290,10 @@ class Download:
             self.picker.lost(arrived.unit)
 
     def _on_claimed(self, units: int) -> None:
-        self._under_way |= units
+        self._under_way.units |= units
 
     def _on_zeros(self, units: int, good: bool) -> None:
-        self._under_way &= ~units
+        self._under_way.units &= ~units
         if not good:
             self.picker.given_up(units)
             raise self.arrivals.no_room()

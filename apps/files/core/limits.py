@@ -152,8 +152,8 @@ MAX_RUNS = 256
 MAX_PEERS_TOLD = 50
 #: Hashes of one answer: 128 KiB, the units of 1 GiB.
 HASHES_PER_MESSAGE = 4_096
-#: Trees of one share that are kept in memory: 64 bytes for each unit, so of 128 GiB. Those of files of which units are on
-#: their way stay, whatever they take: that of one file of 1 TiB has 256 MiB.
+#: Trees of one share that are kept in memory: 64 bytes for each unit, so of 128 GiB. Those of files of which units are
+#: on their way stay, whatever they take: that of one file of 1 TiB has 256 MiB.
 MAX_TREE_BYTES = 32 * MIB
 
 #: Layers of hashes that are read from the disk for one peer: reading one and making its tree costs 17 ms of a thread a
