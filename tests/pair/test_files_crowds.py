@@ -173,6 +173,22 @@ def test_peers_that_never_give_count_as_sources_for_a_while_only() -> None:
     assert looking.looks != []
 
 
+def test_while_something_is_missing_our_places_are_for_who_may_give_it() -> None:
+    node, _ = downloading()
+    takers = [Asked(node, b"taker %d" % number) for number in range(WANTED_PEERS)]
+    for one in takers:
+        one.answer(held=False)
+        one.end.give(codec.encode(wire.Interest(0, True)))
+    late = Asked(node, b"late")
+    late.answer(held=True)
+    assert late.id not in node.share.channels
+    node.pass_time(USELESS_S)
+    again = Asked(node, b"again")
+    again.answer(held=True)
+    assert again.id in node.share.channels
+    assert len(node.share.channels) == WANTED_PEERS + 1
+
+
 # --- what peers tell ----------------------------------------------------------------------
 
 

@@ -251,8 +251,9 @@ ANSWER_S = 10
 # --- finding peers -------------------------------------------------------------------------
 #: Peers of one share that this node looks for; others may still come, up to MAX_SOURCES.
 WANTED_PEERS = 30
-#: Channels of one share that others opened: places enough for as many as are looked for stay.
-MAX_THEIR_CHANNELS = MAX_SOURCES - WANTED_PEERS
+#: Channels of one share that this node opened, and that others did: neither takes places of the other.
+MAX_OUR_CHANNELS = WANTED_PEERS
+MAX_THEIR_CHANNELS = MAX_SOURCES - MAX_OUR_CHANNELS
 #: Who has been there for so long, and of whom neither side wants anything, makes room for another; so does who would
 #: give or take something and has not for the longer time: ten choices of the optimistic slot. Of such a peer nothing is
 #: expected, and others are looked for.

@@ -144,6 +144,10 @@ class Share:
         return self.layout is not None and self.state not in (State.FINDING, State.CHECKING)
 
     @property
+    def needy(self) -> bool:
+        return self.state in (State.FINDING, State.DOWNLOADING)
+
+    @property
     def whole(self) -> bool:
         return self.state is State.COMPLETE and self.have == self.all
 

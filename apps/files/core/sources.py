@@ -193,8 +193,7 @@ class Sources:
 
     @property
     def _hungry(self) -> bool:
-        needy = self.share.state in (State.FINDING, State.DOWNLOADING)
-        return needy and self.share.places.useful() < WANTED_PEERS
+        return self.share.needy and self.share.places.useful() < WANTED_PEERS
 
     def _promising(self, now_ns: int) -> bool:
         """There is somebody to try who did not fail yet. Whom peers name does not count: one of them could name
