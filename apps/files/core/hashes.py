@@ -76,6 +76,9 @@ class HashQuestions:
             self._loading.discard(ask.file)
         if self.share.layers is None or not self.share.layers.has_tree(ask.file):
             self._stored.discard(ask.file)  # the disk has lost them: somebody else has them
+            if ask not in self._open and len(self._open) < MAX_HASH_QUESTIONS:
+                question = self._open[ask] = _Question()
+                self._ask_another(ask, question)
         self.on_news(ask)
 
     def _put(self, ask: Ask, question: _Question, channel: Channel) -> None:
