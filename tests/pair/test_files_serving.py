@@ -45,7 +45,9 @@ def counted(node: Node) -> CountingDisk:
 def forget_trees(node: Node) -> None:
     """As a node that began a download anew: units may be here, hashes are not."""
     assert node.share.layers is not None
+    assert node.share.download is not None
     node.share.layers._trees.clear()
+    node.share.download.arrivals.hashes._stored.clear()
     node.disk.layers.clear()
 
 
