@@ -10,9 +10,9 @@ import attrs
 
 from apps.chain.core.books import Books
 from apps.chain.core.miner import Miner
-from apps.chain.core.wire import STANDING_QUESTION, encode_standing
+from apps.chain.core.wire import decode_where, encode_standing
 from overlay.app import AppContext
-from overlay.errors import Refused
+from overlay.errors import BadMessage, Refused
 from overlay.peer import Peer
 from overlay.rpc.endpoint import Endpoint
 from overlay.runtime.chance import Rng
@@ -44,8 +44,10 @@ class LiarChain(SwarmChain):
         """It mines for nobody."""
 
     async def _stand(self, peer: bytes, body: bytes) -> bytes:
-        if body != STANDING_QUESTION:
-            raise Refused("no question")
+        try:
+            decode_where(body)
+        except BadMessage as error:
+            raise Refused(error.reason) from None
         true = self.serving.standing()
         self.count()
         if self.lie == "boast":

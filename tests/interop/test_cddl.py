@@ -178,10 +178,10 @@ def test_objects_of_the_chain_fit_and_others_do_not() -> None:
 def test_what_peers_of_a_chain_say_fits() -> None:
     id32 = bytes(32)
     standing = wire.Standing(7, id32, 1 << 200, 4, id32, b"", False, 3)
-    for rule, data in {
-        "chain-standing": wire.encode_standing(standing), "chain-where": wire.STANDING_QUESTION,
-        "chain-txs": wire.encode_txs([b"tx", b"another"]),
-    }.items():  # fmt: skip
+    for rule, data in (
+        ("chain-standing", wire.encode_standing(standing)), ("chain-where", wire.STANDING_QUESTION),
+        ("chain-where", wire.encode_where(standing)), ("chain-txs", wire.encode_txs([b"tx", b"another"])),
+    ):  # fmt: skip
         assert fits(rule, data), rule
     questions = (
         wire.AskHeaders((id32,)), wire.AskBodies((id32,)), wire.AskTxs(id32, (0, 5)), wire.AskPool(),

@@ -44,11 +44,12 @@ answers = st.one_of(
     st.builds(wire.AccountIs, numbers, numbers, numbers),
 )
 standings = st.builds(
-    wire.Standing, numbers, ids, st.integers(0, (1 << 256) - 1), numbers, ids, ids | st.just(b""), st.booleans()
-)
+    wire.Standing, numbers, ids, st.integers(0, (1 << 256) - 1), numbers, ids, ids | st.just(b""), st.booleans(),
+    numbers,
+)  # fmt: skip
 DECODERS: dict[str, Callable[[bytes], Any]] = {
     "question": wire.decode_question, "answer": wire.decode_answer, "standing": wire.decode_standing,
-    "txs": wire.decode_txs,
+    "txs": wire.decode_txs, "where": wire.decode_where,
 }  # fmt: skip
 
 
@@ -65,6 +66,7 @@ def test_answers_are_read_back(answer: wire.Answer) -> None:
 @given(standings)
 def test_standings_are_read_back(standing: wire.Standing) -> None:
     assert wire.decode_standing(wire.encode_standing(standing)) == standing
+    assert wire.decode_where(wire.encode_where(standing)) == standing
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -91,7 +93,7 @@ def test_other_arrays_are_bad_messages(name: str, items: Any) -> None:
         return
     encode: dict[str, Callable[[Any], bytes]] = {
         "question": wire.encode_question, "answer": wire.encode_answer, "standing": wire.encode_standing,
-        "txs": wire.encode_txs,
+        "txs": wire.encode_txs, "where": wire.encode_where,
     }  # fmt: skip
     assert encode[name](found) == data
 

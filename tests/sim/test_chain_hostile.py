@@ -382,18 +382,18 @@ def test_peers_that_are_claimed_do_not_push_out_those_that_answer() -> None:
 def test_a_disk_that_fails_blames_nobody() -> None:
     swarm = three(nothing)
     swarm.run_for(30)
-    real = swarm.apps._by_node[1, "chain.compact"]
+    names = ("chain.compact", "chain.headers", "chain.blocks")
+    real = {name: swarm.apps._by_node[1, name] for name in names}
 
     def fails(*_args: Any) -> Any:
         raise LocalError("the disk is full")
 
-    swarm.apps._by_node[1, "chain.compact"] = swarm.apps._by_node[1, "chain.blocks"] = fails
-    blocks = swarm.world.running[1].operations["blocks"]
+    swarm.apps._by_node.update({(1, name): fails for name in names})
     swarm.until_height(0, swarm.height(0) + 3)
     assert {str(one["error"]) for node, one in swarm.events("trouble") if node == 1} == {"the disk is full"}
     status = swarm.ask(1, "status")
     assert (status["synced"], status["trouble"]) == (False, "the disk is full")
-    swarm.apps._by_node[1, "chain.compact"], swarm.apps._by_node[1, "chain.blocks"] = real, blocks
+    swarm.apps._by_node.update({(1, name): operation for name, operation in real.items()})
     swarm.run_for(60)
     assert barred(swarm) == {}
     status = swarm.ask(1, "status")

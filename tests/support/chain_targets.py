@@ -102,6 +102,10 @@ TARGETS: dict[str, Target] = {
         _again(wire.decode_standing, wire.encode_standing), (f"{_CORE}.wire.decode_standing",),
         tuple(map(wire.encode_standing, _STANDINGS)),
     ),
+    "chain-where": Target(
+        _again(wire.decode_where, wire.encode_where), (f"{_CORE}.wire.decode_where",),
+        tuple(map(wire.encode_where, (None, *_STANDINGS))),
+    ),
     "chain-question": Target(
         _again(wire.decode_question, wire.encode_question), (f"{_CORE}.wire.decode_question",),
         tuple(map(wire.encode_question, _QUESTIONS)),

@@ -17,6 +17,7 @@ from apps.chain.core.books import OPERATIONS
 from apps.chain.core.care import Care
 from apps.chain.core.desk import Desk
 from apps.chain.core.fetching import FEW_BLOCKS
+from apps.chain.core.herald import Herald
 from apps.chain.core.light import Light
 from apps.chain.core.limits import DEEP_REORG, PRUNED_TOGETHER
 from apps.chain.core.miner import Bench, How, Miner, Mining
@@ -82,6 +83,7 @@ class Chain(App):
         self.wallet: Wallet
         self.care: Care
         self.serving: Serving
+        self.herald: Herald
         self.verified: Light
 
     @property
@@ -106,7 +108,8 @@ class Chain(App):
         self.txs = TxRelay(ctx, self.batches, self.peers, chain_id)
         self.wallet = Wallet(ctx, self.desk, self.batches, self.txs, self.params, lambda: self.is_synced)
         self.care = Care(self.wallet)
-        self.serving = Serving(ctx, self.desk, self.peers)
+        self.serving = Serving(ctx, self.desk, self.peers, self.sync.told)
+        self.herald = Herald(ctx, self.desk, self.peers, self.serving, self.sync)
         self.verified = Light(ctx, self.desk, self.peers, self.talks, self.params)
         self.bench = Bench(ctx)
         self.mining = Mining(
@@ -134,7 +137,7 @@ class Chain(App):
             self.ctx.accept(self.serving.on_stream, protocol=PROTOCOL)
             tasks += [
                 ("transactions", self.txs.run()), ("mining", self.mining.run()), ("wallet", self.care.run()),
-                ("what waits", self._take_pool()),
+                ("what waits", self._take_pool()), ("herald", self.herald.run()),
             ]  # fmt: skip
         for name, task in tasks:
             self.ctx.spawn(task, name=name)  # type: ignore[arg-type]
@@ -149,6 +152,8 @@ class Chain(App):
             self._report(one, source)
             if one.bad and at == 0 and source:
                 self.peers.bar(source, f"{one.rule}: {one.why}")
+            elif one.verdict is Verdict.TIP and at == 0:
+                self.peers.helped(source)
 
     def _report(self, one: Told, source: bytes) -> None:
         if one.verdict is Verdict.HELD:

@@ -128,6 +128,9 @@ LEAST_BYTES_A_S = 16 * KIB
 MAX_CONNECTED_AT_ONCE = 64
 #: Peers whose tips are compared before it is decided whom to follow.
 COMPARED_TIPS = 3
+#: Of those who gave good blocks lately, how many are told of a new tip, and as many of those who tell us: a datagram
+#: each, and its answer.
+HERALDED = 4
 #: Peers that are remembered: more are found when these are silent.
 MAX_PEERS = 64
 #: Below so many that answer others are looked for.

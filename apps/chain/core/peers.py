@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from apps.chain.core.limits import BARRED_S, FEW_PEERS, MAX_BARRED, MAX_PEERS
+from apps.chain.core.limits import BARRED_S, FEW_PEERS, HERALDED, MAX_BARRED, MAX_PEERS
 from apps.chain.core.wire import STANDING_QUESTION, Standing, decode_standing
 from overlay.app import AppContext
 from overlay.errors import BadMessage, OverlayError
@@ -28,6 +28,10 @@ _SEEK_FOR_NS = 5 * SECOND
 _MAX_FAILURES = 8
 #: Who did not give what it should have is asked for nothing large for so long.
 _SLOW_NS = 60 * SECOND
+#: While nobody was of use, so many times as many are asked where they are: most may be liars.
+_WHILE_NOBODY = 3
+#: Who told us of its tip so long ago is told of ours.
+_LATELY_NS = 600 * SECOND
 
 
 def chain_key(chain_id: bytes) -> bytes:
@@ -42,6 +46,10 @@ class Known:
     failures: int = 0
     #: Until when nothing large is asked of it.
     slow_until_ns: int = 0
+    #: When a block that it gave became the tip here, monotonic; 0: never.
+    useful_ns: int = 0
+    #: When it told us where it is of its own accord, so we may be of use to it; 0: never.
+    told_ns: int = 0
     #: The last block after which it says to have another state; told once.
     disagreed: bytes = b""
 
@@ -125,22 +133,49 @@ class Peers:
         found = self.known.get(peer)
         return found is not None and found.slow_until_ns > self.ctx.now.mono_ns
 
+    def helped(self, peer: bytes) -> None:
+        """A block that it gave is the tip here now."""
+        if found := self.known.get(peer):
+            found.useful_ns = self.ctx.now.mono_ns
+
+    def useful(self, most: int) -> list[Known]:
+        """Those that helped and answer, the latest first."""
+        found = [one for one in self.known.values() if one.useful_ns and not one.failures]
+        return sorted(found, key=lambda one: -one.useful_ns)[:most]
+
+    def told(self, peer: bytes, standing: Standing) -> None:
+        """It says where it is without being asked."""
+        if found := self.known.get(peer):
+            found.standing, found.told_ns = standing, self.ctx.now.mono_ns
+
+    def audience(self) -> list[Known]:
+        """Who is to be told of a new tip: some who helped, and as many of those who tell us of theirs, by chance."""
+        useful = self.useful(HERALDED)
+        since_ns = self.ctx.now.mono_ns - _LATELY_NS
+        others = [one for one in self.known.values() if one.told_ns and one.told_ns >= since_ns and one not in useful]
+        return useful + self.ctx.rng.sample(others, HERALDED)
+
     # --- how far they are ---
 
     async def compare(self, most: int, *, first: Iterable[bytes] = ()) -> list[Known]:
-        """Asks some where they are, those of `first` among them; who answered, greatest work first."""
-        asked = [self.known[peer] for peer in dict.fromkeys(first) if peer in self.known][:most]
+        """Asks some where they are, those of `first` among them; who answered, greatest work first.
+
+        One of them is whoever was of use last: strangers cannot have the others asked alone, however many they are.
+        While nobody was, more are asked."""
+        useful = [one.id for one in self.useful(1)]
+        most = most if useful else _WHILE_NOBODY * most
+        asked = [self.known[peer] for peer in dict.fromkeys([*useful, *first]) if peer in self.known][:most]
         others = [one for one in self.known.values() if one not in asked]
         asked += self.ctx.rng.sample(others, most - len(asked))
         async with self.ctx.dht.loop.group(name="chain: standings") as group:
             for one in asked:
-                group.spawn(self._ask(one), name="chain: standing")
+                group.spawn(self.ask(one), name="chain: standing")
         found = [one for one in asked if one.standing is not None and one.id in self.known and not one.failures]
         return sorted(found, key=lambda one: -one.standing.work if one.standing else 0)
 
-    async def _ask(self, one: Known) -> None:
+    async def ask(self, one: Known, *, question: bytes = STANDING_QUESTION) -> None:
         try:
-            one.standing = decode_standing(await self.ctx.call(one.id, STANDING_QUESTION))
+            one.standing = decode_standing(await self.ctx.call(one.id, question))
             one.failures = 0
         except BadMessage as error:
             self.bar(one.id, f"where it is: {error.reason}")
@@ -151,12 +186,13 @@ class Peers:
 
     def with_work(self, work: int, *, height: int | None = None) -> Sequence[Known]:
         """Those that say that they have whole blocks of so much work, and are not slow; with `height`, that they have
-        not forgotten the block of that height."""
-        return [
+        not forgotten the block of that height. Who was of use last comes first."""
+        found = [
             one for one in self.known.values()
             if one.standing is not None and one.standing.work >= work and not one.standing.light
             and not self.is_slow(one.id) and (height is None or self.keeps(one.id, height))
         ]  # fmt: skip
+        return sorted(found, key=lambda one: -one.useful_ns)
 
     def keeps(self, peer: bytes, height: int) -> bool:
         """Whether it says that it has not forgotten the blocks of that height."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
@@ -10,7 +10,6 @@ from apps.chain.core.desk import Desk
 from apps.chain.core.limits import ANSWER_S, HEADERS_PER_MESSAGE, MAX_PART, MAX_SERVED, MAX_SERVED_PER_PEER
 from apps.chain.core.peers import Peers
 from apps.chain.core.wire import (
-    STANDING_QUESTION,
     AccountIs,
     Answer,
     AskAccount,
@@ -25,6 +24,7 @@ from apps.chain.core.wire import (
     Standing,
     Txs,
     decode_question,
+    decode_where,
     encode_answer,
     encode_standing,
 )
@@ -42,6 +42,8 @@ class Serving:
     ctx: AppContext
     desk: Desk
     peers: Peers
+    #: Called with a peer that says where it is.
+    on_told: Callable[[bytes, Standing], object]
     #: Streams by peer.
     _served: dict[bytes, int] = attrs.field(factory=dict, init=False)
 
@@ -50,9 +52,15 @@ class Serving:
         return Standing(s.height, s.tip, s.work, s.mark_height, s.mark, s.digest, s.light, s.kept_from)
 
     async def on_request(self, peer: bytes, body: bytes) -> bytes:
-        if body != STANDING_QUESTION or self.peers.is_barred(peer):
-            raise Refused("no question, or none of somebody whom we talk to")
+        if self.peers.is_barred(peer):
+            raise Refused("barred")
+        try:
+            said = decode_where(body)
+        except BadMessage as error:
+            raise Refused(error.reason) from None
         self.peers.heard_of(peer)
+        if said is not None:
+            self.on_told(peer, said)
         return encode_standing(self.standing())
 
     async def on_stream(self, stream: Stream) -> None:

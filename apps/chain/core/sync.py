@@ -58,6 +58,12 @@ class Sync:
         if self._woken is not None:
             self._woken.set()
 
+    def told(self, peer: bytes, standing: Standing) -> None:
+        """`peer` says where it is."""
+        self.peers.told(peer, standing)
+        if not standing.light and standing.work > self.desk.summary.best_work:
+            self.wake(peer)
+
     async def run(self) -> None:
         soon_ns = SECOND
         while True:
@@ -84,7 +90,8 @@ class Sync:
         hints, self._hints = self._hints, {}
         leaders = await self.peers.compare(COMPARED_TIPS, first=hints)
         self._compare_states(leaders)
-        for leader in leaders:
+        # Who was of use before others: what those claim may take long to be found a lie.
+        for leader in sorted(leaders, key=lambda one: not one.useful_ns):
             standing = leader.standing
             if standing is None or standing.light or self.peers.is_slow(leader.id):
                 continue

@@ -8,6 +8,7 @@ Topics (overlay.gossip), one message each:
 Calls, in datagrams:
 
     question [1]         answer [height, id, work, mark height, mark id, digest, light, kept from]
+    question [1, [where who asks is, as in an answer]]
 
 Streams of protocol "1": questions one after another, each with its answers in the same order.
 
@@ -43,6 +44,7 @@ from overlay.wire import cbor
 
 PROTOCOL = "1"
 _WORK_BYTES = 32
+_STANDING_ITEMS = 8
 #: [number, [index, ...]] of the longest question, and the longest list of an answer, with what is around them.
 _MAX_ASKED = 4 + MAX_BLOCK_TXS
 _MAX_ANSWERED = 4 + max(HEADERS_PER_MESSAGE, MAX_POOL_TXS)
@@ -65,17 +67,39 @@ class Standing:
     kept_from: int = 0
 
 
-STANDING_QUESTION: Final = cbor.encode([1])
+_WHERE: Final = 1
+STANDING_QUESTION: Final = cbor.encode([_WHERE])
+
+
+def encode_where(standing: Standing | None) -> bytes:
+    """Asks where a peer is, and says where this one is."""
+    return STANDING_QUESTION if standing is None else cbor.encode([_WHERE, _items_of(standing)])
+
+
+def decode_where(raw: bytes) -> Standing | None:
+    """What the peer that asks says of itself; None: nothing."""
+    if raw == STANDING_QUESTION:
+        return None
+    match _decoded(raw, 2 + _STANDING_ITEMS):
+        case [where, list(items)] if type(where) is int and where == _WHERE and len(items) == _STANDING_ITEMS:
+            return _standing(items)
+    raise BadMessage("no question where this peer is")
 
 
 def encode_standing(standing: Standing) -> bytes:
-    s = standing
-    work = s.work.to_bytes(_WORK_BYTES, "big")
-    return cbor.encode([s.height, s.tip, work, s.mark_height, s.mark, s.digest, s.light, s.kept_from])
+    return cbor.encode(_items_of(standing))
 
 
 def decode_standing(raw: bytes) -> Standing:
-    items = _list(raw, 8)
+    return _standing(_list(raw, _STANDING_ITEMS))
+
+
+def _items_of(s: Standing) -> list[Any]:
+    work = s.work.to_bytes(_WORK_BYTES, "big")
+    return [s.height, s.tip, work, s.mark_height, s.mark, s.digest, s.light, s.kept_from]
+
+
+def _standing(items: list[Any]) -> Standing:
     height, tip, work, mark_height, mark, digest, light, kept_from = items
     for number in (height, mark_height, kept_from):
         _number(number, MAX_NUMBER)
