@@ -8,10 +8,14 @@ from typing import NoReturn
 
 #: p2pnode.ui.fail.Exit.INTERRUPTED, without what that imports.
 _INTERRUPTED = 130
+#: This process is a program that a person began, which may be begun anew; no part of another one.
+is_program = False
 
 
 def begin(module: str) -> NoReturn:
     """Imports a module and calls its `main`, which does not return."""
+    global is_program
+    is_program = True
     try:
         main = importlib.import_module(module).main
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import click
 
+from p2pnode.ui import huge_pages
 from p2pnode.ui.fail import Fail, fail
 from p2pnode.ui.numbers import FiniteRange
 from simulations.bounds import LONGEST_S
@@ -152,6 +153,7 @@ def choosing(fn: Callable[..., int]) -> Callable[..., int]:
         scenario: str, nodes: int | None, seed: int, duration: float | None, codec: str, settings: tuple[str, ...],
         app: str | None, **others: Any,
     ) -> int:  # fmt: skip
+        huge_pages.use()
         chosen = Chosen(
             scenario=scenario, nodes=nodes, seed=seed, duration=duration, codec=codec, settings=settings, app=app
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from p2pnode.ui import huge_pages
 from p2pnode.ui.fail import Exit, fail
 from p2pnode.ui.render import print_json, say, table
 from simulations.cli.chosen import DURATION, number, refuse
@@ -73,6 +74,7 @@ def sweep(
 
     Exit 0 if every cell ran and no invariant broke; claims that do not hold are counted and named, no failure.
     """
+    huge_pages.use()
     from simulations.spec import BadScenario
     from simulations.sweep.plan import BadSweep, plan_of
     from simulations.sweep.results import open_results
