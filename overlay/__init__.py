@@ -4,7 +4,7 @@ Nothing below this package opens a socket, reads a clock, rolls dice or starts a
 thread: bytes and `Now` come in, effects go out. `p2pnode` runs one peer on a real
 network, `simulations` runs thousands in virtual time, with this same code.
 
-What an application needs is here: `from overlay import App, AppContext, message`.
+What an application needs is here: `from overlay import App, AppContext, NotFound, message`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from overlay.app import App, AppContext
+    from overlay.errors import NotFound
     from overlay.typed import message
 
-__all__ = ["App", "AppContext", "message"]
+__all__ = ["App", "AppContext", "NotFound", "message"]
 
 #: Imported when asked for: most of what is below needs none of it.
-_HOMES = {"App": "overlay.app", "AppContext": "overlay.app", "message": "overlay.typed"}
+_HOMES = {
+    "App": "overlay.app", "AppContext": "overlay.app", "NotFound": "overlay.errors", "message": "overlay.typed",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -285,6 +285,9 @@ class AppContext:
         self.tasks.spawn(coro, name=f"{self.name}: {name}")
 
     async def sleep(self, ns: int) -> None:
+        """For so many nanoseconds of this peer's time: `ctx.sleep(5 * SECOND)`, with overlay.runtime.ports.SECOND."""
+        if type(ns) is not int:
+            raise TypeError(f"ctx.sleep takes a whole number of nanoseconds, not {ns!r}: 5 * SECOND is five seconds")
         await self.dht.loop.sleep(ns)
 
     async def compute(self, function: str, *args: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from overlay.events import PeerLost, PeerSeen, RoleChanged
+from overlay.events import AppEvent, PeerLost, PeerSeen, RoleChanged
 from overlay.identity.node_id import format_id, node_id_of, short_id
 from overlay.runtime.address import Address
 from p2pnode.driver import CommandFailed, Driver
@@ -91,3 +91,7 @@ async def log_events(driver: Driver) -> None:
                     log.info("peer %s is gone: %s", short_id(id), reason)
                 case RoleChanged(role):
                     log.info("role: %s", role)
+                case AppEvent(app, "failed", fields) if {"error", "where"} <= dict(fields).keys():
+                    told = dict(fields)
+                    log.error("application %s has failed and does not run any more: %s (%s)",
+                              app, told["error"], told["where"] or "p2pnode app events")  # fmt: skip

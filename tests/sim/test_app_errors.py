@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -64,3 +65,47 @@ def test_a_command_that_fails_is_told_with_its_line_and_breaks_nothing() -> None
     assert [error.event for error in end.app_errors] == ["command failed", "failed"]
     assert end.app_errors[0].where.endswith(" in Fragile._fail")
     assert end.app_errors[0].error.startswith("ZeroDivisionError")
+
+
+class Exits(App):
+    """Leaves by sys.exit, in a command or by itself."""
+
+    name = "exits"
+
+    async def run(self, ctx: AppContext) -> None:
+        ctx.command("exit", self._exit)
+        await ctx.sleep(5 * SECOND)
+        sys.exit("enough")
+
+    async def _exit(self, args: dict[str, Any]) -> None:
+        sys.exit(3)
+
+
+class Naps(App):
+    name = "naps"
+
+    async def run(self, ctx: AppContext) -> None:
+        await ctx.sleep(0.5 * SECOND)  # type: ignore[arg-type]
+
+
+def one_app(app: type[App]) -> Swarm:
+    made = Scenario(name="test", population=Population(nodes=3, arrive_s=1), duration_s=10)
+    return Swarm(made, seed=1, apps=lambda node: [app()])
+
+
+def test_an_application_that_exits_ends_alone() -> None:
+    swarm = one_app(Exits)
+    told: list[Any] = []
+    asked = {"app": "exits", "command": "exit", "args": {}}
+    swarm.at(3, lambda: swarm.ask(1, "app", asked, lambda *end: told.append(end)))
+    end = swarm.run()
+    assert {broken.what.partition(" (")[0] for broken in end.broken} == {"application exits failed: SystemExit: enough"}
+    assert [(error.event, error.count) for error in end.app_errors] == [("command failed", 1), ("failed", 3)]
+    assert "SystemExit: 3" in str(told)
+    assert len(swarm.honest()) == 3
+
+
+def test_a_sleep_that_is_no_whole_number_is_told_with_its_line() -> None:
+    [broken] = one_app(Naps).run().broken
+    assert "TypeError: ctx.sleep takes a whole number of nanoseconds, not 500000000.0" in broken.what
+    assert "in Naps.run" in broken.what
