@@ -90,6 +90,11 @@ def _bridge(value: str) -> str | None:
     return None if good else "PORT or HOST:PORT"
 
 
+def _block(value: str) -> str | None:
+    good = not value or _BLOCK.fullmatch(value)
+    return None if good else "HEIGHT:ID, a height above 0 and an id of 64 hex digits"
+
+
 def _network_name(value: str) -> str | None:
     return None if 1 <= len(value.encode()) <= 64 and value.isprintable() else "1 to 64 bytes of printable text"
 
@@ -149,7 +154,7 @@ class Config:
     )  # fmt: skip
     assume_valid: str = _option(
         "", "HEIGHT:ID of a block of the chain that is known to be good: signatures up to it are not checked.",
-        check=lambda value: None if not value or _BLOCK.fullmatch(value) else "HEIGHT:ID, the id in 64 hex digits",
+        check=_block,
     )  # fmt: skip
     apps: tuple[str, ...] = _option((), "Further overlay applications to run: a name, or package.module:Class.")
     network: NetworkConfig = attrs.field(factory=NetworkConfig)

@@ -223,7 +223,7 @@ def test_the_words_of_the_application_come_through(run: Run, chain: FakeNode) ->
 def test_a_store_that_cannot_be_written_is_told(run: Run, chain: FakeNode) -> None:
     chain.answers["chain", "status"] = STATUS | {"synced": False, "trouble": "the disk is full (file: chain.db)"}
     out = run("chain", "status").out
-    assert "behind: nothing can be written" in out
+    assert "9, behind" in out
     assert "TROUBLE     the disk is full (file: chain.db)" in out
 
 

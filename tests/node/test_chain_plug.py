@@ -15,7 +15,7 @@ from apps.chain.core.limits import DIGEST_EVERY
 from apps.chain.core.summary import Summary
 from apps.chain.shell import plug
 from apps.chain.shell.plug import ChainShell
-from apps.chain.shell.schema import FILE_NAME
+from apps.chain.shell.schema import FILE_NAME, DiskError
 from apps.chain.shell.telling import Teller
 from apps.chain.shell.view import open_view
 from overlay.errors import LocalError
@@ -48,11 +48,16 @@ def test_a_node_that_prunes_forgets_old_blocks(tmp_path: Path, monkeypatch: pyte
     write_chain(tmp_path, 300)
 
     async def main() -> None:
-        asked = terms(light=False, prune=290, assume_valid=(7, bytes(32)))
+        with open_view(tmp_path / FILE_NAME) as view:
+            good = view.actives(7, 7)[0].id
+        with pytest.raises(DiskError, match="another block than --assume-valid names"):
+            async with ChainShell().open(tmp_path, terms(light=False, assume_valid=(7, bytes(32)))):
+                pass
+        asked = terms(light=False, prune=290, assume_valid=(7, good))
         async with ChainShell().open(tmp_path, asked) as opened:
             chain = opened.app
             assert isinstance(chain, Chain)
-            assert (chain.keep, chain.params.assume_valid) == (290, (7, bytes(32)))
+            assert (chain.keep, chain.params.assume_valid) == (290, (7, good))
             left, summary = chain.operations["prune"]()
             assert (left, Summary(*summary).kept_from) == (0, 11)
         with pytest.raises(LocalError, match="288 blocks are always kept"):

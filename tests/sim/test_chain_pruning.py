@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from apps.chain.core import app, pruning
 from apps.chain.core.state import digest_of
-from tests.support.chain_swarm import RATE, ChainSwarm
+from tests.support.chain_swarm import PARAMS, RATE, ChainSwarm
 
 #: Blocks that are kept here, so that there are older ones in a young swarm.
 KEEP = 20
@@ -113,3 +114,17 @@ def test_who_forgot_where_a_better_branch_begins_says_so(monkeypatch: pytest.Mon
     assert f"below height {status['kept_from']}" in status["trouble"]
     assert [fields["error"] for _, fields in swarm.events("trouble")] == [status["trouble"]]
     assert swarm.events("bad peer") == []
+
+
+def test_a_wrong_block_that_is_assumed_valid_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    swarm = pruned(monkeypatch, 2, 0, 1)
+    swarm.until_height(0, 12)
+    swarm.rest(0)
+    late = swarm.add()
+    swarm.world.running[late].params = wrong = attrs.evolve(PARAMS, assume_valid=(9, b"w" * 32))
+    swarm.world.running[late].books.params = wrong
+    swarm.join(nodes=[late])
+    swarm.run_for(40)
+    status = swarm.ask(late, "status")
+    assert (status["headers"], status["synced"]) == (8, False)
+    assert "2 of the peers that were asked have another block at height 9" in status["trouble"]

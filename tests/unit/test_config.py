@@ -100,7 +100,10 @@ def test_variables_are_read_as_the_type_of_their_setting(home: Home) -> None:
         ("bridge = 'x'", "node.toml: bridge: expected PORT or HOST:PORT, got 'x'"),
         ("prune = 287", "node.toml: prune: expected 0, or 288 and more, got 287"),
         ("prune = -1", "node.toml: prune: expected 0, or 288 and more, got -1"),
-        ("assume_valid = '5:ab'", "node.toml: assume_valid: expected HEIGHT:ID, the id in 64 hex digits, got '5:ab'"),
+        (
+            "assume_valid = '5:ab'",
+            "node.toml: assume_valid: expected HEIGHT:ID, a height above 0 and an id of 64 hex digits, got '5:ab'",
+        ),
         ("[log]\nlevel = 'loud'", "node.toml: log.level: expected one of error, warning, info, debug, got 'loud'"),
         ("[log]\nfile = 2026-01-01", "node.toml: log.file: expected str, got date"),
     ],

@@ -23,10 +23,12 @@ from apps.chain.core.limits import DEEP_REORG, PRUNED_TOGETHER
 from apps.chain.core.miner import Bench, How, Miner, Mining
 from apps.chain.core.news import Told
 from apps.chain.core.operations import Anchor
+from apps.chain.core.obstacles import obstacle
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.params import Params
 from apps.chain.core.peers import Peers
 from apps.chain.core.relay import BlockRelay, TxRelay
+from apps.chain.core.rules import Rule
 from apps.chain.core.serving import Serving
 from apps.chain.core.sync import Sync
 from apps.chain.core.talk import Talks
@@ -71,6 +73,8 @@ class Chain(App):
         self.deep: tuple[int, int, int] | None = None
         #: Why it does not go on, as was reported last.
         self._told = ""
+        #: How often a peer gave another block than the one that is assumed valid.
+        self._contradicted = 0
         self.desk: Desk
         self.peers: Peers
         self.talks: Talks
@@ -159,6 +163,7 @@ class Chain(App):
         if one.verdict is Verdict.HELD:
             self.ctx.emit("held", block=one.block, reason=one.why, peer=source)
         elif one.bad:
+            self._contradicted += one.rule == Rule.H13
             fields = {"block": one.culprit or one.block, "rule": one.rule, "reason": one.why, "peer": source}
             self.ctx.emit("invalid", **fields)
         if one.disconnected:
@@ -196,20 +201,8 @@ class Chain(App):
     @property
     def trouble(self) -> str:
         """Why the chain does not go on here, and what to do; "": it does."""
-        s = self.desk.summary
-        if self.desk.trouble:
-            return self.desk.trouble
-        if s.stuck:
-            return (
-                f"the chain with most work parts from this one below height {s.kept_from}, where this node has "
-                "forgotten its blocks (prune): stop it, move its chain.db away, start it, and it fetches the other one"
-            )
-        if self.sync.forgotten:
-            return (
-                f"no peer that is known keeps the block of height {self.sync.forgotten} any more: join one that keeps "
-                "all of them (without prune), or say --light"
-            )
-        return ""
+        found = obstacle(self.desk.summary, self.params, forgotten=self.sync.forgotten, contradicted=self._contradicted)
+        return self.desk.trouble or found
 
     async def _prune(self) -> None:
         s = self.desk.summary

@@ -10,8 +10,9 @@ account is an address or a key.
                                               "deep_reorg": {"depth", "fork", "at_ms"} or null}: more than six blocks
                                               were taken back, within the last thousand
     address  {}                            -> {"address", "key"}   of this node
-    account  {"account"?}                  -> {"address", "key", "balance", "nonce", "next", "pending", "immature"}; a
-                                              light node: without the last three, with "said_by", since it is only said.
+    account  {"account"?}                  -> {"address", "key", "balance", "nonce", "next", "pending", "immature",
+                                              "synced": false: there may be more}; a
+                                              light node: without the last four, with "said_by", since it is only said.
                                               Of this node also "gone": [{"tx", "spent", "nonce", "why"}], in no block
                                               any more: "why" it can never be, or null: it waits again
     send     {"to", "amount", "memo"?, "fee"?}    -> {"tx", "fee"}
@@ -113,7 +114,7 @@ class Commands:
         balance, nonce, after, pending = await standing
         return self._named(key) | {
             "balance": balance, "nonce": nonce, "next": after, "pending": pending,
-            "immature": await self.chain.desk.do("immature", key),
+            "immature": await self.chain.desk.do("immature", key), "synced": self.chain.is_synced,
             "gone": [
                 {"tx": tx.txid.hex(), "spent": tx.spent, "nonce": tx.nonce, "why": why or None}
                 for tx, why in (await self.chain.wallet.gone() if is_own else [])

@@ -28,6 +28,8 @@ _SEEK_FOR_NS = 5 * SECOND
 _MAX_FAILURES = 8
 #: Who did not give what it should have is asked for nothing large for so long.
 _SLOW_NS = 60 * SECOND
+#: All that were asked where they are have so long, for the slowest of them is waited for.
+_ASK_NS = 5 * SECOND
 #: While nobody was of use, so many times as many are asked where they are: most may be liars.
 _WHILE_NOBODY = 3
 #: Who told us of its tip so long ago is told of ours.
@@ -174,8 +176,10 @@ class Peers:
         return sorted(found, key=lambda one: -one.standing.work if one.standing else 0)
 
     async def ask(self, one: Known, *, question: bytes = STANDING_QUESTION) -> None:
+        """Where it is, from now on in its `standing`; it has some seconds: who is gone has to be looked for first."""
         try:
-            one.standing = decode_standing(await self.ctx.call(one.id, question))
+            with self.ctx.dht.loop.fail_after(_ASK_NS):
+                one.standing = decode_standing(await self.ctx.call(one.id, question))
             one.failures = 0
         except BadMessage as error:
             self.bar(one.id, f"where it is: {error.reason}")

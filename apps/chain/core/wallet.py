@@ -30,6 +30,8 @@ _BEHIND = 2
 _SURELY_OURS = 100
 #: After a start a transaction waits so long for somebody who keeps the chain.
 _WAIT_NS = 10 * SECOND
+#: Of a node that is alone, or has just begun.
+_NOT_SYNCED = "; nobody has said yet how far the chain is (p2pnode chain status)"
 
 
 def _too_little(tx: Tx, most: int, pending: int) -> str:
@@ -80,7 +82,7 @@ class Wallet:
             await self._check_room(settled, nonce)
             tx = self._signed(operations, nonce, fee, CLAIM_FEE * sum(claims))
             if tx.spent > (most := balance - pending):
-                raise LocalError(_too_little(tx, most, pending))
+                raise LocalError(_too_little(tx, most, pending) + ("" if self.is_synced() else _NOT_SYNCED))
             await self._submit(tx)
             return tx
         finally:

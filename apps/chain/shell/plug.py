@@ -20,7 +20,7 @@ from apps.chain.core.params import Params
 from apps.chain.core.pruning import check_keep
 from apps.chain.shell.mining import mine
 from apps.chain.shell.opening import open_chain
-from apps.chain.shell.schema import FILE_NAME
+from apps.chain.shell.schema import FILE_NAME, DiskError
 from apps.chain.shell.store import SqliteStore
 from apps.chain.shell.telling import tell
 from overlay.errors import LocalError
@@ -65,6 +65,7 @@ def _opened(path: Path, params: Params, *, light: bool) -> SqliteStore:
     file alone cannot know."""
     store = open_chain(path, params).store
     try:
+        _check_assumed(path, store, params)
         for name, said in ((NOTE, encode_params(params)), (LIGHT_NOTE, b"1" if light else b"")):
             if store.note(name) != said:
                 store.begin()
@@ -74,6 +75,17 @@ def _opened(path: Path, params: Params, *, light: bool) -> SqliteStore:
         store.close()
         raise
     return store
+
+
+def _check_assumed(path: Path, store: SqliteStore, params: Params) -> None:
+    height, block = params.assume_valid or (0, b"")
+    here = store.active(height) if block else None
+    if here is not None and here.id != block:
+        raise DiskError("the chain that is here has another block than --assume-valid names", {
+            "file": str(path), "height": str(height), "here": here.id.hex(), "named": block.hex(),
+            "if the one here is wrong": f"stop the node, move {path.name} away, start it: it comes back from peers",
+            "if the other one is": "p2pnode run, without --assume-valid",
+        })  # fmt: skip
 
 
 def _no_disk(*_: object) -> NoReturn:

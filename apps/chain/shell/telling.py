@@ -35,7 +35,7 @@ class Teller:
                 log.error("the chain: %s", self._trouble)
             case "block" | "synced" if self._trouble:
                 self._trouble = ""
-                log.info("the chain goes on, at height %s", fields.get("height", fields.get("last")))
+                log.warning("the chain goes on, at height %s", fields.get("height", fields.get("last")))
             case "reorg" if fields["deep"]:
                 log.warning(
                     "the chain was rewritten: %d blocks above height %d do not count any more; payments in them may be "

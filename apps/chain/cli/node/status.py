@@ -10,6 +10,10 @@ from p2pnode.ui.options import examples, json_option
 from p2pnode.ui.render import counted, print_fields, print_json
 
 
+#: Columns of a value, in 80.
+_WIDTH = 68
+
+
 @click.command(epilog=examples("p2pnode chain status", "p2pnode chain status --json | jq .height"))
 @json_option
 @click.pass_obj
@@ -19,12 +23,14 @@ def status(session: Session, as_json: bool) -> None:
     if as_json:
         print_json({"v": 1} | found)
         return
+    from textwrap import wrap
+
     from apps.chain.cli.explorer.texts import size_text, when
 
     whole = "headers alone" if found["light"] else "all of it"
     whole = f"blocks from height {found['kept_from']:,} on" if found.get("kept_from") else whole
     state = "up to date" if found["synced"] else "no peer was asked yet" if not found["peers"] else "catching up"
-    state = "behind: nothing can be written" if found.get("trouble") else state
+    state = "behind" if found.get("trouble") else state
     trouble = [("TROUBLE", found["trouble"])] if found.get("trouble") else []
     if deep := found.get("deep_reorg"):
         text = f"{deep['depth']:,} blocks above height {deep['fork']:,} do not count any more, since "
@@ -37,5 +43,5 @@ def status(session: Session, as_json: bool) -> None:
         ("difficulty", f"{found['difficulty']:,} hashes a block"),
         ("mempool", f"{counted(found['mempool'], 'transaction')}, {size_text(found['mempool_bytes'])}"),
         ("peers", f"{found['peers']}, {state}"),
-        *trouble,
+        *(("" if number else label, line) for label, text in trouble for number, line in enumerate(wrap(text, _WIDTH))),
     ])  # fmt: skip

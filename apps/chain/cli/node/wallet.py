@@ -41,6 +41,8 @@ def show(session: Session, as_json: bool) -> None:
 
     balance = f"not known: {why}" if found["balance"] is None else credits_text(found["balance"])
     fields: list[tuple[str, object]] = [("address", found["address"]), ("balance", balance)]
+    if found.get("synced") is False:
+        fields.append(("", "not up to date yet, there may be more or less: p2pnode chain status"))
     if found.get("pending"):
         fields.append(("pending", f"-{credits_text(found['pending'])}, waits for a block"))
     if found.get("immature"):
