@@ -11,8 +11,8 @@ def obstacle(s: Summary, params: Params, *, forgotten: int, contradicted: int) -
     gave another block than the one that is assumed valid."""
     if s.stuck:
         return (
-            f"the chain with most work parts from this one below height {s.kept_from}, where this node has forgotten its "
-            "blocks (prune): stop it, move its chain.db away, start it, and it fetches the other one"
+            f"the chain with most work parts from this one below height {s.kept_from}, where this node has forgotten "
+            "its blocks (prune): stop it, move its chain.db away, start it, and it fetches the other one"
         )
     assumed = params.assume_valid
     if assumed is not None and contradicted and s.best_height < assumed[0]:
