@@ -22,8 +22,8 @@ from apps.chain.core.light import Light
 from apps.chain.core.limits import DEEP_REORG, PRUNED_TOGETHER
 from apps.chain.core.miner import Bench, How, Miner, Mining
 from apps.chain.core.news import Told
-from apps.chain.core.operations import Anchor
 from apps.chain.core.obstacles import obstacle
+from apps.chain.core.operations import Anchor
 from apps.chain.core.outcome import Verdict
 from apps.chain.core.params import Params
 from apps.chain.core.peers import Peers
