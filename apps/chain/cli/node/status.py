@@ -9,7 +9,6 @@ from p2pnode.api import Session
 from p2pnode.ui.options import examples, json_option
 from p2pnode.ui.render import counted, print_fields, print_json
 
-
 #: Columns of a value, in 80.
 _WIDTH = 68
 
