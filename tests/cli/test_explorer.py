@@ -368,6 +368,67 @@ def test_every_level_finds_what_the_lower_ones_cannot(
     assert (ran.code, ran.json["fault"]["code"]) == (5, code)
 
 
+@pytest.fixture
+def pruned(place: Place) -> Place:
+    """Blocks below 19 are forgotten, among them 17 and 18, which have transactions."""
+    store = place.world.store
+    store.begin()
+    store.forget_below(19)
+    store.commit()
+    store.close()
+    return place
+
+
+@pytest.mark.parametrize(("level", "bodies", "done"), [(0, 0, 0), (1, 13, 0), (2, 13, 0), (3, 13, 12), (4, 13, 12)])
+def test_a_pruned_chain_is_verified_as_far_as_it_is_there(
+    explore: Explore, pruned: Place, level: int, bodies: int, done: int
+) -> None:
+    ran = explore("verify", "--level", str(level), "--json")
+    conforms(ran.json, SCHEMA["verify"])
+    assert (ran.code, ran.json["kept_from"], ran.json["headers"], ran.json["bodies"]) == (0, 19, 31, bodies)
+    assert (ran.json["replayed"], ran.json["undone"], ran.json["equal"]) == (done, done, True if done else None)
+    said = "blocks below 19 were forgotten (--prune): their headers are verified, not their bodies"
+    assert said in explore("verify", "--level", str(level)).out
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "code", "height"),
+    [
+        ("UPDATE header SET time=time+1 WHERE height=9", 0, "STORE", 9),
+        ("DELETE FROM body WHERE n=(SELECT n FROM header WHERE height=25)", 1, "STORE", 25),
+        ("DELETE FROM undo WHERE n=(SELECT n FROM header WHERE height=25)", 3, "STORE", 25),
+        ("UPDATE undo SET undo=x'8080' WHERE n=(SELECT n FROM header WHERE height=25)", 3, "STORE", 25),
+        ("UPDATE undo SET undo=x'82818300000080' WHERE n=(SELECT n FROM header WHERE height=25)", 3, "STORE", 25),
+        ("UPDATE undo SET undo=x'828080' WHERE n=(SELECT n FROM header WHERE height=19)", 3, "S2", 19),
+        ("UPDATE active SET fees=fees+1 WHERE height=19", 3, "STORE", 19),
+        ("DELETE FROM anchor WHERE height=19", 3, "STORE", 30),
+    ],
+)
+def test_what_is_wrong_in_a_pruned_chain_is_found(
+    explore: Explore, pruned: Place, change: str, level: int, code: str, height: int
+) -> None:
+    db = _sqlite(pruned)
+    db.execute(change)
+    db.commit()
+    db.close()
+    ran = explore("verify", "--level", str(level), "--json")
+    assert (ran.code, ran.json["fault"]["code"], ran.json["fault"]["height"]) == (5, code, height)
+
+
+def test_what_was_forgotten_is_said(explore: Explore, pruned: Place) -> None:
+    assert "bodies 19 to 30/30 (pruned)" in explore("status").out
+    status = explore("status", "--json").json
+    conforms(status, SCHEMA["status"])
+    assert status["kept_from"] == 19
+    ran = explore("export", "txs")
+    assert (ran.code, ran.out) == (4, "")
+    assert "--from 19" in ran.err
+    ran = explore("export", "txs", "--to", "16", "--json")
+    assert (ran.code, ran.out) == (0, "")
+    assert "blocks below 19 were forgotten (--prune): by their headers, those from 1 to 16 have no" in ran.err
+    assert explore("export", "txs", "--from", "19").err == ""
+
+
 TABLES = ("header", "body", "undo", "reorg", "active", "account", "name", "anchor", "evidence", "tx", "touch", "note")
 
 

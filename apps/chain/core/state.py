@@ -25,8 +25,12 @@ from apps.chain.core.rules import Invalid
 from apps.chain.core.store import Store, Table, View
 from apps.chain.core.tx import Tx
 from apps.chain.core.working import Working, evidence_key
-from overlay.errors import LocalError
+from overlay.errors import BadMessage, LocalError
 from overlay.wire import cbor
+
+#: Kinds of the columns of what an undo puts back.
+_ACCOUNT = (bytes, int, int)
+_NAME = (bytes, bytes, bytes, int)
 
 
 @attrs.frozen(slots=True)
@@ -110,6 +114,23 @@ def disconnect(store: Store, txs: Sequence[Tx]) -> None:
         evidence = [op.evidence for tx in txs for op in tx.operations if type(op) is Evidence]
         store.delete_evidence([evidence_key(item) for item in evidence])
     store.pop_active()
+
+
+def is_undo(undo: bytes) -> bool:
+    """Whether it has the form of what `connect` keeps; for one that was read from a file of a stranger."""
+    try:
+        accounts, names = cbor.decode(undo, max_items=MAX_UNDO_ITEMS)
+        return all(_fits(item, _ACCOUNT) for item in accounts) and all(_fits(item, _NAME) for item in names)
+    except (BadMessage, TypeError, ValueError):
+        return False
+
+
+def _fits(item: Any, kinds: tuple[type[bytes] | type[int], ...]) -> bool:
+    """A key alone, or all of a row; numbers that a disk can hold."""
+    if type(item) is not list or len(item) not in (1, len(kinds)):
+        return False
+    columns = zip(item, kinds, strict=False)
+    return all(type(value) is kind and (type(value) is not int or 0 <= value < 1 << 63) for value, kind in columns)
 
 
 def _encode_undo(working: Working, accounts: list[Account], names: dict[bytes, NameRow | None]) -> bytes:

@@ -136,7 +136,7 @@ def status(
         "mempool": None if waiting is None else len(waiting), "peers": None if peers is None else len(peers.tips),
         "headers": max(facts.best.height, facts.tip.height), "light": chain.light,
         "synced": facts.is_synced if peers is None else facts.is_synced and peers.synced,
-        "trouble": None if peers is None else peers.trouble or None,
+        "kept_from": facts.kept_from, "trouble": None if peers is None else peers.trouble or None,
         "reorgs": facts.reorgs, "deepest_reorg": facts.deepest,
     }  # fmt: skip
 
@@ -252,7 +252,8 @@ def verified(report: verifying.Report, took: float) -> Object:
     fault = report.fault
     return {
         "v": 1, "ok": fault is None, "level": report.level, "first": report.first, "last": report.last,
-        "headers": report.headers, "bodies": report.bodies, "signatures": report.signatures,
+        "kept_from": report.kept_from, "headers": report.headers, "bodies": report.bodies,
+        "signatures": report.signatures,
         "replayed": report.replayed, "undone": report.undone, "equal": report.is_equal,
         "fault": None if fault is None else {
             "height": fault.height, "block": fault.block.hex(), "code": str(fault.code), "why": fault.why,

@@ -29,6 +29,8 @@ class Facts:
     reorgs: int
     deepest: int
     deepest_at: int
+    #: The first height whose blocks were not forgotten; 0: none was.
+    kept_from: int
 
     @property
     def is_synced(self) -> bool:
@@ -51,5 +53,5 @@ def facts(chain: Chain) -> Facts:
         short=intervals([row.solve_s for row in newest]), long=intervals([row.solve_s for row in recent]),
         hashrate=sum(row.active.difficulty for row in newest) / seconds if seconds else 0.0,
         reorgs=len(reorgs), deepest=0 if deepest is None else deepest.old_height - deepest.fork,
-        deepest_at=0 if deepest is None else deepest.fork,
+        deepest_at=0 if deepest is None else deepest.fork, kept_from=view.kept_from(),
     )  # fmt: skip

@@ -7,7 +7,9 @@
        all of them leads back to the first one
     4  and that store holds what this one does
 
-Levels 3 and 4 need every body, and memory for all accounts and indexes.
+Levels 3 and 4 need memory for all accounts and indexes. Where old blocks were forgotten (`--prune`), of those below
+the first that is kept headers alone are checked; levels 3 and 4 take the kept ones back from a copy of the state, and
+do them again: what the forgotten ones made is believed.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from apps.chain.core import headers as header_rules
 from apps.chain.core import signatures, state
 from apps.chain.core.block import Block, check_body, decode_block, decode_txs
 from apps.chain.core.explorer.chain import Chain
+from apps.chain.core.explorer.copied import copy_of
 from apps.chain.core.header import decode_header, id_of
 from apps.chain.core.judge import Judge
 from apps.chain.core.ledger import open_ledger
@@ -29,6 +32,7 @@ from apps.chain.core.memory import MemoryStore
 from apps.chain.core.rows import ActiveRow, HeaderRow, Status
 from apps.chain.core.rules import Invalid
 from apps.chain.core.store import Table
+from apps.chain.core.tx import Tx
 from overlay.errors import BadMessage, LocalError
 from overlay.identity.keys import Verifier
 from overlay.wire import cbor
@@ -62,6 +66,8 @@ class Report:
     #: Transactions whose signature was checked.
     signatures: int = 0
     replayed: int = 0
+    #: Below it blocks were forgotten, all but the first one of the chain; 0: none was.
+    kept_from: int = attrs.field(default=0, kw_only=True)
     undone: int = 0
     #: Whether the replayed state is the stored one; None: was not compared.
     is_equal: bool | None = None
@@ -79,11 +85,12 @@ def verify(
     told: Callable[[str, int, int], object] = lambda what, done, total: None,
 ) -> Report:  # fmt: skip
     """The report ends at the first fault. `told`: what is being done, and how many of how many blocks are done."""
-    report = Report(level, first, chain.height)
+    report = Report(level, first, chain.height, kept_from=chain.view.kept_from())
     try:
         _heights(chain, report, verifier, told)
         if level >= UNDO:
-            _replay(chain, report, judge, told)
+            again = _replay_kept if report.kept_from else _replay
+            again(chain, report, judge, told)
     except _Faulty as faulty:
         report.fault = faulty.fault
     return report
@@ -101,7 +108,7 @@ def _heights(chain: Chain, report: Report, verifier: Verifier, told: Callable[[s
             raise _Faulty(active, STORE, "its header is not here")
         _check_header(chain, active, row, parent)
         report.headers += 1
-        if report.level >= BODIES:
+        if report.level >= BODIES and (height >= report.kept_from or height == 0):
             block = _check_block(chain, active, row)
             report.bodies += 1
             if report.level >= SIGNATURES:
@@ -148,7 +155,7 @@ def _said(row: HeaderRow) -> tuple[object, ...]:
 def _check_block(chain: Chain, active: ActiveRow, row: HeaderRow) -> Block:
     raw = chain.view.block(row.id)
     if raw is None:
-        raise _Faulty(active, STORE, "its body is not here: pruned?")
+        raise _Faulty(active, STORE, "its body is not here")
     try:
         block = decode_block(raw)
         check_body(block.header, block.txs)
@@ -184,10 +191,7 @@ def _replay(chain: Chain, report: Report, judge: Judge, told: Callable[[str, int
         if height % _STEP == 0:
             told("replay", height, report.last)
     if report.level >= REPLAY:
-        report.is_equal = state.digest_of(memory) == state.digest_of(chain.view)
-        if not report.is_equal:
-            tip = chain.active(report.last)
-            raise _Faulty(tip, STORE, f"the replayed state is not the stored one: {_difference(chain, memory)}")
+        _compare(chain, memory, report)
     _take_back(chain, memory, report, told)
     if state.digest_of(memory) != begun:
         raise _Faulty(chain.active(0), STORE, "undoing every block does not lead back to the first one")
@@ -207,11 +211,23 @@ def _connect(chain: Chain, memory: MemoryStore, active: ActiveRow, judge: Judge)
     memory.commit()
     if memory.active(active.height) != active:
         raise _Faulty(active, STORE, "what is kept of the block is not what its transactions say")
+    if _undone_by(_undo_of(chain, active)) != _undone_by(memory.undo(active.id)):
+        raise _Faulty(active, STORE, "what was kept to undo it does not undo it")
+
+
+def _txs_of(chain: Chain, active: ActiveRow) -> tuple[Tx, ...]:
+    block = _check_block(chain, active, chain.header(active.id))
+    try:
+        return decode_txs(block.txs, chain.params.chain_id)
+    except Invalid as error:
+        raise _Faulty(active, error.rule, error.why) from None
+
+
+def _undo_of(chain: Chain, active: ActiveRow) -> bytes:
     kept = chain.view.undo(active.id)
     if kept is None:
         raise _Faulty(active, STORE, "what undoes it is not here")
-    if _undone_by(kept) != _undone_by(memory.undo(active.id)):
-        raise _Faulty(active, STORE, "what was kept to undo it does not undo it")
+    return kept
 
 
 def _undone_by(undo: bytes | None) -> object:
@@ -222,13 +238,44 @@ def _undone_by(undo: bytes | None) -> object:
         return None
 
 
+def _replay_kept(chain: Chain, report: Report, judge: Judge, told: Callable[[str, int, int], object]) -> None:
+    """What was kept to undo these blocks is proved when they are done again: where it is wrong, their rules break, or
+    it is not what is made anew."""
+    memory = copy_of(chain.view)
+    total = report.last - report.kept_from + 1
+    for height in range(report.last, report.kept_from - 1, -1):
+        active = chain.active(height)
+        undo = _undo_of(chain, active)
+        if not state.is_undo(undo):
+            raise _Faulty(active, STORE, "what was kept to undo it does not undo it")
+        memory.begin()
+        memory.put_undo(active.id, undo)
+        state.disconnect(memory, _txs_of(chain, active))
+        memory.commit()
+        report.undone += 1
+        if height % _STEP == 0:
+            told("undo", report.undone, total)
+    for height in range(report.kept_from, report.last + 1):
+        _connect(chain, memory, chain.active(height), judge)
+        report.replayed += 1
+        if height % _STEP == 0:
+            told("replay", report.replayed, total)
+    _compare(chain, memory, report)
+
+
+def _compare(chain: Chain, memory: MemoryStore, report: Report) -> None:
+    report.is_equal = state.digest_of(memory) == state.digest_of(chain.view)
+    if not report.is_equal:
+        tip = chain.active(report.last)
+        raise _Faulty(tip, STORE, f"the replayed state is not the stored one: {_difference(chain, memory)}")
+
+
 def _take_back(chain: Chain, memory: MemoryStore, report: Report, told: Callable[[str, int, int], object]) -> None:
     for height in range(report.last, 0, -1):
         active = chain.active(height)
-        txs = decode_txs(_check_block(chain, active, chain.header(active.id)).txs, chain.params.chain_id)
         memory.begin()
         try:
-            state.disconnect(memory, txs)
+            state.disconnect(memory, _txs_of(chain, active))
         except (LocalError, BadMessage) as error:
             raise _Faulty(active, STORE, f"it cannot be undone: {error}") from None
         memory.commit()

@@ -79,6 +79,8 @@ def export(
             raise
         except OSError as error:
             fail("the file cannot be written", file=str(output or "stdout"), reason=error.strerror or str(error))
+        if what == "txs":
+            _say_forgotten(chain, first, end)
     if output is not None:
         say(f"{counted(count, 'line')} in {output}")
 
@@ -143,8 +145,18 @@ def _txs(chain: Chain, first: int, last: int) -> Iterator[dict[str, Any]]:
 
 def _first_body(chain: Chain, height: int) -> int:
     """Of those above, the first whose body is here."""
-    kept = (at for at in range(height + 1, chain.height) if chain.view.block(chain.active(at).id) is not None)
+    first = max(height + 1, chain.view.kept_from())
+    kept = (at for at in range(first, chain.height) if chain.view.block(chain.active(at).id) is not None)
     return next(kept, chain.height)
+
+
+def _say_forgotten(chain: Chain, first: int, last: int) -> None:
+    """Bodies are missing, and yet nothing is: a block of which the header counts transactions ends the export."""
+    kept_from = chain.view.kept_from()
+    lowest, highest = max(first, 1), min(last, kept_from - 1)
+    if lowest <= highest:
+        say(f"blocks below {kept_from:,} were forgotten (--prune): by their headers, "
+            f"those from {lowest:,} to {highest:,} have no transactions")  # fmt: skip
 
 
 def _headers(chain: Chain, first: int, last: int) -> Iterator[dict[str, Any]]:

@@ -92,6 +92,8 @@ def _sync(chain: Chain, facts: Facts, peers: Peers | None) -> str:
     tip = facts.tip.height
     best = max(facts.best.height, tip)
     bodies = "none are kept" if chain.light else f"{tip:,}/{best:,}"
+    if facts.kept_from and not chain.light:
+        bodies = f"{facts.kept_from:,} to {bodies} (pruned)"
     text = f"headers {best:,}/{best:,}  bodies {bodies}"
     if peers is None:
         return text

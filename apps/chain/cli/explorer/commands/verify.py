@@ -66,6 +66,8 @@ def _fields(report: Report, took: float) -> list[tuple[str, object]]:
         fields.append(("state", "replayed is stored" if report.is_equal else "DIFFERS"))
     if level >= UNDO:
         fields.append(("undone", f"{report.undone:,} blocks"))
+    if report.kept_from:
+        fields.append(("forgotten", _forgotten(report)))
     if fault is not None:
         fields.append(("FAULT", f"block {fault.height:,} {fault.block.hex()[:16]}…"))
         fields.append((fault.code, fault.why))
@@ -73,6 +75,13 @@ def _fields(report: Report, took: float) -> list[tuple[str, object]]:
         fields.append(("rule", rule))
     fields.append(("took", f"{took:.1f} s"))
     return fields
+
+
+def _forgotten(report: Report) -> str:
+    from apps.chain.core.explorer.verify import UNDO
+
+    text = f"blocks below {report.kept_from:,} were forgotten (--prune): their headers are verified, not their bodies"
+    return text if report.level < UNDO else f"{text}, and what they made of the state is believed"
 
 
 def _text_of(code: str) -> str:
