@@ -120,7 +120,7 @@ def test_get_as_json_says_nothing_else(node: FakeNode, run: Run, here: Path) -> 
     ran = run("files", "get", LINK, "--only", "*.jpg", "--json")
     assert ran.err == ""
     assert ran.json.pop("seconds") < 60
-    assert set(ran.json) == {"v", "path", "size", "seconds", "sources", "wasted_bytes"}
+    assert set(ran.json) == {"v", "path", "size", "seconds", "sources", "wasted_bytes", "notes"}
     assert node.asked[0][1]["args"]["only"] == ["*.jpg"]
 
 

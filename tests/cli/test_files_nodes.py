@@ -79,7 +79,7 @@ def test_a_folder_goes_from_node_to_node(files: Any, nodes: Nodes, tmp_path: Pat
     link = shared(files, first, tree)["link"]
     ran = files(second, "get", link, "-o", str(tmp_path / "second"), "--json")
     assert ran.code == 0, ran
-    assert set(ran.json) == {"v", "path", "size", "seconds", "sources", "wasted_bytes"}
+    assert set(ran.json) == {"v", "path", "size", "seconds", "sources", "wasted_bytes", "notes"}
     assert (ran.json["path"], ran.json["sources"]) == (str(tmp_path / "second" / "odd names"), 1)
     # Not once more in the clear, by the address that the link has for programs of BitTorrent.
     assert "x.pe=" in link

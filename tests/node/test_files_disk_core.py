@@ -17,10 +17,12 @@ from tests.support.sparse import make_sparse, same
 class OnDisk(FilesSwarm):
     def __init__(self, n: int, folder: Path) -> None:
         self.folder = folder
+        self.real: dict[int, Disk] = {}
         super().__init__(n, {}, seed=1)
 
     def _files(self, node: int) -> list[App]:
-        self.files[node] = Files(Disk(str(self.folder / f"home {node}"), margin=0).operations())
+        self.real[node] = Disk(str(self.folder / f"home {node}"), margin=0)
+        self.files[node] = Files(self.real[node].operations())
         return [self.files[node]]
 
 
@@ -35,6 +37,23 @@ def test_two_nodes_fetch_a_folder_from_a_third(tmp_path: Path) -> None:
         status = swarm.ask(node, "status", share=shared["id"])
         assert (status["state"], status["path"]) == ("complete", str(tmp_path / f"target {node}" / "shared"))
         assert tree_at(tmp_path / f"target {node}" / "shared") == tree_at(tree)
+
+
+def test_a_disk_that_is_full_before_anything_came_is_full(tmp_path: Path) -> None:
+    (tmp_path / "shared").write_bytes(bytes(range(256)) * 10)
+    swarm = OnDisk(2, tmp_path)
+    shared = swarm.ask(0, "share", path=str(tmp_path / "shared"))
+    swarm.real[1].margin = 1 << 60
+    swarm.ask(1, "get", link=shared["link"], folder=str(tmp_path / "target"))
+    swarm.run_for(30)
+    status = swarm.ask(1, "status", share=shared["id"])
+    assert status["state"] == "full"
+    assert status["trouble"].startswith(f"the disk is full: {tmp_path / 'target'} has ")
+    assert len(swarm.events("full")) == 1
+    swarm.real[1].margin = 0
+    swarm.ask(1, "resume", share=shared["id"])
+    swarm.run_for(30)
+    assert swarm.ask(1, "status", share=shared["id"])["state"] == "complete"
 
 
 def test_zeros_are_not_sent(tmp_path: Path) -> None:

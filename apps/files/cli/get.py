@@ -65,7 +65,7 @@ def get(
         print_json(
             {
                 "v": 1, "path": share["path"], "size": share["wanted"], "seconds": round(seconds, 3),
-                "sources": share["givers"], "wasted_bytes": share["wasted"],
+                "sources": share["givers"], "wasted_bytes": share["wasted"], "notes": share.get("notes", []),
             }
         )  # fmt: skip
         return

@@ -10,7 +10,7 @@ Units are those of apps.files.core.layout.
         where it is. LocalError for what cannot be shared.
     scan_hybrid(path, name, piece_length) -> (raw info, share id)
         The same for clients of BitTorrent v1, too: it is hashed with SHA-1 as well.
-    open(share, raw info, folder, wanted) -> (path, held)
+    open(share, raw info, folder, wanted) -> (path, held), or why there is no room for it (a text)
         Make ready to write, or to go on: safe names, sparse `.part` files, room. `wanted`: indices of files, or
         None for all. `raw info` is kept. `held`: bits of the units that are there and were found good (first unit in
         the highest bit): what a record of an earlier run claims is only a hint. For a share that was scanned, `raw

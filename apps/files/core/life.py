@@ -124,9 +124,12 @@ class Life:
         files = wanted_files(share.info, self.only)
         if self.folder:
             wanted = None if files is None else tuple(files)
-            path, held = await share.around.operate("open", share.id, share.info.raw, self.folder, wanted)
+            opened = await share.around.operate("open", share.id, share.info.raw, self.folder, wanted)
         else:
-            path, held = await share.around.operate("open", share.id, b"", "", None)
+            opened = await share.around.operate("open", share.id, b"", "", None)
+        if isinstance(opened, str):
+            raise Full(opened)
+        path, held = opened
         have = bits.decode_bitfield(held, share.layout.units)
         share.start(path, have, share.all if files is None else share.layout.set_of(files))
         if not self.folder and share.have != share.all:

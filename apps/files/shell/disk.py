@@ -29,6 +29,7 @@ from apps.files.shell.hashing import Progress
 from apps.files.shell.limits import MARGIN_BYTES
 from apps.files.shell.look import look
 from apps.files.shell.record import Kind
+from apps.files.shell.safe import NO_ROOM, NoRoom
 from apps.files.shell.scan import scan
 from apps.files.shell.shelf import Shelf
 from apps.files.shell.torrent import read_torrent, write_torrent
@@ -55,7 +56,8 @@ class Disk:
 
     def operations(self) -> dict[str, Callable[..., Any]]:
         """For `App.operations`."""
-        return {name: partial(_in_words, getattr(self, name)) for name in disk.OPERATIONS}
+        found = {name: partial(_in_words, getattr(self, name)) for name in disk.OPERATIONS}
+        return found | {"open": partial(_or_full, self.open)}
 
     # --- opening ----------------------------------------------------------------------------
 
@@ -267,4 +269,13 @@ def _in_words(operation: Callable[..., Any], *args: Any) -> Any:
         return operation(*args)
     except OSError as error:
         named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        raise LocalError(f"{named}{error.strerror or error}") from error
+        kind = NoRoom if error.errno in NO_ROOM else LocalError
+        raise kind(f"{named}{error.strerror or error}") from error
+
+
+def _or_full(operation: Callable[..., Any], *args: Any) -> Any:
+    """The core hears of an error its text alone, and is to know this one from others: its text is the result."""
+    try:
+        return _in_words(operation, *args)
+    except NoRoom as error:
+        return str(error)

@@ -48,11 +48,15 @@ def free_bytes(descriptor: int) -> int:
     return found.f_bavail * found.f_frsize
 
 
+class NoRoom(LocalError):
+    """The disk is full."""
+
+
 def check_room(descriptor: int, needed: int, margin: int, place: str) -> None:
-    """LocalError that says how much is missing."""
+    """NoRoom that says how much is missing."""
     free = free_bytes(descriptor)
     if needed and free < needed + margin:
-        raise LocalError(
+        raise NoRoom(
             f"the disk is full: {place} has {free // MIB} MiB free, and {needed // MIB + 1} MiB are still to come"
             f" ({margin // MIB} MiB stay free); make room, then resume it"
         )
