@@ -230,12 +230,14 @@ def test_a_store_that_cannot_be_written_is_told(run: Run, chain: FakeNode) -> No
 def test_a_chain_that_was_rewritten_far_back_is_told(run: Run, chain: FakeNode) -> None:
     chain.answers["chain", "status"] = STATUS | {"deep_reorg": {"depth": 9, "fork": 18_190, "at_ms": 1_767_226_089_000}}
     assert "9 blocks above height 18,190 do not count any more" in run("chain", "status").out
+    why = "S5: the name x is another's" + ", and stays it" * 9
     gone = [{"tx": TXID, "spent": 1_500_000, "nonce": 3, "why": None},
-            {"tx": "d5" * 32, "spent": 1, "nonce": 4, "why": "S5: the name x is another's"}]  # fmt: skip
+            {"tx": "d5" * 32, "spent": 1, "nonce": 4, "why": why}]  # fmt: skip
     chain.answers["chain", "account"] = OWN | {"balance": 1, "nonce": 5, "next": 6, "pending": 0, "gone": gone}
     out = run("chain", "wallet", "show").out
-    assert f"{TXID[:16]}…, 1.5: its block does not count any more; it waits again" in out
-    assert "can never be: S5: the name x is another's" in out
+    assert f"{TXID[:16]}…, 1.5: waits again\n         its block does not count any more; there is" in out
+    assert ": can never be; send it again\n         S5: the name x is another's" in out
+    assert max(map(len, out.splitlines()[2:])) <= 80
 
 
 def test_a_node_without_a_chain_says_so(run: Run, node: FakeNode) -> None:

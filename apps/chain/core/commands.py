@@ -168,7 +168,7 @@ class Commands:
         return self._named(found.key) | {"is": found.what}
 
     async def proof(self, args: dict[str, Any]) -> Any:
-        of = _hex(args, "of", 32)
+        of = _hex(args, "of", 32, expected="an id or a digest")
         made = b"" if self.chain.light else await self.chain.desk.do("proof", of)
         # Where headers alone are kept, or the block was forgotten, others are asked.
         raw, proof = await self.chain.verified.proof(of, made=made)
@@ -256,15 +256,18 @@ class Commands:
             raise LocalError("this node has headers alone: ask one that keeps the whole chain (without light)")
 
 
-def _text(args: dict[str, Any], name: str, *, default: str | None = None) -> str:
-    value = args.get(name, default)
-    if not isinstance(value, str) or (not value and default is None):
-        raise LocalError(f"{name!r} is missing, or no text")
+def _text(args: dict[str, Any], name: str, *, default: str | None = None, expected: str = "a text") -> str:
+    value = default if args.get(name) is None else args[name]
+    if value is None or (value == "" and default is None):
+        raise LocalError(f"{name!r} is missing: {name}=…, {expected}")
+    if not isinstance(value, str):
+        raise LocalError(f"{name!r} is {expected}, not {value!r:.80}")
     return value
 
 
-def _hex(args: dict[str, Any], name: str, size: int | None) -> bytes:
-    text = _text(args, name)
+def _hex(args: dict[str, Any], name: str, size: int | None, *, expected: str = "") -> bytes:
+    digits = "hex digits" if size is None else f"{2 * size} hex digits"
+    text = _text(args, name, expected=f"{expected}, {digits}" if expected else digits)
     try:
         value = bytes.fromhex(text)
     except ValueError:
@@ -275,7 +278,10 @@ def _hex(args: dict[str, Any], name: str, size: int | None) -> bytes:
 
 
 def _number(args: dict[str, Any], name: str, bound: int, *, default: int | None = None) -> int:
-    value = args.get(name, default)
+    value = default if args.get(name) is None else args[name]
+    expected = f"a whole number from 0 to {bound - 1}"
+    if value is None:
+        raise LocalError(f"{name!r} is missing: {name}=…, {expected}")
     if type(value) is not int or not 0 <= value < bound:
-        raise LocalError(f"{name!r} is a whole number from 0 to {bound - 1}, not {value!r}")
+        raise LocalError(f"{name!r} is {expected}, not {value!r:.80}")
     return value

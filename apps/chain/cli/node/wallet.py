@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from p2pnode.ui.fail import Fail, fail
 from p2pnode.ui.identity import PASSPHRASE_VARIABLE, STDIO, copy_key, new_passphrase, own_key, take_over
 from p2pnode.ui.options import examples, json_option
 from p2pnode.ui.render import print_fields, print_json, say
+
+#: Columns for a reason: beside a label they fit into 80.
+_WHY = 68
 
 
 @click.group(epilog=examples("p2pnode chain wallet show", "p2pnode chain wallet export backup.pem --passphrase"))
@@ -51,8 +55,10 @@ def show(session: Session, as_json: bool) -> None:
         fields.append(("said by", f"a peer, {found['said_by'][:16]}…: this node has headers alone"))
     for number, gone in enumerate(found.get("gone") or []):
         what = f"tx {gone['tx'][:16]}…, {credits_text(gone['spent'])}: "
-        what += f"can never be: {gone['why']}" if gone["why"] else "its block does not count any more; it waits again"
+        what += "can never be; send it again" if gone["why"] else "waits again"
         fields.append(("gone" if not number else "", what))
+        why = gone["why"] or "its block does not count any more; there is nothing to do"
+        fields += [("", line) for line in textwrap.wrap(why, _WHY)]
     print_fields(fields)
 
 
