@@ -145,6 +145,10 @@ class RoutingTable:
         """What is known about the peer with this public key, if it is in the table."""
         return self._entries.get(key)
 
+    def live(self, number: int) -> Contact | None:
+        """The peer of this number, if it is in the table and answers."""
+        return self._buckets.of(number).live.get(number)
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -12,6 +12,7 @@ from apps.files.core.limits import (
     MAX_EARLY_BYTES,
     MAX_HOLD_BYTES,
     MAX_PEERS_TOLD,
+    MAX_RETURNS,
     MAX_SESSIONS_PER_ADDRESS,
     MAX_SHARE_DIALS,
     MAX_SOURCES,
@@ -62,7 +63,8 @@ class Looking:
         self.dials: list[bytes] = []
         self.found: list[bytes] = []
         self.node = node
-        self.sources = Sources(node.share, node.id, self.reach, self.look_up)
+        self.there: dict[bytes, Address] = {}
+        self.sources = Sources(node.share, node.id, self.reach, self.look_up, answers_at=self.there.get)
         node.share.on_peers, node.share.on_left = self.sources.on_peers, self.sources.left
         node.loop.spawn_root(self.sources.run(), name="sources")
         node.pass_time(1)
@@ -160,6 +162,38 @@ def test_no_peer_that_has_nothing_counts_as_a_source() -> None:
     node.pass_time(3600)
     assert len(looking.looks) >= 4
     assert b"\7" * 32 in looking.dials
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["moved", "away for a while"])
+def test_who_is_seen_again_is_tried_at_once(away: bool) -> None:
+    node, seed = downloading()
+    looking = Looking(node)
+    peer, here, there = b"\7" * 32, parse_address("192.0.2.1:4433"), parse_address("192.0.2.2:4433")
+    looking.there[peer] = here
+    looking.sources.add([peer])
+    seed.end.close()
+    node.pass_time(100)  # 5, 2, 5, 8, 5, 32, 5: now it waits for 128 s
+    tried = looking.dials.count(peer)
+    assert tried == 4
+    if away:
+        del looking.there[peer]
+        node.pass_time(3)
+        assert looking.dials.count(peer) == tried
+    looking.there[peer] = here if away else there
+    node.pass_time(4)
+    assert looking.dials.count(peer) == tried + 1
+
+
+def test_who_comes_and_goes_does_not_use_up_our_dials() -> None:
+    node, seed = downloading()
+    looking = Looking(node)
+    peer = b"\7" * 32
+    looking.sources.add([peer])
+    seed.end.close()
+    for number in range(100):
+        looking.there[peer] = parse_address(f"192.0.2.{number}:4433")
+        node.pass_time(10)
+    assert looking.dials.count(peer) <= 6 + MAX_RETURNS
 
 
 def test_peers_that_never_give_count_as_sources_for_a_while_only() -> None:

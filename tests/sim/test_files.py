@@ -21,7 +21,7 @@ from overlay.identity.node_id import format_id, node_id_of
 from overlay.runtime.ports import SECOND
 from simulations.fake_keys import fake_verify
 from tests.support.files_swarm import FilesSwarm
-from tests.support.swarm import REALM
+from tests.support.swarm import REALM, internet_address
 
 MIB = 1 << 20
 FILM = make_share(b"film", {(b"film",): 10 * MIB + 12345})
@@ -334,6 +334,22 @@ def test_a_seed_that_starts_again_is_found_within_seconds() -> None:
     run_until(swarm, lambda: swarm.disks[1].written > written, within_s=12)
     swarm.until_all([1], FILM.info.id, within_s=60)
     assert swarm.disks[1].written == FILM.info.length
+
+
+def test_a_seed_that_comes_back_at_another_address_is_tried_at_once() -> None:
+    swarm = FilesSwarm(3, LIBRARY, seed=9)
+    swarm.run_for(5)
+    swarm.ask(0, "limit", up=2 * MIB)
+    begun(swarm, [1])
+    run_until(swarm, lambda: swarm.disks[1].written > 3 * MIB, within_s=60)
+    swarm.kill(0)
+    swarm.run_for(80)  # it was tried after 2, 8 and 32 s, and is to be tried after 128
+    written = swarm.disks[1].written
+    swarm.engine.move(0, [internet_address(40)])
+    swarm.restart(0)
+    swarm.join(through=1, nodes=[0])
+    run_until(swarm, lambda: swarm.disks[1].written > written, within_s=12)
+    swarm.until_all([1], FILM.info.id, within_s=60)
 
 
 def test_a_full_disk_stops_and_a_person_resumes() -> None:

@@ -115,7 +115,8 @@ class Files(App):
             raise LimitError(f"{MAX_SHARES} shares are here already; remove one first")
         share = Share(share_id, self.around, lambda *told: sources.on_peers(*told), lambda *left: sources.left(*left))
         dial = None if self.gateway is None else partial(self.gateway.reach, share)
-        sources = Sources(share, self.ctx.id, self._reach, self._look_up, dial, self.near.holders)
+        near, answers_at = self.near.holders, self.around.answers_at
+        sources = Sources(share, self.ctx.id, self._reach, self._look_up, dial, near, answers_at)
         sources.add_hints(saved.hints)
         sources.add_foreign(saved.foreign)
         share.slots.choker.slots = slots_for(self.uploads.rate)

@@ -56,6 +56,11 @@ class Around:
     def talk_plain(self) -> Any:
         return self.ctx.talk_plain
 
+    def answers_at(self, peer: bytes) -> Address | None:
+        """Where it answers the DHT now; None: nowhere, or it is not in the table."""
+        contact = self.ctx.dht.table.live(int.from_bytes(peer, "big"))
+        return None if contact is None else contact.address
+
     async def operate(self, operation: str, /, *args: Any) -> Any:
         """As the context does; what hashes much, or is asked for every share at the start, waits for its turn. Layers
         are read one at a time: anybody may ask for one."""

@@ -270,6 +270,9 @@ MAX_SHARE_DIALS = 4
 #: other at once lose one of them; then after four times as long, each time: who starts again is there within seconds.
 FIRST_RETRY_S = 2
 MAX_RETRY_PEER_S = 1_800
+#: One that could not be reached and answers the DHT again is tried at once, so often in a row in vain: it could come
+#: and go all the time, and use up our dials.
+MAX_RETURNS = 8
 #: The DHT is asked again after this while peers are missing, doubled each time, and after the second otherwise. Who has
 #: just shared something is announced a second later.
 LOOK_AGAIN_S = 2

@@ -3,7 +3,8 @@ peers tell of peers.
 Clients of BitTorrent are known by their addresses: those of the link, and those that announce themselves on the LAN.
 
 Nothing of that is believed beyond "it may be worth a try": a peer proves who it is when the stream opens, and what it
-has by units that verify. Who could not be reached, or has nothing, is tried again later and later.
+has by units that verify. Who could not be reached, or has nothing, is tried again later and later; who could not be
+reached and answers again, or elsewhere, is tried soon.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from apps.files.core.limits import (
     MAX_LOOK_AGAIN_S,
     MAX_PEERS_TOLD,
     MAX_RETRY_PEER_S,
+    MAX_RETURNS,
     MAX_SHARE_DIALS,
     MAX_TOLD_CANDIDATES,
     PEX_S,
@@ -59,6 +61,12 @@ class _Candidate:
     next_ns: int = 0
     #: Why it could not be reached the last time, or would not exchange the share.
     trouble: str = ""
+    #: It went, or could not be reached.
+    gone: bool = False
+    #: Where it answered when that was looked at last; None: nowhere.
+    answered_at: Address | None = None
+    #: How often in a row it was tried since it answered again, in vain.
+    returns: int = 0
     #: A stream is being opened.
     dialling: bool = False
     #: The peer that named it. None: the link, the LAN or the DHT did.
@@ -80,6 +88,8 @@ class Sources:
     dial: Callable[[Address], Awaitable[Session]] | None = None
     #: Peers on the LAN that say they have a share. None: they are not asked.
     ask_near: Callable[[bytes], Awaitable[list[Hint]]] | None = None
+    #: Where a peer answers the DHT now. None: nowhere, or it is not known.
+    answers_at: Callable[[bytes], Address | None] = lambda peer: None
     _candidates: dict[bytes, _Candidate] = attrs.field(factory=dict, init=False)
     _dials: int = attrs.field(default=0, init=False)
 
@@ -156,6 +166,7 @@ class Sources:
         if candidate is not None:
             answer = _NOT_SHARED if refusal == NOT_HERE else f"it answers: {refusal}"
             candidate.trouble = answer if refusal else ""
+            self._missed(peer, candidate, gone=not refusal)
             self._later(candidate)
 
     def on_peers(self, channel: Channel, message: Peers) -> None:
@@ -220,6 +231,8 @@ class Sources:
             self._try_one(peer, candidate, now_ns)
 
     def _try_one(self, peer: bytes, candidate: _Candidate, now_ns: int) -> None:
+        if candidate.gone and not candidate.dialling:
+            self._see(peer, candidate, now_ns)
         if self._dials >= MAX_SHARE_DIALS or candidate.dialling or candidate.next_ns > now_ns:
             return
         if peer not in self.share.channels and self.share.takes(peer, ours=True):
@@ -233,16 +246,30 @@ class Sources:
                 session = await self.dial(candidate.addresses[0])
             else:
                 session = await self.reach(peer, candidate.addresses)
-            candidate.tries = 0
+            candidate.tries = candidate.returns = 0
+            candidate.gone = False
             self._later(candidate)
             if self.share.takes(peer, ours=True):
                 session.open_share(self.share)
         except OverlayError as error:
             candidate.trouble = str(error)
+            self._missed(peer, candidate, gone=True)
             self._later(candidate)
         finally:
             candidate.dialling = False
             self._dials -= 1
+
+    def _missed(self, peer: bytes, candidate: _Candidate, *, gone: bool) -> None:
+        candidate.gone, candidate.answered_at = gone, self.answers_at(peer)
+
+    def _see(self, peer: bytes, candidate: _Candidate, now_ns: int) -> None:
+        """Who answers again, or at another address, need not wait out its time."""
+        before, candidate.answered_at = candidate.answered_at, self.answers_at(peer)
+        soon_ns = now_ns + FIRST_RETRY_S * SECOND
+        is_back = candidate.answered_at not in (None, before) and candidate.returns < MAX_RETURNS
+        if is_back and candidate.next_ns > soon_ns:
+            candidate.returns += 1
+            candidate.next_ns = soon_ns
 
     def _later(self, candidate: _Candidate) -> None:
         wait_s = min(FIRST_RETRY_S << 2 * min(candidate.tries, 16), MAX_RETRY_PEER_S)

@@ -239,8 +239,7 @@ def _undone_by(undo: bytes | None) -> object:
 
 
 def _replay_kept(chain: Chain, report: Report, judge: Judge, told: Callable[[str, int, int], object]) -> None:
-    """What was kept to undo these blocks is proved when they are done again: where it is wrong, their rules break, or
-    it is not what is made anew."""
+    """Where what was kept to undo these blocks is wrong, they break rules when done again, or make another undo."""
     memory = copy_of(chain.view)
     total = report.last - report.kept_from + 1
     for height in range(report.last, report.kept_from - 1, -1):
