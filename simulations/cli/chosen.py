@@ -79,10 +79,6 @@ class Chosen:
         """Of another size than the scenario says."""
         return self.nodes is not None or self.duration is not None
 
-    def lasting(self, duration_s: float) -> Chosen:
-        """The same, but so long."""
-        return attrs.evolve(self, duration=duration_s)
-
     def _is_shorter(self, scenario: Scenario) -> bool:
         """Whoever cuts a scenario short knows that it does not come to its end, and is told what that leaves out."""
         from simulations import spec
