@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
@@ -46,6 +47,12 @@ class Chosen:
         except spec.BadScenario as error:
             self._refuse(error)
         return {"name": name, **table}
+
+    def files(self) -> list[Path]:
+        """What is read for it; nothing if the scenario is a shipped one."""
+        from simulations import spec
+
+        return [] if self.scenario in spec.shipped() else [Path(self.scenario)]
 
     def load(self) -> Scenario:
         """The scenario; ends the program if something is wrong with it."""

@@ -46,7 +46,7 @@ def run(
     again = _command(chosen, stop_at)
     stop_at_ns = None if stop_at is None else round(stop_at * SECOND)
     outputs = Outputs(report, png, trace)
-    outputs.check()
+    outputs.check(*chosen.files())
     swarm = chosen.swarm()
     for slip in slips(swarm.scenario):
         say(f"warning: {slip}")

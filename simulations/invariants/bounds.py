@@ -56,6 +56,10 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
     yield "bytes of replies kept", endpoint._replies.size_bytes, limits.REPLY_CACHE_BYTES
     yield "addresses metered", len(endpoint._meter._counts), limits.MAX_ADDRESSES_METERED
     yield "requests waiting", endpoint.asked.waiting, limits.MAX_PENDING
+    yield "requests given up", len(endpoint.asked._late), limits.MAX_LATE
+    yield "addresses that did not answer", len(endpoint.asked._unanswered), limits.MAX_UNANSWERED
+    replies = endpoint._replies._per_peer.values()
+    yield "replies kept of one peer", max(map(len, replies), default=0), limits.REPLY_CACHE_PER_PEER
     yield "records", len(dht.store), limits.MAX_RECORDS
     yield "providers", dht.store.provider_count, limits.MAX_PROVIDERS
     yield "own records", len(peer.own), limits.MAX_OWN_RECORDS

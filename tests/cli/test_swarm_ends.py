@@ -238,6 +238,24 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_run(run: Run, folde
     assert kept.read_text() == "as it was"
 
 
+@pytest.mark.parametrize("option", ["--report", "--png", "--trace"])
+@pytest.mark.parametrize("name", ["quick.toml", "../mine/quick.toml", "link.toml"])
+def test_a_scenario_is_not_written_over(run: Run, folder: Path, option: str, name: str) -> None:
+    (folder / "link.toml").symlink_to("quick.toml")
+    ran = run("swarm", "run", str(folder / "quick.toml"), option, str(folder / name))
+    assert ran.code == 2
+    assert "it would be written over" in ran.err
+    assert (folder / "quick.toml").read_text() == QUICK
+
+
+def test_what_a_command_reads_is_not_written_over(run: Run, folder: Path) -> None:
+    path, html = str(folder / "quick.toml"), str(folder / "run.html")
+    assert run("swarm", "shrink", path, "--output", path).code == 2
+    assert (folder / "quick.toml").read_text() == QUICK
+    run("swarm", "run", path, "--report", html)
+    assert run("swarm", "report", html, "--output", html).code == 2
+
+
 def test_an_application_that_fails_is_told_everywhere(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     html = folder / "run.html"
