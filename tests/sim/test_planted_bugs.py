@@ -23,7 +23,7 @@ from overlay.dht.state import DhtState
 from overlay.gossip import memory, state, topic
 from overlay.identity.keys import Verifier
 from overlay.identity.network import Network
-from overlay.rpc import stamps
+from overlay.rpc import asked, stamps
 from overlay.rpc.asked import Pending
 from overlay.rpc.endpoint import Endpoint
 from overlay.rpc.stamps import FreshStamps
@@ -165,6 +165,16 @@ def test_a_cache_without_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(FreshStamps, "accept", remembers_all)
     assert "memory-bounded" in failed(run(*_QUIET))
+
+
+@pytest.mark.parametrize("name", ["MAX_LATE", "MAX_UNANSWERED"])
+def test_what_is_remembered_of_the_silent_without_a_bound(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert "memory-bounded" not in failed(deaths())
+    for module in (limits, asked):  # far below what this swarm fills
+        monkeypatch.setattr(module, name, 3)
+    assert "memory-bounded" not in failed(run(*_DEATHS))
+    monkeypatch.setattr(asked, name, 1 << 60)
+    assert "memory-bounded" in failed(run(*_DEATHS))
 
 
 _CHATTING = (
