@@ -57,13 +57,17 @@ class Outputs:
         """Report and picture of a run."""
         if self.report is not None:
             from simulations.report import page
+            from simulations.trace import naming
 
-            self.report.write_text(page.html(data), encoding="utf-8")
+            with naming(self.report):
+                self.report.write_text(page.html(data), encoding="utf-8")
             say(f"report      {self.report}")
         if self.png is not None:
             from simulations.report import picture
+            from simulations.trace import naming
 
-            picture.write(data, self.png)
+            with naming(self.png):
+                picture.write(data, self.png)
             say(f"picture     {self.png}")
 
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 )
 @choosing
 @click.option(
-    "--stop-at", type=DURATION, metavar="VIRTUAL_S", help="End there as Ctrl-C does: the same run up to there, exit 130."
-)
+    "--stop-at", type=DURATION, metavar="VIRTUAL_S",
+    help="End there as Ctrl-C does: the same run up to there, exit code 130.",
+)  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page with plots.")
 @click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Write the plots as one picture.")
 @click.option("--trace", type=click.Path(path_type=Path), metavar="FILE", help="Write all events as JSON Lines.")

@@ -32,8 +32,9 @@ _UNSENT = limits.UNSENT_HIGH + limits.MAX_STREAM_MESSAGE + _SMALL
 
 
 class MemoryBounded:
-    """Table, peers and stamps remembered, replies, requests (also those given up), records, commands, tasks and timers of honest nodes, and
-    what they keep of topics, their members and messages, and of streams, are within the limits of overlay/limits.py."""
+    """Table, peers and stamps remembered, replies, requests (also those given up), records, commands, tasks and timers
+    of honest nodes, and what they keep of topics, their members and messages, and of streams, are within the limits of
+    overlay/limits.py."""
 
     name: ClassVar[str] = "memory-bounded"
 

@@ -63,7 +63,9 @@ def test_a_torn_file_is_told(run: Run, file: Path) -> None:
     assert "warning: the file can be read up to there only: the last item is torn (at byte " in ran.err
 
 
-@pytest.mark.parametrize(("at", "why"), [(8, "checksum"), (1, "a length that is not its own"), (0, "none is that long")])
+@pytest.mark.parametrize(
+    ("at", "why"), [(8, "checksum"), (1, "a length that is not its own"), (0, "none is that long")]
+)
 def test_a_file_with_a_changed_byte_is_not_the_same(run: Run, file: Path, at: int, why: str) -> None:
     whole = file.read_bytes()
     ends, end = [], len(b"p2pnode recording 1\n")

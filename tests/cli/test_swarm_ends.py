@@ -361,3 +361,30 @@ def test_cells_that_leave_something_out_are_told(run: Run, folder: Path) -> None
     assert ran.code == 0, ran.err
     assert "1 of 2 cells end before all of the scenario happened (not_run), as in\n" in ran.err
     assert "  duration_s=13 seed=1: not run: heal at 15 s, workload 2\n" in ran.err
+
+
+@pytest.mark.parametrize("option", ["--report", "--trace"])
+def test_a_full_disk_is_told_with_the_name_of_the_file(run: Run, folder: Path, option: str) -> None:
+    ran = run("swarm", "run", str(folder / "quick.toml"), option, "/dev/full")
+    assert ran.code == 1
+    assert "file    /dev/full\n" in ran.err
+    assert "No space left on device" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [("adversaries.0.fraction=0.3", "there is no entry 0: this scenario has no adversaries"),
+     ("adversaries.fraction=0.3", "this scenario has no adversaries"), ("name=foo", "which is not to be set")],
+)  # fmt: skip
+def test_what_cannot_be_set_is_said_plainly(run: Run, folder: Path, setting: str, told: str) -> None:
+    ran = run("swarm", "run", str(folder / "quick.toml"), "--set", setting)
+    assert ran.code == 2
+    assert told in ran.err
+
+
+def test_all_claims_that_are_wrong_are_told(run: Run, folder: Path) -> None:
+    (folder / "own.toml").write_text('[[claims]]\nmeasure = "a"\n[[claims]]\nat_most = 1\n[[claims]]\nmeasure = 1\n')
+    ran = run("swarm", "run", str(folder / "own.toml"))
+    assert ran.code == 2
+    for place in ("claims[0] ", "claims[1].measure ", "claims[2].measure "):
+        assert place in ran.err

@@ -149,8 +149,9 @@ def test_a_holder_keeps_a_record_under_the_wrong_author(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("signature", "author"), [(False, False), (False, True), (True, False)], ids=["neither", "no signature", "no author"]
-)
+    ("signature", "author"), [(False, False), (False, True), (True, False)],
+    ids=["neither", "no signature", "no author"],
+)  # fmt: skip
 def test_a_holder_keeps_a_provider_that_did_not_say_so(
     monkeypatch: pytest.MonkeyPatch, signature: bool, author: bool
 ) -> None:

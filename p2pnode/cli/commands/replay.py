@@ -33,8 +33,8 @@ def replay(file: Path, to: float | None, to_input: int | None, as_json: bool) ->
     """Feed a recording (p2pnode run --record) to a fresh core, and compare what it does.
 
     Contacts nobody, reads no home. Exit code 0 if every output is the same to the byte, 1 if not or if the rest of FILE
-    is damaged, 2 if FILE is no recording that this version reads. With --to or --to-input also prints the state of the node there, with what
-    each task awaits.
+    is damaged, 2 if FILE is no recording that this version reads. With --to or --to-input also prints the state of the
+    node there, with what each task awaits.
     """
     from p2pnode.record import Replay
 
@@ -66,9 +66,9 @@ def _state(opened: Any) -> dict[str, Any]:
 def _as_json(verdict: Verdict) -> dict[str, Any]:
     found = verdict.difference
     return {
-        "v": 1, "identical": verdict.identical, "made_by": verdict.made_by, "inputs": verdict.inputs, "fed": verdict.fed,
-        "effects": verdict.effects, "duration_s": verdict.duration_s, "whole": verdict.whole, "ended": verdict.ended,
-        "damage": verdict.damage, "torn": verdict.torn, "read_bytes": verdict.read_bytes,
+        "v": 1, "identical": verdict.identical, "made_by": verdict.made_by, "inputs": verdict.inputs,
+        "fed": verdict.fed, "effects": verdict.effects, "duration_s": verdict.duration_s, "whole": verdict.whole,
+        "ended": verdict.ended, "damage": verdict.damage, "torn": verdict.torn, "read_bytes": verdict.read_bytes,
         "file_bytes": verdict.file_bytes,
         "difference": None if found is None else {
             "input": found.input, "at_s": found.at_s, "what": found.what, "recorded": found.recorded,
