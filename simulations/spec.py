@@ -30,6 +30,8 @@ _REGISTRIES: dict[str, Registry[Part]] = {
 }
 #: A whole part in the path of the time at which it begins.
 _PART = re.compile(r"(\w+)(?:\[(\d+)\])?\.(?:at_s|from_s)$")
+#: Keys that hold lists of tables, as paths begin.
+_LISTS = ("timeline.", "workload.", "adversaries.", "claims.")
 #: A scenario is text that a person wrote.
 MAX_FILE = 1 << 20
 
@@ -79,6 +81,8 @@ def override(table: dict[str, Any], setting: str) -> None:
     path, equals, text = setting.partition("=")
     if not equals or not path.strip():
         raise BadScenario(setting, "expected key=value, as in population.nodes=500")
+    if path.strip() == "name":
+        raise BadScenario("name", "a scenario has the name of its file, which is not to be set")
     try:
         value = tomllib.loads(f"x = {text.strip()}")["x"]
     except tomllib.TOMLDecodeError:
@@ -134,6 +138,9 @@ def _put(table: Any, keys: list[str], value: Any, path: str) -> None:
             _put(entry, keys, value, path)
     elif not isinstance(table, dict):
         raise BadScenario(path, "goes below a value that is no table")
+    elif rest and key not in table and (rest[0].isdecimal() or path.startswith(_LISTS)):
+        raise BadScenario(path, f"there is no entry {rest[0]}: this scenario has no {key}" if rest[0].isdecimal()
+                          else f"this scenario has no {key}")  # fmt: skip
     elif rest:
         _put(table.setdefault(key, {}), rest, value, path)
     else:
@@ -233,7 +240,14 @@ def _typed(hint: Any, value: Any, path: str) -> Any:
         if not isinstance(value, list):
             raise BadScenario(path, f"expected a list, found {value!r}")
         if args[-1] is Ellipsis:
-            return tuple(_typed(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+            wrong: list[tuple[str, str]] = []
+            items = []
+            for i, item in enumerate(value):
+                with _gathered(wrong):
+                    items.append(_typed(args[0], item, f"{path}[{i}]"))
+            if wrong:
+                raise BadScenario(*wrong[0], *wrong[1:])
+            return tuple(items)
         if len(value) != len(args):
             raise BadScenario(path, f"expected {len(args)} values, found {len(value)}")
         return tuple(_typed(arg, item, f"{path}[{i}]") for i, (arg, item) in enumerate(zip(args, value, strict=True)))

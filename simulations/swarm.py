@@ -247,13 +247,16 @@ class Swarm:
 
     # --- the run ----------------------------------------------------------------------------
 
-    def run(self, on_progress: Callable[[float], object] | None = None) -> RunEnd:
-        """To the end of the scenario, or until `stop` or Ctrl-C. `on_progress(virtual s)` is called often."""
+    def run(
+        self, on_progress: Callable[[float], object] | None = None, *, stop_at_ns: int | None = None
+    ) -> RunEnd:
+        """To the end of the scenario, or until `stop` or Ctrl-C, or as if stopped at that time; all events of the time
+        at which it is stopped have happened then, so the same time makes the same run. `on_progress(virtual s)` is
+        called often."""
         begin = perf_counter()
         try:
-            self.run_until(self.end_ns, on_progress)
-            grace_ns = self.end_ns + _GRACE_S * SECOND
-            self.engine.run_while(lambda: self.under_way > 0 and not self._stopped, until_ns=grace_ns)
+            self.run_until(self.end_ns, on_progress, stop_at_ns=stop_at_ns)
+            self._run_out(stop_at_ns)
         except KeyboardInterrupt:
             self.stop()
         interrupted = self._stopped
@@ -269,13 +272,32 @@ class Swarm:
             self.app_errors.found(),
         )  # fmt: skip
 
-    def run_until(self, time_ns: int, on_progress: Callable[[float], object] | None = None) -> None:
+    def run_until(
+        self, time_ns: int, on_progress: Callable[[float], object] | None = None, *, stop_at_ns: int | None = None
+    ) -> None:
         """In steps of a tenth of a virtual second, so that a bar can move; not further once it is stopped."""
         with seldom_collected():
             while self.engine.now_ns < time_ns and not self._stopped:
-                self.engine.run_until(min(time_ns, self.engine.now_ns + 100 * MS))
+                self.engine.run_until(self._step_ns(time_ns, stop_at_ns))
+                self._stop_if_due(stop_at_ns)
                 if on_progress is not None:
                     on_progress(self.now_s)
+
+    def _run_out(self, stop_at_ns: int | None) -> None:
+        """What is under way at the end may end."""
+        grace_ns = self.end_ns + _GRACE_S * SECOND
+        while self.under_way > 0 and not self._stopped and self.engine.now_ns < grace_ns:
+            self.engine.run_while(lambda: self.under_way > 0, until_ns=self._step_ns(grace_ns, stop_at_ns))
+            self._stop_if_due(stop_at_ns)
+
+    def _step_ns(self, time_ns: int, stop_at_ns: int | None) -> int:
+        """Where the next step ends on the way to `time_ns`."""
+        step_ns = min(time_ns, self.engine.now_ns + 100 * MS)
+        return step_ns if stop_at_ns is None else min(step_ns, stop_at_ns)
+
+    def _stop_if_due(self, stop_at_ns: int | None) -> None:
+        if stop_at_ns is not None and self.engine.now_ns >= stop_at_ns:
+            self.stop()
 
     def stop(self) -> None:
         """End `run` at the next step, between two events: what ran can still be looked at. For handlers of signals."""

@@ -11,7 +11,8 @@ missing from a trace whose run was killed or failed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,7 @@ class TraceFile:
     """A context manager; `watch` is a watcher of a swarm. OSError if the file cannot be written."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        self._path = path
         self._file = path.open("w", encoding="utf-8")
         self._line({"v": 1, "trace": "p2pnode swarm", **header})
 
@@ -39,7 +41,8 @@ class TraceFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with naming(self._path):
+            self._file.close()
 
     def watch(self, node: int, at_ns: int, event: Event) -> None:
         self._line({"t": at_ns / SECOND, "node": node, "event": type(event).__name__, **fields_of(event)})
@@ -50,7 +53,18 @@ class TraceFile:
         self._line({"end": True, "trace_hash": run["trace_hash"], "ok": run["ok"], "data": data})
 
     def _line(self, value: Mapping[str, Any]) -> None:
-        self._file.write(_encode(value) + "\n")
+        with naming(self._path):
+            self._file.write(_encode(value) + "\n")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An error of a write does not say to which file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def fields_of(event: Event) -> dict[str, Any]:

@@ -34,6 +34,8 @@ _ASK_EVERY_NS = 10 * SECOND
 #: Helpers asked at once after a start: one may choose somebody whom we contacted already.
 _HELPERS = 3
 _PROOF_LEAST_NS = 50 * MS
+#: Addresses that are dialled for others within _ASK_EVERY_NS.
+MAX_DIALLED = 16
 
 
 @attrs.define(slots=True, eq=False)
@@ -157,7 +159,7 @@ class Reach:
     def _may_dial(self, address: Address, now_ns: int) -> bool:
         """One PING an address and 10 s, 16 addresses in 10 s: nobody's flood is ours."""
         self._dialling = {a: at for a, at in self._dialling.items() if now_ns - at < _ASK_EVERY_NS}
-        if address in self._dialling or len(self._dialling) >= 16:
+        if address in self._dialling or len(self._dialling) >= MAX_DIALLED:
             return False
         self._dialling[address] = now_ns
         return True

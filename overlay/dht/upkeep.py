@@ -52,7 +52,7 @@ _EXPIRE_NS = 60 * SECOND
 _PULL_NS = 600 * SECOND
 _SHORTEST_SLEEP_NS = 100 * MS
 #: Places to try again when nobody is known, and how often at most.
-_MAX_SEEDS = 64
+MAX_SEEDS = 64
 #: Ids that may be expected at one address: tickets of a node that got a new key.
 _MAX_EXPECTED = 8
 _RETRY_MAX_NS = 30 * SECOND
@@ -172,12 +172,12 @@ class Upkeep:
         `keep`: ask them again whenever nobody is known, and let nobody else in from there for as long as this node
         runs. Not for what strangers announce on a LAN.
         """
-        addresses = list(addresses)[:_MAX_SEEDS]
+        addresses = list(addresses)[:MAX_SEEDS]
         for address, node_id in addresses if keep else ():
             ids = self._seeds.pop(address, ())
             if node_id is not None and node_id not in ids:
                 ids = (*ids, node_id)[-_MAX_EXPECTED:]
-            if len(self._seeds) >= _MAX_SEEDS:
+            if len(self._seeds) >= MAX_SEEDS:
                 del self._seeds[next(iter(self._seeds))]
             self._seeds[address] = ids
         answered = await self._ping_all([address for address, _ in addresses])

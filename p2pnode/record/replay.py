@@ -46,12 +46,22 @@ class Verdict:
     #: From the first input to the last one that was fed.
     duration_s: float = 0.0
     difference: Difference | None = None
-    #: Everything that can be read was fed.
+    #: Everything that can be read was fed; `damage` says if that is not all of it.
     whole: bool = False
     #: Why the recorder stopped; None, if `whole`: it did not say, the node was killed.
     ended: str | None = None
     #: What is wrong with the file after what was fed, and where.
     damage: str | None = None
+    #: That is no more than a last item cut short: the node was killed while it wrote.
+    torn: bool = False
+    #: What was read of the file, and all of it.
+    read_bytes: int = 0
+    file_bytes: int = 0
+
+    @property
+    def identical(self) -> bool:
+        """All that the recorder wrote was compared, or all that was asked for, and is the same."""
+        return self.difference is None and (self.damage is None or self.torn)
 
     @property
     def fed(self) -> int:
@@ -99,6 +109,11 @@ class Replay:
     def run(self, *, to_ns: int | None = None, to_input: int | None = None) -> Verdict:
         """Feed inputs until the core does something else, the file ends, or one comes that is later than `to_ns`
         after the first, or is number `to_input` (the first is 1; it is fed). Once."""
+        verdict = self._run(to_ns, to_input)
+        verdict.read_bytes, verdict.file_bytes = self._reader.at, self._reader.file_bytes
+        return verdict
+
+    def _run(self, to_ns: int | None, to_input: int | None) -> Verdict:
         verdict = self.verdict
         first_ns: int | None = None
         try:
@@ -118,6 +133,8 @@ class Replay:
             verdict.damage = f"{error} (at byte {self._reader.at})"
         if self._reader.damage is not None:
             verdict.damage = f"{self._reader.damage} (at byte {self._reader.at})"
+            # The recorder writes nothing after its last word.
+            verdict.torn = self._reader.torn and verdict.whole and verdict.ended is None
         return verdict
 
     def _feed(self, step: _Step) -> Difference | None:

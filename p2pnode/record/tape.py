@@ -2,7 +2,7 @@
 
 A frame is the length of the item and its CRC-32, four bytes each, big-endian, then the item. Whatever ends the
 writing, kill -9 or a power loss, leaves a prefix that can be read: the reader stops at the first frame that is
-not whole and says where, and why.
+not whole and says where, and why; and whether that is no more than a torn end, or damage with more behind it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _STEM = b"p2pnode recording "
 _frame = struct.Struct(">II")
 #: A command holds a record (1 kB) or a list of addresses, rows of the storage come in chunks of 64 kB.
 MAX_ITEM = 16 * 1024 * 1024
+#: A frame behind an item of a wrong length is looked for within so many bytes, and is no longer: more than what comes
+#: over a stream at once, and a second of work at most.
+_LOOK_AHEAD = 512 * 1024
 #: Bytes that wait for `flush` before they are written without one.
 _BUFFER = 256 * 1024
 
@@ -107,12 +110,14 @@ class Reader:
     at: int = 0
     #: None: the file ends where an item ends.
     damage: str | None = None
+    #: The damage is a last item that was cut short, as a kill leaves it, and nothing is behind it.
+    torn: bool = False
 
     def __iter__(self) -> Iterator[Any]:
         """Ends, with `damage` set, at what is torn or was changed; `at` is where then, else the item's own place."""
         while head := self._file.read(_frame.size):
             if len(head) < _frame.size:
-                self.damage = "the last frame is torn"
+                self.damage, self.torn = "the last frame is torn", True
                 return
             length, check = _frame.unpack(head)
             if length > MAX_ITEM:
@@ -120,7 +125,8 @@ class Reader:
                 return
             data = self._file.read(length)
             if len(data) < length:
-                self.damage = "the last item is torn"
+                self.torn = zlib.crc32(data) != check and not _has_frame(data)
+                self.damage = "the last item is torn" if self.torn else "an item says a length that is not its own"
                 return
             if not length or zlib.crc32(data) != check:
                 self.damage = "an item does not fit its checksum"
@@ -133,8 +139,24 @@ class Reader:
             yield item
             self.at += _frame.size + length
 
+    @property
+    def file_bytes(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
+
     def close(self) -> None:
         self._file.close()
+
+
+def _has_frame(data: bytes) -> bool:
+    """A whole frame is in it: the length that made all of it one item was changed. A torn item is none, but for one
+    chance in 2 ** 32 at each byte."""
+    with memoryview(data) as view:
+        for at in range(min(len(data) - _frame.size, _LOOK_AHEAD)):
+            length, check = _frame.unpack_from(view, at)
+            begin = at + _frame.size
+            if 0 < length <= min(len(data) - begin, _LOOK_AHEAD) and zlib.crc32(view[begin : begin + length]) == check:
+                return True
+    return False
 
 
 def open_reader(path: Path) -> Reader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
@@ -47,6 +48,12 @@ class Chosen:
             self._refuse(error)
         return {"name": name, **table}
 
+    def files(self) -> list[Path]:
+        """What is read for it; nothing if the scenario is a shipped one."""
+        from simulations import spec
+
+        return [] if self.scenario in spec.shipped() else [Path(self.scenario)]
+
     def load(self) -> Scenario:
         """The scenario; ends the program if something is wrong with it."""
         from simulations import spec
@@ -78,10 +85,6 @@ class Chosen:
     def resized(self) -> bool:
         """Of another size than the scenario says."""
         return self.nodes is not None or self.duration is not None
-
-    def lasting(self, duration_s: float) -> Chosen:
-        """The same, but so long."""
-        return attrs.evolve(self, duration=duration_s)
 
     def _is_shorter(self, scenario: Scenario) -> bool:
         """Whoever cuts a scenario short knows that it does not come to its end, and is told what that leaves out."""

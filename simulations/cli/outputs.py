@@ -25,12 +25,14 @@ class Outputs:
     png: Path | None
     trace: Path | None = None
 
-    def check(self) -> None:
-        """Fail now and not after an hour: a folder that is not there, a library that is missing."""
+    def check(self, *read: Path) -> None:
+        """Fail now and not after an hour: a folder that is not there, a library that is missing, a file that was
+        `read` and would be lost."""
         paths = [path for path in (self.report, self.png, self.trace) if path is not None]
         for i, path in enumerate(paths):
             check_output(path)
-            if path in paths[:i]:
+            check_kept(path, *read)
+            if any(_same(path, other) for other in paths[:i]):
                 fail("two outputs of one run cannot go into the same file", code="usage", file=str(path))
         if self.png is not None:
             check_picture(self.png, instead="--report FILE.html needs nothing")
@@ -55,13 +57,17 @@ class Outputs:
         """Report and picture of a run."""
         if self.report is not None:
             from simulations.report import page
+            from simulations.trace import naming
 
-            self.report.write_text(page.html(data), encoding="utf-8")
+            with naming(self.report):
+                self.report.write_text(page.html(data), encoding="utf-8")
             say(f"report      {self.report}")
         if self.png is not None:
             from simulations.report import picture
+            from simulations.trace import naming
 
-            picture.write(data, self.png)
+            with naming(self.png):
+                picture.write(data, self.png)
             say(f"picture     {self.png}")
 
 
@@ -83,6 +89,20 @@ class Recording:
         if self._trace is not None:
             self._trace.end(data)
             say(f"trace file  {self._outputs.trace}")
+
+
+def check_kept(path: Path, *read: Path) -> None:
+    """Fail if writing `path` would write over one of those files, whatever it is called."""
+    if any(other.is_file() and _same(path, other) for other in read):
+        fail("this file is what the command reads: it would be written over", code="usage", file=str(path),
+             take="another name")  # fmt: skip
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there yet
+        return one.resolve() == other.resolve()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def report(file: Path, output: Path | None, png: Path | None, as_json: bool) -> 
     from simulations.report import saved
 
     outputs = Outputs(output, png)
-    outputs.check()
+    outputs.check(file)
     try:
         data = saved.read(file)
     except OSError as error:

@@ -10,7 +10,7 @@ import click
 
 from p2pnode.ui.fail import Exit
 from p2pnode.ui.render import print_json, say
-from simulations.cli.chosen import Chosen, choosing
+from simulations.cli.chosen import DURATION, Chosen, choosing, number
 
 if TYPE_CHECKING:
     from simulations.swarm import RunEnd
@@ -21,15 +21,22 @@ if TYPE_CHECKING:
     "  p2pnode swarm run colluding-routers --set adversaries.fraction=0.3 --json"
 )
 @choosing
+@click.option(
+    "--stop-at", type=DURATION, metavar="VIRTUAL_S",
+    help="End there as Ctrl-C does: the same run up to there, exit code 130.",
+)  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page with plots.")
 @click.option("--png", type=click.Path(path_type=Path), metavar="FILE", help="Write the plots as one picture.")
 @click.option("--trace", type=click.Path(path_type=Path), metavar="FILE", help="Write all events as JSON Lines.")
 @click.option("--json", "as_json", is_flag=True, help='One JSON object on stdout, with "v": 1.')
-def run(chosen: Chosen, report: Path | None, png: Path | None, trace: Path | None, as_json: bool) -> int:
+def run(
+    chosen: Chosen, stop_at: float | None, report: Path | None, png: Path | None, trace: Path | None, as_json: bool
+) -> int:
     """Run SCENARIO (a name of `p2pnode swarm list`, or a TOML file). Exit 0 only if every claim holds.
 
-    Ctrl-C ends a run early: what ran is shown and written all the same.
+    Ctrl-C, or --stop-at, ends a run early: what ran is shown and written all the same, and the exit code is 130.
     """
+    from overlay.runtime.ports import SECOND
     from simulations.cli.ending import stopping, telling
     from simulations.cli.outputs import Outputs
     from simulations.cli.progress import progress
@@ -37,9 +44,10 @@ def run(chosen: Chosen, report: Path | None, png: Path | None, trace: Path | Non
     from simulations.report.data import counted, versions
     from simulations.slips import slips
 
-    again = chosen.command("run")
+    again = _command(chosen, stop_at)
+    stop_at_ns = None if stop_at is None else round(stop_at * SECOND)
     outputs = Outputs(report, png, trace)
-    outputs.check()
+    outputs.check(*chosen.files())
     swarm = chosen.swarm()
     for slip in slips(swarm.scenario):
         say(f"warning: {slip}")
@@ -49,9 +57,10 @@ def run(chosen: Chosen, report: Path | None, png: Path | None, trace: Path | Non
     }  # fmt: skip
     with outputs.recording(swarm, header) as recording:
         with telling(again, swarm), stopping(swarm, as_json=as_json), progress(swarm) as moved:
-            end = swarm.run(moved)
-        if end.interrupted and end.virtual_s:
-            again = chosen.lasting(min(end.virtual_s, swarm.scenario.duration_s)).command("run")
+            end = swarm.run(moved, stop_at_ns=stop_at_ns)
+        if end.interrupted and swarm.now_s:
+            # Not --duration: parts of a shorter scenario do other things.
+            again = _command(chosen, swarm.now_s)
         result = as_object(end)
         recording.finish(result, again)
     if as_json:
@@ -63,6 +72,10 @@ def run(chosen: Chosen, report: Path | None, png: Path | None, trace: Path | Non
     if not end.ok:
         say(f"{'stopped' if end.interrupted else 'failed'}; to see it again:\n  {again}")
     return Exit.INTERRUPTED if end.interrupted else Exit.OK if end.ok else Exit.FAILED
+
+
+def _command(chosen: Chosen, stop_at: float | None) -> str:
+    return chosen.command("run", *(() if stop_at is None else ("--stop-at", number(stop_at))))
 
 
 def as_object(end: RunEnd) -> dict[str, object]:

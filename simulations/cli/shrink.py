@@ -9,8 +9,10 @@ import click
 
 from p2pnode.ui.fail import Exit, fail
 from p2pnode.ui.render import print_json, say
+from p2pnode.ui.targets import check_output
 from simulations.cli.chosen import Chosen, choosing
 from simulations.cli.ending import ending_at_once
+from simulations.cli.outputs import check_kept
 
 
 @click.command(
@@ -32,6 +34,9 @@ def shrink(chosen: Chosen, budget: int, output: Path | None, as_json: bool) -> i
     Fewer nodes, less time, fewer parts, smaller counts. Give it the options of the run that failed. Exit 1 if that
     run does not fail.
     """
+    if output is not None:
+        check_output(output)
+        check_kept(output, *chosen.files())
     chosen.swarm()  # says what is wrong with it
     with ending_at_once(as_json=as_json):
         return _shrink(chosen, budget, output, as_json)

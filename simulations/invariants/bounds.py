@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from overlay import limits
+from overlay.dht.reach import MAX_DIALLED
+from overlay.dht.store import RecordStore
+from overlay.dht.upkeep import MAX_SEEDS
 from overlay.gossip.service import Gossip
 from overlay.limits import K
 from overlay.peer import Peer
@@ -28,8 +32,9 @@ _UNSENT = limits.UNSENT_HIGH + limits.MAX_STREAM_MESSAGE + _SMALL
 
 
 class MemoryBounded:
-    """Table, peers and stamps remembered, replies, requests, records, commands, tasks and timers of honest nodes, and
-    what they keep of topics, their members and messages, and of streams, are within the limits of overlay/limits.py."""
+    """Table, peers and stamps remembered, replies, requests (also those given up), records, commands, tasks and timers
+    of honest nodes, and what they keep of topics, their members and messages, and of streams, are within the limits of
+    overlay/limits.py."""
 
     name: ClassVar[str] = "memory-bounded"
 
@@ -56,12 +61,22 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
     yield "bytes of replies kept", endpoint._replies.size_bytes, limits.REPLY_CACHE_BYTES
     yield "addresses metered", len(endpoint._meter._counts), limits.MAX_ADDRESSES_METERED
     yield "requests waiting", endpoint.asked.waiting, limits.MAX_PENDING
-    yield "records", len(dht.store), limits.MAX_RECORDS
-    yield "providers", dht.store.provider_count, limits.MAX_PROVIDERS
-    yield "own records", len(peer.own), limits.MAX_OWN_RECORDS
+    yield "requests given up", len(endpoint.asked._late), limits.MAX_LATE
+    yield "addresses that did not answer", len(endpoint.asked._unanswered), limits.MAX_UNANSWERED
+    replies = endpoint._replies._per_peer.values()
+    yield "replies kept of one peer", max(map(len, replies), default=0), limits.REPLY_CACHE_PER_PEER
+    yield from _of_store(dht.store)
+    yield "own records", len(peer.own) + len(peer.own._swaps), limits.MAX_OWN_RECORDS
+    yield "own records read back", len(peer.own._read_back), limits.MAX_OWN_RECORDS
     yield "lookups", dht.lookups_running, limits.MAX_LOOKUPS
     yield "probes a second", len(dht._probed), limits.PROBES_PER_S
     yield "lost contacts", len(peer.upkeep.healing._lost), limits.LOST_REMEMBERED
+    yield "places to join at", len(peer.upkeep._seeds), MAX_SEEDS
+    # They are of the two above, and those that are no longer leave at the next question.
+    yield "places that have no room", len(peer.upkeep.healing._reached), MAX_SEEDS + limits.LOST_REMEMBERED
+    yield "addresses dialled for others", len(peer.reach._dialling), MAX_DIALLED
+    yield "computations and operations", len(peer.work._waiting), limits.MAX_WORK
+    yield "crashes kept", len(peer.loop.crashed), limits.MAX_CRASHES_KEPT
     yield "commands", len(peer._commands), limits.MAX_COMMANDS
     for bucket in peer.table.buckets():
         # The k nearest of all are kept even if their bucket is full: membership.py.
@@ -84,6 +99,21 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
     plain = peer.streams.plains.figures()["open"]
     alive = endpoint.asked.waiting + streams["streams"] + plain + 4 * tasks + 4 * dht.lookups_running + 256
     yield "timers", len(peer.loop._heap), 2 * alive
+
+
+def _of_store(store: RecordStore) -> Iterator[tuple[str, int, int]]:
+    shelf = store._shelf
+    yield "records", len(store), limits.MAX_RECORDS
+    yield "providers", store.provider_count, limits.MAX_PROVIDERS
+    yield "providers of one key", max(shelf._per_key.values(), default=0), limits.MAX_PROVIDERS_PER_KEY
+    for what, quota in (("records", store._quota), ("provider records", shelf._quota)):
+        authors, groups = quota._authors.values(), quota._groups.values()
+        yield f"{what} of one author", max(map(len, authors), default=0), limits.MAX_RECORDS_PER_AUTHOR
+        yield f"{what} of one group", max(map(len, groups), default=0), limits.MAX_RECORDS_PER_GROUP
+    yield "records that end", len(store._expires), limits.MAX_RECORDS
+    # One whose life was extended is in the heap twice, until there are twice as many as are held.
+    yield "ends of records", len(store._expiry), 2 * limits.MAX_RECORDS + 64
+    yield "ends of provider records", len(shelf._expiry), 2 * limits.MAX_PROVIDERS + 64
 
 
 def _of_streams(streams: Streams) -> Iterator[tuple[str, int, int]]:
@@ -135,6 +165,8 @@ def _of_gossip(gossip: Gossip) -> Iterator[tuple[str, int, int]]:
     yield "authors", state.memory.authors, limits.MAX_AUTHORS
     yield "conducts", len(state.conducts), limits.MAX_CONDUCTS
     yield "messages promised", len(state.promised), limits.MAX_WANTED
+    promises = Counter(key for key, _ in state.promised.values()).values()
+    yield "messages promised by one peer", max(promises, default=0), limits.MAX_OPEN_PROMISES
     yield "receivers without token", len(exchange._greetings), limits.MAX_GREETINGS
     waiting = max(map(len, exchange._greetings.values()), default=0)
     yield "messages that wait for a token", waiting, limits.MAX_WAITING_MESSAGES
@@ -147,6 +179,8 @@ def _of_gossip(gossip: Gossip) -> Iterator[tuple[str, int, int]]:
     yield "bodies awaited", count, limits.MAX_AWAITED
     yield "bytes of bodies awaited", size, limits.MAX_AWAITED_BYTES
     known = fetches._fetches.values()
+    waiting_of = Counter(one.publication.author for fetch in known for one in fetch.messages.values()).values()
+    yield "bodies awaited of one author", max(waiting_of, default=0), limits.MAX_AWAITED_PER_AUTHOR
     yield "sources of a body", max((len(fetch.sources) for fetch in known), default=0), limits.MAX_BODY_SOURCES
     running = max((len(fetch.running) for fetch in known), default=0)
     yield "sources that bring a body", running, limits.MAX_BODY_RUNNING

@@ -11,6 +11,7 @@ from overlay.dht.own import PROVIDER
 from overlay.errors import BadMessage
 from overlay.identity.node_id import node_id_of
 from overlay.peer import Peer
+from overlay.runtime.address import Scope, unpack_address
 from overlay.wire.records import blob_key, decode_provider, decode_record, signed_key
 from simulations.invariants.base import Broken, Rotation
 
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 #: Nodes looked at in one sample, and records of each; the next sample looks at the next ones.
 _AT_ONCE = 50
 _RECORDS = 4
+#: Rows of providers: this and the key, then the order.
+_PROVIDERS = b"prv/"
+_PROVIDER_KEY = len(_PROVIDERS) + 32
 #: Signed objects that were verified already: a record has twenty holders.
 _VERIFIED = 4096
 
 
 class NothingForeign:
-    """Every record held is signed by its author and lies under its key; every own record is by the node itself; every
+    """Every record held is signed by its author and lies under its key, and of a provider with no address of another
+    node; every own record is by the node itself; every
     contact of a routing table has the id of its key and has answered, and without adversaries it is a node of this
     swarm."""
 
@@ -35,6 +40,10 @@ class NothingForeign:
         self._turn = Rotation(_AT_ONCE)
         #: Node -> key of the record it was last asked for.
         self._after: dict[int, bytes] = {}
+        #: The same of provider records, in the storage.
+        self._after_provider: dict[int, bytes] = {}
+        self._owners: dict[bytes, int] = {}
+        self._owners_ns = self._owners_of = -1
         self._verified: dict[bytes, None] = {}
         self._ids: dict[bytes, bytes] = {}
         #: Keys of the first nodes, so many.
@@ -50,12 +59,13 @@ class NothingForeign:
 
     def at_end(self, swarm: Swarm) -> list[Broken]:
         self._after.clear()
+        self._after_provider.clear()
         return self.sample(swarm)
 
     def _wrong(self, swarm: Swarm, node: int, peer: Peer, records: int) -> Iterator[str]:
         yield from self._contacts(swarm, peer)
         yield from self._records(swarm, node, peer, records)
-        yield from self._providers(swarm, peer)
+        yield from self._providers(swarm, node, peer)
         for own in peer.own:
             if own.type == SIGNED and own.key != signed_key(peer.id, own.salt):
                 yield f"the own record {own.key.hex()[:8]} is not of this node"
@@ -112,14 +122,20 @@ class NothingForeign:
         self._note(raw)
         return record.key
 
-    def _providers(self, swarm: Swarm, peer: Peer) -> Iterator[str]:
+    def _providers(self, swarm: Swarm, node: int, peer: Peer) -> Iterator[str]:
         population = swarm.population
         store, wall_ms = peer.dht.store, peer.loop.now.wall_ms
-        at = next((at for at, _ in peer.journal.storage.scan(b"prv/")), None)
+        after = self._after_provider.get(node, b"")
+        at = next((at for at, _ in peer.journal.storage.scan(_PROVIDERS, after=after)), None)
+        # The keys in turn, from the first again.
+        self._after_provider[node] = b"" if at is None else at[:_PROVIDER_KEY] + b"\xff" * 32
         if at is None:
             return
-        key = at[4:36]
-        for raw, _ in store.providers(key, None, _RECORDS, wall_ms)[0]:
+        key = at[len(_PROVIDERS) : _PROVIDER_KEY]
+        for raw, packed in store.providers(key, None, limits.MAX_PROVIDERS_PER_KEY, wall_ms)[0]:
+            owner = self._owner(swarm, packed)
+            if owner and decode_provider(raw, population.realm, lambda *_: True).provider != owner:
+                yield f"it holds a provider record with the address of somebody else, {unpack_address(packed)}"
             if raw in self._verified:
                 continue
             try:
@@ -128,6 +144,19 @@ class NothingForeign:
             except BadMessage as error:
                 yield f"it holds a provider record that is not valid: {error.reason}"
             self._note(raw)
+
+    def _owner(self, swarm: Swarm, packed: bytes) -> bytes:
+        """Key of the node that has this global address, b"" if none has: a box that translates, who moved away."""
+        if self._owners_ns != swarm.engine.changed_ns or self._owners_of != len(swarm):
+            self._owners_ns, self._owners_of = swarm.engine.changed_ns, len(swarm)
+            self._owners = {
+                address.packed: node
+                for node in range(len(swarm))
+                for address in swarm.network.addresses(node)
+                if address.scope is Scope.GLOBAL
+            }
+        node = self._owners.get(packed)
+        return b"" if node is None else swarm.population.keys(node).key
 
     def _note(self, raw: bytes) -> None:
         if len(self._verified) >= _VERIFIED:

@@ -59,7 +59,42 @@ def test_a_torn_file_is_told(run: Run, file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-3])
     ran = run("replay", str(file))
     assert ran.code == 0
+    assert "ended    without a word: the node was killed" in ran.out
     assert "warning: the file can be read up to there only: the last item is torn (at byte " in ran.err
+
+
+@pytest.mark.parametrize(
+    ("at", "why"), [(8, "checksum"), (1, "a length that is not its own"), (0, "none is that long")]
+)
+def test_a_file_with_a_changed_byte_is_not_the_same(run: Run, file: Path, at: int, why: str) -> None:
+    whole = file.read_bytes()
+    ends, end = [], len(b"p2pnode recording 1\n")
+    while end < len(whole):
+        end += 8 + int.from_bytes(whole[end : end + 4], "big")
+        ends.append(end)
+    changed = bytearray(whole)
+    changed[ends[len(ends) * 2 // 3] + at] ^= 0x02 if at else 0x80
+    file.write_bytes(changed)
+    ran = run("replay", str(file))
+    assert ran.code == 1
+    assert "ended    not known: the rest is damaged" in ran.out
+    assert ran.out.splitlines()[-1].startswith("damaged: ")
+    assert why in ran.err
+    verdict = run("replay", str(file), "--json").json
+    assert (verdict["identical"], verdict["difference"], verdict["torn"]) == (False, None, False)
+    assert 0 < verdict["read_bytes"] < verdict["file_bytes"] == len(whole)
+    assert run("replay", str(file), "--to-input", "2").code == 0, "what was asked for was compared"
+
+
+def test_what_is_cut_off_after_an_item_looks_like_a_kill(run: Run, file: Path) -> None:
+    whole = file.read_bytes()
+    length = len(whole) - len(b"the node ended")
+    while int.from_bytes(whole[length - 8 : length - 4], "big") != len(whole) - length:
+        length -= 1
+    file.write_bytes(whole[: length - 8])
+    ran = run("replay", str(file))
+    assert (ran.code, ran.err) == (0, "")
+    assert "ended    without a word: the node was killed" in ran.out
 
 
 @pytest.mark.parametrize("what", ["none.rec", "text.txt"])

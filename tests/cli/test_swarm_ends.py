@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from simulations.cli.chosen import Chosen
+from simulations import spec
+from simulations.population import Codec
 from simulations.report import page, saved
+from simulations.swarm import Swarm
 from tests.cli.conftest import Run
 
 P2PNODE = Path(sys.executable).with_name("p2pnode")
@@ -236,6 +238,24 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_run(run: Run, folde
     assert kept.read_text() == "as it was"
 
 
+@pytest.mark.parametrize("option", ["--report", "--png", "--trace"])
+@pytest.mark.parametrize("name", ["quick.toml", "../mine/quick.toml", "link.toml"])
+def test_a_scenario_is_not_written_over(run: Run, folder: Path, option: str, name: str) -> None:
+    (folder / "link.toml").symlink_to("quick.toml")
+    ran = run("swarm", "run", str(folder / "quick.toml"), option, str(folder / name))
+    assert ran.code == 2
+    assert "it would be written over" in ran.err
+    assert (folder / "quick.toml").read_text() == QUICK
+
+
+def test_what_a_command_reads_is_not_written_over(run: Run, folder: Path) -> None:
+    path, html = str(folder / "quick.toml"), str(folder / "run.html")
+    assert run("swarm", "shrink", path, "--output", path).code == 2
+    assert (folder / "quick.toml").read_text() == QUICK
+    run("swarm", "run", path, "--report", html)
+    assert run("swarm", "report", html, "--output", html).code == 2
+
+
 def test_an_application_that_fails_is_told_everywhere(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     html = folder / "run.html"
@@ -278,9 +298,7 @@ def test_an_application_that_never_yields_is_ended_by_the_second_ctrl_c(folder: 
     assert "in Hangs.run, node 0" in err
 
 
-def test_of_a_run_that_was_stopped_claims_are_early_and_the_command_lasts_as_long(folder: Path) -> None:
-    chosen = Chosen(scenario="churn", nodes=None, seed=1, duration=None, codec="objects", settings=(), app=None)
-    assert chosen.lasting(12.3).command("run") == "p2pnode swarm run churn --seed 1 --duration 12.3"
+def test_of_a_run_that_was_stopped_claims_are_early_and_the_command_makes_the_same_run(folder: Path) -> None:
     process = subprocess.Popen(
         [P2PNODE, "swarm", "run", "quick.toml", "--app", "ownapps:Says", "--duration", "1000000", "--report",
          "run.html"],
@@ -295,8 +313,46 @@ def test_of_a_run_that_was_stopped_claims_are_early_and_the_command_lasts_as_lon
     run = saved.read(folder / "run.html")["run"]
     assert all(claim["early"] for claim in run["claims"])
     assert "early       lookup_success" in out
-    assert f"--duration {run['virtual_s']:g}" in err
     assert "early" in page.html(saved.read(folder / "run.html"))
+    command = err.splitlines()[-1].split()
+    assert command[-4:] == ["--app", "ownapps:Says", "--stop-at", f"{run['virtual_s']:g}"]
+    again = typed(folder, *command[2:], "--json")
+    assert again.returncode == 130
+    assert json.loads(again.stdout.splitlines()[-1])["trace_hash"] == run["trace_hash"]
+    assert again.stderr.splitlines()[-1].split() == command
+
+
+@pytest.mark.parametrize("stop_at", [6.5, 20.004, 20.1])
+def test_a_run_that_is_stopped_is_the_same_up_to_there(run: Run, folder: Path, stop_at: float) -> None:
+    """Also where its workload is spread over all of its time, and while what is under way at its end ends."""
+    (folder / "long.toml").write_text(
+        'duration_s = 20\n[population]\nnodes = 6\narrive_s = 1\n[link]\nlatency_ms = [40, 60]\n'
+        '[[workload]]\nkind = "lookup"\ncount = 300\nfrom_s = 5\n'
+    )
+    line = ("swarm", "run", str(folder / "long.toml"))
+    stopped = run(*line, "--stop-at", str(stop_at), "--report", str(folder / "run.html"))
+    assert stopped.code == 130
+    assert f"--stop-at {stop_at}" in stopped.out.splitlines()[-1]
+    swarm = Swarm(spec.load(str(folder / "long.toml")), seed=1, codec=Codec.OBJECTS)
+    swarm.engine.run_until(round(stop_at * 1e9))
+    assert saved.read(folder / "run.html")["run"]["trace_hash"] == swarm.engine.trace()
+    assert run(*line, "--stop-at", "100").code == 0, "it had ended before"
+
+
+def test_ctrl_c_ends_a_run_at_a_time_that_can_be_said(folder: Path) -> None:
+    """While the last commands end, too."""
+    (folder / "own.toml").write_text(
+        'duration_s = 10\n[population]\nnodes = 4\narrive_s = 1\n[[timeline]]\naction = "unplug"\nat_s = 9\n'
+        'share = 1\n[[workload]]\nkind = "lookup"\ncount = 100\nfrom_s = 8\n'
+    )
+    scenario = spec.load(str(folder / "own.toml"))
+    stopped, again = Swarm(scenario, seed=1), Swarm(scenario, seed=1)
+    stopped.at(10, lambda: stopped.later(0.25, stopped.stop))
+    end = stopped.run()
+    assert end.interrupted
+    assert stopped.engine.now_ns == 10_300_000_000
+    again.at(10, lambda: again.later(0.25, lambda: None))
+    assert again.run(stop_at_ns=stopped.engine.now_ns).trace_hash == end.trace_hash
 
 
 def test_cells_that_leave_something_out_are_told(run: Run, folder: Path) -> None:
@@ -305,3 +361,30 @@ def test_cells_that_leave_something_out_are_told(run: Run, folder: Path) -> None
     assert ran.code == 0, ran.err
     assert "1 of 2 cells end before all of the scenario happened (not_run), as in\n" in ran.err
     assert "  duration_s=13 seed=1: not run: heal at 15 s, workload 2\n" in ran.err
+
+
+@pytest.mark.parametrize("option", ["--report", "--trace"])
+def test_a_full_disk_is_told_with_the_name_of_the_file(run: Run, folder: Path, option: str) -> None:
+    ran = run("swarm", "run", str(folder / "quick.toml"), option, "/dev/full")
+    assert ran.code == 1
+    assert "file    /dev/full\n" in ran.err
+    assert "No space left on device" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [("adversaries.0.fraction=0.3", "there is no entry 0: this scenario has no adversaries"),
+     ("adversaries.fraction=0.3", "this scenario has no adversaries"), ("name=foo", "which is not to be set")],
+)  # fmt: skip
+def test_what_cannot_be_set_is_said_plainly(run: Run, folder: Path, setting: str, told: str) -> None:
+    ran = run("swarm", "run", str(folder / "quick.toml"), "--set", setting)
+    assert ran.code == 2
+    assert told in ran.err
+
+
+def test_all_claims_that_are_wrong_are_told(run: Run, folder: Path) -> None:
+    (folder / "own.toml").write_text('[[claims]]\nmeasure = "a"\n[[claims]]\nat_most = 1\n[[claims]]\nmeasure = 1\n')
+    ran = run("swarm", "run", str(folder / "own.toml"))
+    assert ran.code == 2
+    for place in ("claims[0] ", "claims[1].measure ", "claims[2].measure "):
+        assert place in ran.err

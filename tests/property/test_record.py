@@ -106,6 +106,7 @@ def test_a_file_torn_at_any_byte_replays_up_to_there(whole: bytes, tmp_path: Pat
         assert (verdict.difference, verdict.ended) == (None, None)
         assert fed <= verdict.fed <= complete.fed
         assert (verdict.damage is None) == (length in _ends(whole))
+        assert verdict.identical, "a node that was killed leaves that"
         fed = verdict.fed
     assert began > 50
     assert fed == complete.fed
@@ -134,6 +135,7 @@ def test_a_changed_byte_is_noticed(whole: bytes, data: st.DataObject) -> None:
         except NotARecording:
             return
         assert verdict.damage is not None
+        assert not verdict.identical
 
 
 @given(st.lists(VALUES, max_size=5), st.binary(max_size=40))

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -18,17 +19,21 @@ import pytest
 
 from overlay import limits
 from overlay.dht import get, hold
+from overlay.dht.own import OwnRecords
+from overlay.dht.server import Server
 from overlay.dht.shortlist import Shortlist
 from overlay.dht.state import DhtState
+from overlay.errors import BadMessage
 from overlay.gossip import memory, state, topic
 from overlay.identity.keys import Verifier
 from overlay.identity.network import Network
-from overlay.rpc import stamps
+from overlay.rpc import asked, stamps
 from overlay.rpc.asked import Pending
-from overlay.rpc.endpoint import Endpoint
+from overlay.rpc.endpoint import Endpoint, Inbound
 from overlay.rpc.stamps import FreshStamps
 from overlay.runtime.journal import Journal, Waiter
-from overlay.wire.records import SignedRecord, decode_record
+from overlay.wire.messages import Provide
+from overlay.wire.records import SignedRecord, decode_provider, decode_record
 from simulations import spec
 from simulations.population import Codec
 from simulations.swarm import RunEnd, Swarm
@@ -143,6 +148,30 @@ def test_a_holder_keeps_a_record_under_the_wrong_author(monkeypatch: pytest.Monk
     assert "nothing-foreign" in failed(run(*_QUIET))
 
 
+@pytest.mark.parametrize(
+    ("signature", "author"), [(False, False), (False, True), (True, False)],
+    ids=["neither", "no signature", "no author"],
+)  # fmt: skip
+def test_a_holder_keeps_a_provider_that_did_not_say_so(
+    monkeypatch: pytest.MonkeyPatch, signature: bool, author: bool
+) -> None:
+    assert not {"nothing-foreign", "nobody provides in another's name"} & failed(forged())
+
+    def provide(self: Server, inbound: Inbound) -> None:
+        message, dht = inbound.message, self._dht
+        assert isinstance(message, Provide)
+        verify = dht.endpoint.verifier if signature else lambda *_: True
+        with suppress(BadMessage):
+            record = decode_provider(message.inner, dht.endpoint.network, verify)
+            if not author or record.provider == inbound.contact.key:
+                here = inbound.contact.address
+                outcome = dht.store.put_provider(record, here, wall_ms=dht.loop.now.wall_ms, groups=dht.diversity)
+                self._stored(inbound, outcome, None)
+
+    monkeypatch.setattr(Server, "_provide", provide)
+    assert {"nothing-foreign", "nobody provides in another's name"} <= failed(run(*_FORGED))
+
+
 # --- a cache without a bound --------------------------------------------------------------
 
 _QUIET = (
@@ -165,6 +194,16 @@ def test_a_cache_without_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(FreshStamps, "accept", remembers_all)
     assert "memory-bounded" in failed(run(*_QUIET))
+
+
+@pytest.mark.parametrize("name", ["MAX_LATE", "MAX_UNANSWERED"])
+def test_what_is_remembered_of_the_silent_without_a_bound(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert "memory-bounded" not in failed(deaths())
+    for module in (limits, asked):  # far below what this swarm fills
+        monkeypatch.setattr(module, name, 3)
+    assert "memory-bounded" not in failed(run(*_DEATHS))
+    monkeypatch.setattr(asked, name, 1 << 60)
+    assert "memory-bounded" in failed(run(*_DEATHS))
 
 
 _CHATTING = (
@@ -227,3 +266,28 @@ def test_an_acknowledged_write_that_is_lost_with_the_power(monkeypatch: pytest.M
 
     monkeypatch.setattr(Journal, "after_sync", after_sync)
     assert "disk-keeps-seqs" in failed(run(*_POWER))
+
+
+_CUTS = (
+    "power-cuts", "population.nodes=10", "population.arrive_s=3", "duration_s=32", "workload.from_s=8",
+    'timeline=[{action="kill", at_s=20, share=0.6, power_loss=true, restart_after_s=2}]', "workload.0.puts=30",
+    "workload.0.reads=10", "workload.1.get_from_s=20", "workload.1.values=3", "workload.1.gets=6",
+)  # fmt: skip
+
+
+@cache
+def cuts() -> RunEnd:
+    return run(*_CUTS)
+
+
+def test_a_seq_that_is_committed_and_not_synced(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "disk-keeps-seqs" not in failed(cuts())
+
+    async def next_seq(self: OwnRecords, salt: bytes, wall_ms: int, *, above: int = 0) -> int:
+        seq = max(self.stored_seq(salt) + 1, above + 1, wall_ms)
+        self._journal.storage.put(b"seq/" + salt, seq.to_bytes(8, "big"))
+        await self._journal.committed()
+        return seq
+
+    monkeypatch.setattr(OwnRecords, "next_seq", next_seq)
+    assert "disk-keeps-seqs" in failed(run(*_CUTS))

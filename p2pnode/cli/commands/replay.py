@@ -32,9 +32,9 @@ _SECOND = 1_000_000_000
 def replay(file: Path, to: float | None, to_input: int | None, as_json: bool) -> int:
     """Feed a recording (p2pnode run --record) to a fresh core, and compare what it does.
 
-    Contacts nobody, reads no home. Exit code 0 if every output is the same to the byte, 1 if not, 2 if FILE is no
-    recording that this version reads. With --to or --to-input also prints the state of the node there, with what
-    each task awaits.
+    Contacts nobody, reads no home. Exit code 0 if every output is the same to the byte, 1 if not or if the rest of FILE
+    is damaged, 2 if FILE is no recording that this version reads. With --to or --to-input also prints the state of the
+    node there, with what each task awaits.
     """
     from p2pnode.record import Replay
 
@@ -50,7 +50,7 @@ def replay(file: Path, to: float | None, to_input: int | None, as_json: bool) ->
         _print(verdict)
         if state is not None:
             _print_state(state)
-    return Exit.OK if verdict.difference is None else Exit.FAILED
+    return Exit.OK if verdict.identical else Exit.FAILED
 
 
 def _state(opened: Any) -> dict[str, Any]:
@@ -66,9 +66,10 @@ def _state(opened: Any) -> dict[str, Any]:
 def _as_json(verdict: Verdict) -> dict[str, Any]:
     found = verdict.difference
     return {
-        "v": 1, "identical": found is None, "made_by": verdict.made_by, "inputs": verdict.inputs, "fed": verdict.fed,
-        "effects": verdict.effects, "duration_s": verdict.duration_s, "whole": verdict.whole, "ended": verdict.ended,
-        "damage": verdict.damage,
+        "v": 1, "identical": verdict.identical, "made_by": verdict.made_by, "inputs": verdict.inputs,
+        "fed": verdict.fed, "effects": verdict.effects, "duration_s": verdict.duration_s, "whole": verdict.whole,
+        "ended": verdict.ended, "damage": verdict.damage, "torn": verdict.torn, "read_bytes": verdict.read_bytes,
+        "file_bytes": verdict.file_bytes,
         "difference": None if found is None else {
             "input": found.input, "at_s": found.at_s, "what": found.what, "recorded": found.recorded,
             "replayed": found.replayed,
@@ -86,12 +87,17 @@ def _print(verdict: Verdict) -> None:
             ("lasted", f"{verdict.duration_s:.1f} s"),
             ("inputs", f"{verdict.fed:,}" + (f": {kinds}" if kinds else "")),
             ("outputs", f"{verdict.effects:,}"),
-            ("ended", verdict.ended or ("without a word: the node was killed" if verdict.whole else "later than this")),
+            ("ended", _ended(verdict)),
         ]
     )
     if verdict.damage is not None:
         say(f"warning: the file can be read up to there only: {verdict.damage}")
     found = verdict.difference
+    if found is None and not verdict.identical:
+        rest = verdict.file_bytes - verdict.read_bytes
+        print(f"damaged: {counted(verdict.effects, 'output')} up to there are identical, to the byte; the rest, "
+              f"{rest:,} of {verdict.file_bytes:,} bytes, was not compared")  # fmt: skip
+        return
     if found is None:
         print(f"identical: {counted(verdict.effects, 'output')}, to the byte")
         return
@@ -100,6 +106,14 @@ def _print(verdict: Verdict) -> None:
         print(f"  {who}")
         for text in texts or ["nothing"]:
             print(f"    {text}")
+
+
+def _ended(verdict: Verdict) -> str:
+    if verdict.ended is not None:
+        return verdict.ended
+    if verdict.damage is not None and not verdict.torn:
+        return "not known: the rest is damaged"
+    return "without a word: the node was killed" if verdict.whole else "later than this"
 
 
 def _print_state(state: dict[str, Any]) -> None:
