@@ -258,7 +258,7 @@ class MemoryStore:
         self, *, culprit: bytes | None = None, before: tuple[int, int, int], limit: int
     ) -> Sequence[EvidenceRow]:
         rows = [((row.height, row.pos, row.op), row) for row in self._evidence.values()]
-        newest = sorted(rows, key=lambda found: found[0], reverse=True)
+        newest = sorted(rows, key=lambda found: (found[0], found[1].key), reverse=True)
         return [row for at, row in newest if at < before and culprit in (None, row.culprit)][:limit]
 
     def touched(self, key: bytes) -> tuple[int, int, int]:

@@ -210,7 +210,7 @@ class ReadStore:
         self, *, culprit: bytes | None = None, before: tuple[int, int, int], limit: int
     ) -> Sequence[EvidenceRow]:
         whose, values = ("", ()) if culprit is None else ("culprit=? AND ", (culprit,))
-        sql = f"WHERE {whose}(height, pos, op) < (?, ?, ?) ORDER BY height DESC, pos DESC, op DESC LIMIT ?"
+        sql = f"WHERE {whose}(height, pos, op) < (?, ?, ?) ORDER BY height DESC, pos DESC, op DESC, key DESC LIMIT ?"
         return [EvidenceRow(*row) for row in self._of(Table.EVIDENCE, sql, (*values, *before, limit))]
 
     def touched(self, key: bytes) -> tuple[int, int, int]:
