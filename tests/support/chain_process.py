@@ -138,9 +138,12 @@ def check(folder: Path, least_work: int) -> Chain:
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     db.close()
     chain = open_chain(folder / FILE_NAME, QUICK)
-    store = chain.store
-    assert chain.ledger.tip.work >= least_work, "a block that was connected is gone"
-    assert digest_of(store) == replayed(chain), "the rows are not what the blocks make of them"
+    try:
+        assert chain.ledger.tip.work >= least_work, "a block that was connected is gone"
+        assert digest_of(chain.store) == replayed(chain), "the rows are not what the blocks make of them"
+    except BaseException:
+        chain.store.close()
+        raise
     return chain
 
 

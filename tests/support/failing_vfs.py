@@ -54,6 +54,11 @@ class _Methods(ctypes.Structure):
     )  # fmt: skip
 
 
+#: A connection that nobody closed, as after an assertion that failed, is closed when it is collected, long after its
+#: disk was left: what sqlite3 has pointers to stays as long as the process.
+_EVERY: list[FailingDisk] = []
+
+
 class FailingDisk:
     def __init__(self) -> None:
         #: Operations so far.
@@ -81,6 +86,7 @@ class FailingDisk:
         self._vfs.open = self._callback(_Open, self._open)
 
     def __enter__(self) -> FailingDisk:
+        _EVERY.append(self)
         assert self._sqlite.sqlite3_vfs_register(ctypes.byref(self._vfs), 1) == OK
         return self
 
