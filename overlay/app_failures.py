@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+#: What may go wrong in an application and ends no more than what it was about. sys.exit() is among it: an application
+#: is not the node. Ctrl-C and the cancelling of tasks are not.
+WRONG: Final = (Exception, SystemExit)
+
 
 def told_of(error: BaseException) -> tuple[tuple[str, str], ...]:
     """Fields of an event: what went wrong, all of it if it is a group, and where the first of it did."""

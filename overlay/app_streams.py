@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import attrs
 
-from overlay.app_failures import told_of
+from overlay.app_failures import WRONG, told_of
 from overlay.app_names import is_name
 from overlay.errors import LocalError, OverlayError, Refused
 from overlay.events import AppEvent, Event
@@ -80,12 +80,12 @@ class Talks:
             stream.finish(End.REFUSED, str(error))
         except OverlayError as error:
             self._failed(stream, "stream failed", who, error)
-        except Exception as error:
+        except WRONG as error:
             self._failed(stream, "stream crashed", who, error)
         finally:
             stream.close("the application ended")
 
-    def _failed(self, stream: Stream | Plain, event: str, who: tuple[str, object], error: Exception) -> None:
+    def _failed(self, stream: Stream | Plain, event: str, who: tuple[str, object], error: BaseException) -> None:
         stream.finish(End.FAILED, "the application failed")
         self._report(AppEvent(self._app, event, (who, *told_of(error))))
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from overlay.app import App, AppContext, CommandHandler, body_of, read_body
-from overlay.app_failures import text_of, told_of
+from overlay.app_failures import WRONG, text_of, told_of
 from overlay.app_storage import AppStorage
 from overlay.app_streams import AppStreams
 from overlay.dht.own import OwnRecords
@@ -60,7 +60,7 @@ class Apps:
                 await app.run(ctx)
                 if ctx.handler is not None or ctx.commands or ctx.streams.serving:
                     await self.dht.loop.future()  # it serves until the peer ends
-        except* (Exception, SystemExit) as failure:  # sys.exit() of an application is not the node's end
+        except* WRONG as failure:
             self.dht.report(AppEvent(name, "failed", told_of(failure)))
         finally:
             if name in self._contexts:
@@ -105,7 +105,7 @@ class Apps:
             return value
         except OverlayError as error:
             return error
-        except (Exception, SystemExit) as error:
+        except WRONG as error:
             self.dht.report(AppEvent(ctx.name, "command failed", (("command", name), *told_of(error))))
             return LocalError(f"command {name} of {ctx.name} failed: {text_of(error)}")
 
@@ -130,7 +130,7 @@ class Apps:
             answer = body_of(await ctx.handler(inbound.contact.id, read_body(body, ctx.handled)))
         except Refused:
             status = AppStatus.REFUSED
-        except (Exception, SystemExit) as error:  # whatever a stranger's body brings about must not end the application
+        except WRONG as error:  # whatever a stranger's body brings about must not end the application
             status = AppStatus.FAILED
             self.dht.report(AppEvent(ctx.name, "request failed", told_of(error)))
         finally:

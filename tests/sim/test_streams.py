@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -93,6 +94,8 @@ class Swap(App):
                 raise Refused("not today")
             case "raise":
                 raise ZeroDivisionError("a bug")
+            case "exit":
+                sys.exit("a bug")
             case "blame":
                 raise BadMessage("nonsense")
             case "hang":
@@ -171,6 +174,7 @@ def test_a_run_with_streams_is_the_same_at_every_run() -> None:
     [
         ("refuse", ["not today", End.REFUSED]),
         ("raise", ["the application failed", End.FAILED]),
+        ("exit", ["the application failed", End.FAILED]),
         ("", ["done", End.DONE]),
     ],
 )
@@ -183,6 +187,7 @@ def test_what_a_handler_does_ends_its_stream_alone(failing: str, told: list[Any]
         assert asked(swarm, 0, "connect", to=there, protocol="fail") == Ok(told)
     assert asked(swarm, 0, "fetch", **{"from": there, "number": 1, "parts": 2}) == Ok(2 * PART)
     assert ("ZeroDivisionError: a bug" in repr(events)) == (failing == "raise")
+    assert ("SystemExit: a bug" in repr(events)) == (failing == "exit")
 
 
 @pytest.mark.parametrize(
