@@ -10,6 +10,8 @@ import attrs
 from apps.files.core.limits import (
     CHOKES_PER_S,
     IDLE_HAVES_PER_S,
+    LAYER_BURST_BYTES,
+    LAYER_BYTES_PER_S,
     MAX_CHOKES,
     MAX_CONDUCTS,
     MAX_IDLE_HAVES,
@@ -31,6 +33,10 @@ class Conduct:
     chokes: Bucket = attrs.field(init=False)
     #: HAVE that say nothing new; whoever owes any is done with.
     idle_haves: Bucket = attrs.field(init=False)
+    #: Bytes of layers that are read for it (serving.py).
+    layers: Bucket = attrs.field(init=False)
+    #: How often in a row it did not answer in time when it was asked for hashes (hashes.py).
+    silent: int = 0
     #: When it told of others, and was told of others.
     pex_heard_ns: int | None = None
     pex_told_ns: int | None = None
@@ -39,6 +45,7 @@ class Conduct:
         self.opens = Bucket(OPENS_PER_S, MAX_OPENS, self._began_ns)
         self.chokes = Bucket(CHOKES_PER_S, MAX_CHOKES, self._began_ns)
         self.idle_haves = Bucket(IDLE_HAVES_PER_S, MAX_IDLE_HAVES + 1, self._began_ns)
+        self.layers = Bucket(LAYER_BYTES_PER_S, LAYER_BURST_BYTES, self._began_ns)
 
 
 @attrs.define(slots=True, eq=False)

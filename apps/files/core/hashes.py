@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from apps.files.core.layers import Ask
-from apps.files.core.limits import ANSWER_S, HASHES_ASKED, HASHES_SOON_S, MAX_BANNED, MAX_HASH_QUESTIONS
+from apps.files.core.limits import ANSWER_S, HASHES_ASKED, HASHES_SOON_S, MAX_HASH_QUESTIONS
 from apps.files.core.merkle import HASH_BYTES
 from apps.files.core.wire import Hashes
 from overlay.errors import LocalError
@@ -43,8 +43,6 @@ class HashQuestions:
     #: The hashes of this range are known.
     on_news: Callable[[Ask], object]
     _open: dict[Ask, _Question] = attrs.field(factory=dict, init=False)
-    #: By peer: how often it did not answer in time; it cannot shake that off by coming back.
-    _silent: dict[bytes, int] = attrs.field(factory=dict, init=False)
     #: Files whose hashes are on the disk, all of them; and those of which they are being read again.
     _stored: set[int] = attrs.field(factory=set, init=False)
     _loading: set[int] = attrs.field(factory=set, init=False)
@@ -59,8 +57,7 @@ class HashQuestions:
             ask = layers.ask_for(place.file, place.index)
             if ask is not None and place.file in self._stored:
                 self._load(ask)
-            elif ask is not None and ask not in self._open and len(self._open) < MAX_HASH_QUESTIONS:
-                question = self._open[ask] = _Question()
+            elif ask is not None and (question := self._opened(ask)) is not None:
                 self._put(ask, question, channel)
 
     def _load(self, ask: Ask) -> None:
@@ -76,10 +73,16 @@ class HashQuestions:
             self._loading.discard(ask.file)
         if self.share.layers is None or not self.share.layers.has_tree(ask.file):
             self._stored.discard(ask.file)  # the disk has lost them: somebody else has them
-            if ask not in self._open and len(self._open) < MAX_HASH_QUESTIONS:
-                question = self._open[ask] = _Question()
+            if (question := self._opened(ask)) is not None:
                 self._ask_another(ask, question)
         self.on_news(ask)
+
+    def _opened(self, ask: Ask) -> _Question | None:
+        """A new question; None if it is open already, or too many are."""
+        if ask in self._open or len(self._open) >= MAX_HASH_QUESTIONS:
+            return None
+        question = self._open[ask] = _Question()
+        return question
 
     def _put(self, ask: Ask, question: _Question, channel: Channel) -> None:
         assert self.share.info is not None
@@ -130,12 +133,11 @@ class HashQuestions:
         finally:
             question.checking = False
         self._open.pop(ask, None)
-        self._silent.pop(channel.peer, None)
+        channel.conduct.silent = 0
         following = layers.next_ask(ask.file)
-        if following is not None and following not in self._open and len(self._open) < MAX_HASH_QUESTIONS:
-            self._open[following] = _Question()
-            if self.share.channels.get(channel.peer) is channel:
-                self._put(following, self._open[following], channel)
+        opened = None if following is None else self._opened(following)
+        if following is not None and opened is not None and self.share.channels.get(channel.peer) is channel:
+            self._put(following, opened, channel)
         self.on_news(ask)
         return None
 
@@ -162,7 +164,7 @@ class HashQuestions:
     def _rank(self, channel: Channel) -> tuple[int, bool, int]:
         """The least is likeliest to answer: it did not stay silent, it gives units, and it has most."""
         gives = channel.checking > 0 or channel.got > 0
-        return self._silent.get(channel.peer, 0), channel.snubbed or not gives, -channel.held.bit_count()
+        return channel.conduct.silent, channel.snubbed or not gives, -channel.held.bit_count()
 
     def left(self, channel: Channel) -> None:
         for ask, question in tuple(self._open.items()):
@@ -175,7 +177,7 @@ class HashQuestions:
             if question.checking:
                 continue
             for channel, since_ns in tuple(question.asked.items()):
-                wait_s = HASHES_SOON_S if self._silent.get(channel.peer) else ANSWER_S
+                wait_s = HASHES_SOON_S if channel.conduct.silent else ANSWER_S
                 if now_ns - since_ns > wait_s * SECOND:
                     self._note_silent(channel)
                     self._failed(ask, question, channel)
@@ -185,10 +187,7 @@ class HashQuestions:
                 self._ask_another(ask, question)
 
     def _note_silent(self, channel: Channel) -> None:
-        times = self._silent.pop(channel.peer, 0)
-        self._silent[channel.peer] = times + 1
-        if len(self._silent) > MAX_BANNED:
-            del self._silent[next(iter(self._silent))]
+        channel.conduct.silent += 1
         if not channel.snubbed:
             channel.snubbed = True
             self.share.around.emit("snubbed", share=self.share.id, peer=channel.peer)

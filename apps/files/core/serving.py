@@ -10,15 +10,11 @@ from apps.files.core import merkle, wire
 from apps.files.core.judging import header_of, must_sign
 from apps.files.core.limits import (
     INFO_PART_BYTES,
-    LAYER_BURST_BYTES,
-    LAYER_BYTES_PER_S,
     MAX_ASKED_UNITS,
-    MAX_BANNED,
     MAX_RUNS,
     READ_AGAIN_S,
 )
 from apps.files.core.merkle import HASH_BYTES
-from apps.files.core.rates import Bucket
 from apps.files.core.wire import Choke, GetHashes, InfoPart, Message, Piece, Reject
 from overlay.errors import BadMessage, LocalError
 from overlay.runtime.loop import Future
@@ -38,8 +34,6 @@ class Serving:
     _lacking: dict[int, bool] = attrs.field(factory=dict, init=False)
     #: The tree of one file is being read; set when that is over.
     _loading: Future[None] | None = attrs.field(default=None, init=False)
-    #: By peer: bytes of layers that are read for it.
-    _layers: dict[bytes, Bucket] = attrs.field(factory=dict, init=False)
 
     def known(self, runs: tuple[wire.Run, ...]) -> list[int]:
         """Their units; BadMessage if the share has not as many."""
@@ -141,7 +135,7 @@ class Serving:
         have come. `channel`: of the peer that asks; None: this node needs it."""
         layers, loop = self.share.layers, self.share.around.loop
         while layers is not None and not layers.has_tree(file) and not self._lacks(file):
-            bucket, now_ns = None if channel is None else self._bucket(channel.peer), loop.now.mono_ns
+            bucket, now_ns = None if channel is None else channel.conduct.layers, loop.now.mono_ns
             if bucket is not None and (wait_ns := bucket.wait(now_ns)):
                 await loop.sleep(wait_ns)
             elif self._loading is not None:
@@ -170,14 +164,6 @@ class Serving:
     def kept(self, file: int) -> None:
         """The disk has its layer from now on."""
         self._lacking.pop(file, None)
-
-    def _bucket(self, peer: bytes) -> Bucket:
-        bucket = self._layers.get(peer)
-        if bucket is None:
-            bucket = self._layers[peer] = Bucket(LAYER_BYTES_PER_S, LAYER_BURST_BYTES, self.share.now_ns)
-            if len(self._layers) > MAX_BANNED:
-                del self._layers[next(iter(self._layers))]
-        return bucket
 
     async def _read_tree(self, file: int) -> None:
         share, around = self.share, self.share.around
