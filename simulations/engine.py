@@ -52,6 +52,7 @@ class Engine:
         functions: dict[str, Callable[..., Any]] | None = None,
         operations: dict[str, Callable[..., Any]] | None = None,
         on_report: OnReport | None = None,
+        on_power_loss: Callable[[int], object] = lambda _node: None,
         traced: bool = False,
     ) -> None:
         self.seed = seed
@@ -60,6 +61,8 @@ class Engine:
         #: Events that were handled.
         self.events = 0
         self._make_peer = make_peer
+        #: Of what else than its storage the node has on disk.
+        self._on_power_loss = on_power_loss
         #: Datagrams that were sent, by kind (overlay.wire.registry).
         self.kinds: dict[int, int] = {}
         #: Hear every datagram that a peer sends, before the network has it.
@@ -122,6 +125,7 @@ class Engine:
         if power_loss:
             host.power_cuts += 1
             host.storage.power_loss()
+            self._on_power_loss(node)
         else:
             host.storage.crash()
         # The garbage collector will close the coroutines of the dead peer, who knows when: cut them off.

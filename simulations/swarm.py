@@ -100,7 +100,7 @@ class Swarm:
         self.network = Network(link_of(scenario.link))
         self.engine = Engine(
             self._make_peer, seed=seed, network=self.network, on_report=self._on_report, traced=True,
-            functions=running.functions, operations=running.operations,
+            functions=running.functions, operations=running.operations, on_power_loss=self.worlds.power_lost,
         )  # fmt: skip
         #: What went wrong in applications.
         self.app_errors = AppErrors()
@@ -181,8 +181,6 @@ class Swarm:
 
     def kill(self, node: int, *, power_loss: bool = False) -> None:
         self.engine.kill(node, power_loss=power_loss)
-        if power_loss:
-            self.worlds.power_lost(node)
 
     def mark(self, text: str) -> None:
         """Note on every plot: this happened now."""

@@ -55,16 +55,16 @@ class Outputs:
 
     def write(self, data: Mapping[str, Any]) -> None:
         """Report and picture of a run."""
+        from simulations.trace import naming
+
         if self.report is not None:
             from simulations.report import page
-            from simulations.trace import naming
 
             with naming(self.report):
                 self.report.write_text(page.html(data), encoding="utf-8")
             say(f"report      {self.report}")
         if self.png is not None:
             from simulations.report import picture
-            from simulations.trace import naming
 
             with naming(self.png):
                 picture.write(data, self.png)

@@ -43,6 +43,7 @@ class ChainSwarm(Swarm):
         self.engine = Engine(
             self._with_chain, seed=self.seed, network=self.network, functions=self.apps.functions,
             operations=self.apps.operations, on_report=lambda *report: self.reports.append(report),
+            on_power_loss=self.world.power_lost,
         )  # fmt: skip
         for _ in range(n):
             self.add()
@@ -56,11 +57,6 @@ class ChainSwarm(Swarm):
             network=self.realm, keys=FakeKeyPair(self.keys(index).key), storage=storage, rng=rng, entropy=entropy,
             verifier=fake_verify, book=self._book, codec=self._codec, apps=self.apps(index),
         )  # fmt: skip
-
-    def kill(self, node: int, *, power_loss: bool = False) -> None:
-        super().kill(node, power_loss=power_loss)
-        if power_loss:
-            self.world.power_lost(node)
 
     def chain(self, node: int) -> Chain:
         return self.world.running[node]
