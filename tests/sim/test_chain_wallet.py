@@ -7,8 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.chain.core import wallet
-from apps.chain.core.care import DEEP
-from apps.chain.core.limits import CREDIT, MAX_POOL_PER_ACCOUNT
+from apps.chain.core.limits import CREDIT, DEEP_REORG, MAX_POOL_PER_ACCOUNT
 from apps.chain.core.operations import Pay
 from apps.chain.core.params import simulated
 from simulations.fake_keys import FakeKeyPair
@@ -128,7 +127,7 @@ def test_who_is_not_synced_yet_sends_once_it_is() -> None:
     swarm.until_height(0, 60)
     first = pay(swarm)
     settled(swarm, first)
-    swarm.until_height(0, swarm.height(0) + DEEP + 1)
+    swarm.until_height(0, swarm.height(0) + DEEP_REORG + 1)
     swarm.run_for(60)  # forgotten: it is deep
     assert len(swarm.chain(0).wallet.own) == 0
     swarm.rest(0)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.chain.core.care import DEEP
-from apps.chain.core.limits import CREDIT
+from apps.chain.core.limits import CREDIT, DEEP_REORG
 from apps.chain.core.operations import Pay, SetName
 from apps.chain.core.params import simulated
 from simulations.fake_keys import FakeKeyPair
@@ -22,7 +21,7 @@ def test_what_may_be_later_is_kept(why: str) -> None:
     has, height = all_of(swarm), swarm.height(0)
     tx = made(swarm, Pay(bytes(32), has), nonce=0) if why == "too little" else made(swarm, nonce=0, first=height + 20)
     hold(swarm, tx)
-    mine_on(swarm, 2 * DEEP)
+    mine_on(swarm, 2 * DEEP_REORG)
     mine_on(swarm, 2)
     assert (lost(swarm), filled(swarm)) == ([], [])
     if why == "too little":
@@ -40,7 +39,7 @@ def test_what_took_the_nonce_has_to_be_buried_and_no_gap_is_filled() -> None:
     hold(swarm, cheap, behind)
     mine_on(swarm, 1)
     assert swarm.ask(0, "tx", tx=dear.txid.hex())["height"]
-    mine_on(swarm, DEEP - 2)
+    mine_on(swarm, DEEP_REORG - 2)
     assert lost(swarm) == []
     mine_on(swarm, 4)
     assert lost(swarm) == [(cheap.txid.hex(), "S2: another one with its nonce, 0, is in a block")]
@@ -59,7 +58,7 @@ def test_what_expired_is_filled_in_order_once_its_turn_has_come() -> None:
     mine_on(swarm, 3)
     mine_on(swarm, 2)
     assert lost(swarm) == []  # it is over, and not buried
-    mine_on(swarm, 2 * DEEP)
+    mine_on(swarm, 2 * DEEP_REORG)
     assert lost(swarm) == [(tx.txid.hex(), f"S1: valid up to block {height + 2}") for tx in short]
     assert filled(swarm) == []  # the one before is not impossible
     pay(swarm, 2 * CREDIT, node=1, to=swarm.ask(0, "address")["key"])
@@ -79,7 +78,7 @@ def test_a_nonce_that_only_seems_to_be_missing_is_not_filled_at_once() -> None:
     mine_on(swarm, 2)
     mine_on(swarm, 2)
     assert filled(swarm) == []
-    mine_on(swarm, DEEP)
+    mine_on(swarm, DEEP_REORG)
     assert filled(swarm) == [0]
     mine_on(swarm, 1)
     assert settled(swarm, behind.txid.hex(), node=0)
@@ -94,7 +93,7 @@ def test_what_a_stranger_signed_costs_us_nothing() -> None:
     theirs = made(swarm, nonce=0, key=STRANGER, last=swarm.height(0) + 2)
     foreign = made(swarm, nonce=1, key=STRANGER, last=swarm.height(0) + 2)
     hold(swarm, foreign, made(swarm, Pay(bytes(32), all_of(swarm)), nonce=1), made(swarm, nonce=2))
-    mine_on(swarm, 2 * DEEP)
+    mine_on(swarm, 2 * DEEP_REORG)
     mine_on(swarm, 2)
     assert [tx for tx, _ in lost(swarm)] == [foreign.txid.hex()]
     assert filled(swarm) == []
@@ -113,12 +112,12 @@ def test_a_name_that_another_has_is_waited_for_if_it_ends_in_time() -> None:
     patient, hasty = (made(swarm, claim, nonce=1, fee=CREDIT + fee, last=last)
                       for fee, last in ((2_000, ends + 5), (1_000, ends - 1)))  # fmt: skip
     hold(swarm, patient)
-    mine_on(swarm, 2 * DEEP)
+    mine_on(swarm, 2 * DEEP_REORG)
     assert lost(swarm) == []
     swarm.chain(0).wallet.own.forget(patient)
     hold(swarm, hasty)
     swarm.run_for(125)
-    mine_on(swarm, DEEP)
+    mine_on(swarm, DEEP_REORG)
     assert lost(swarm) == [(hasty.txid.hex(), f"S5: the name edge-9 is another's until {ends}")]
     hold(swarm, patient)
     mine_on(swarm, ends - swarm.height(0) + 2)
@@ -130,12 +129,12 @@ def test_nothing_is_given_up_while_the_chain_is_not_synced() -> None:
     short = made(swarm, Pay(bytes(32), all_of(swarm)), nonce=0, last=swarm.height(0) + 1)
     hold(swarm, short, made(swarm, nonce=1))
     real, swarm.chain(0).wallet.is_synced = swarm.chain(0).wallet.is_synced, lambda: False
-    mine_on(swarm, 3 * DEEP)
+    mine_on(swarm, 3 * DEEP_REORG)
     assert (lost(swarm), filled(swarm)) == ([], [])
     swarm.chain(0).wallet.is_synced = real
     swarm.run_for(65)
     assert lost(swarm) == []  # it begins now
-    mine_on(swarm, DEEP)
+    mine_on(swarm, DEEP_REORG)
     assert [tx for tx, _ in lost(swarm)] == [short.txid.hex()]
     assert filled(swarm) == [0]
 
@@ -162,7 +161,7 @@ def test_a_change_of_branch_has_what_is_impossible_judged_anew(taken: bool) -> N
     mine_on(swarm, 3)
     swarm.kill(1)
     swarm.mine(2)
-    swarm.until_height(2, swarm.height(0) + DEEP)
+    swarm.until_height(2, swarm.height(0) + DEEP_REORG)
     if taken:
         settled(swarm, swarm.ask(2, "name", name="edge-9", value="of a third")["tx"], node=2)
     swarm.rest(2)
@@ -172,7 +171,7 @@ def test_a_change_of_branch_has_what_is_impossible_judged_anew(taken: bool) -> N
     swarm.run_for(65)
     assert lost(swarm) == []
     if taken:
-        mine_on(swarm, DEEP, node=2)
+        mine_on(swarm, DEEP_REORG, node=2)
         assert [tx for tx, _ in lost(swarm)] == [ours.txid.hex()]
     else:
         mine_on(swarm, 1, node=2)

@@ -307,13 +307,19 @@ def test_pause_and_resume_lose_nothing() -> None:
     assert swarm.disks[1].written == FILM.info.length
 
 
-@pytest.mark.parametrize("power_loss", [False, True])
-def test_a_leecher_that_dies_goes_on_where_it_was(power_loss: bool) -> None:
+def amid() -> FilesSwarm:
+    """Node 1 has 3 MiB of what node 0 gives it, slowly."""
     swarm = FilesSwarm(3, LIBRARY, seed=9)
     swarm.run_for(5)
     swarm.ask(0, "limit", up=2 * MIB)
     begun(swarm, [1])
     run_until(swarm, lambda: swarm.disks[1].written > 3 * MIB, within_s=60)
+    return swarm
+
+
+@pytest.mark.parametrize("power_loss", [False, True])
+def test_a_leecher_that_dies_goes_on_where_it_was(power_loss: bool) -> None:
+    swarm = amid()
     swarm.restart(1, power_loss=power_loss)
     swarm.join(nodes=[1])
     swarm.until_all([1], FILM.info.id, within_s=120)
@@ -321,11 +327,7 @@ def test_a_leecher_that_dies_goes_on_where_it_was(power_loss: bool) -> None:
 
 
 def test_a_seed_that_starts_again_is_found_within_seconds() -> None:
-    swarm = FilesSwarm(3, LIBRARY, seed=9)
-    swarm.run_for(5)
-    swarm.ask(0, "limit", up=2 * MIB)
-    begun(swarm, [1])
-    run_until(swarm, lambda: swarm.disks[1].written > 3 * MIB, within_s=60)
+    swarm = amid()
     swarm.kill(0)
     swarm.run_for(5)
     written = swarm.disks[1].written
@@ -337,11 +339,7 @@ def test_a_seed_that_starts_again_is_found_within_seconds() -> None:
 
 
 def test_a_seed_that_comes_back_at_another_address_is_tried_at_once() -> None:
-    swarm = FilesSwarm(3, LIBRARY, seed=9)
-    swarm.run_for(5)
-    swarm.ask(0, "limit", up=2 * MIB)
-    begun(swarm, [1])
-    run_until(swarm, lambda: swarm.disks[1].written > 3 * MIB, within_s=60)
+    swarm = amid()
     swarm.kill(0)
     swarm.run_for(80)  # it was tried after 2, 8 and 32 s, and is to be tried after 128
     written = swarm.disks[1].written

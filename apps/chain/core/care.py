@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import attrs
 
+from apps.chain.core.limits import DEEP_REORG
 from apps.chain.core.operations import SetName
 from apps.chain.core.tx import Tx
 from apps.chain.core.wallet import Wallet
@@ -15,9 +16,6 @@ from overlay.runtime.ports import SECOND
 #: Rules that say nothing for ever: it is too early, nonces before it are missing, or there is too little yet. That its
 #: heights are over, or its nonce is used, is found without the pool.
 _NOT_YET = ("S1", "S2", "S3")
-#: So many blocks with it, and it is not published again; with what makes it impossible, and it is given up. Deeper
-#: changes of branch raise an alarm anyhow.
-DEEP = 6
 #: All of it is looked at after so many targets.
 _LOOK_TARGETS = 4
 
@@ -64,7 +62,7 @@ class Care:
         wallet = self.wallet
         if deep := await wallet.confirmations(tx):
             self._since.pop(tx.txid, None)
-            if deep >= DEEP:
+            if deep >= DEEP_REORG:  # deeper changes of branch raise an alarm
                 wallet.own.forget(tx)
             return
         never, may_be = await self._outlook(tx, settled)
@@ -103,7 +101,7 @@ class Care:
         """Whether it has been so for as many blocks as are never taken back. Asked for the first time, it has just
         begun."""
         height = self.wallet.desk.summary.height
-        return height - self._since.setdefault(what, height) + 1 >= DEEP
+        return height - self._since.setdefault(what, height) + 1 >= DEEP_REORG
 
     async def _fill(self) -> None:
         """Nonces of those that were given up, if others wait behind."""

@@ -123,6 +123,11 @@ class Peers:
         self.on_barred(peer)
 
     @property
+    def answered(self) -> bool:
+        """Somebody said where it is."""
+        return any(one.standing is not None for one in self.known.values())
+
+    @property
     def barred(self) -> int:
         return len(self._barred)
 

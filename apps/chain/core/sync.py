@@ -77,14 +77,11 @@ class Sync:
                 continue
             self._woken = self.ctx.dht.loop.future()
             # Soon again while nobody is known, and while nobody answered: a node that has just begun reaches few.
-            wait_ns = SECOND if not self.peers.known else self.every_ns if self._is_answered() else soon_ns
+            wait_ns = SECOND if not self.peers.known else self.every_ns if self.peers.answered else soon_ns
             soon_ns = min(2 * wait_ns, self.every_ns)
             with self.ctx.dht.loop.move_on_after(wait_ns):
                 await self._woken
             self._woken = None
-
-    def _is_answered(self) -> bool:
-        return any(one.standing is not None for one in self.peers.known.values())
 
     async def _round(self) -> None:
         hints, self._hints = self._hints, {}
@@ -161,6 +158,5 @@ class Sync:
 
     def _forgotten(self, height: int) -> int:
         """`height`, if nobody who has more keeps that block any more, else 0."""
-        work = self.desk.summary.work + 1
-        kept = self.peers.with_work(work, height=height)
-        return height if self.peers.with_work(work) and not kept else 0
+        having = self.peers.with_work(self.desk.summary.work + 1)
+        return height if having and not any(self.peers.keeps(one.id, height) for one in having) else 0

@@ -122,7 +122,7 @@ class Wallet:
         """Waits for the first sync, but not long. Where nobody answers, this node is alone and goes on."""
         while not self._is_ready() and self.ctx.now.mono_ns < self._wait_until_ns:
             await self.ctx.sleep(SECOND)
-        if not self._is_ready() and any(one.standing is not None for one in self.relay.peers.known.values()):
+        if not self._is_ready() and self.relay.peers.answered:
             text = "it is not sent: the chain is not synced yet, others may have more of it"
             raise LocalError(f"{text}; try again once `p2pnode chain status` says that it is up to date")
 

@@ -16,6 +16,8 @@ from p2pnode.ui.render import counted, print_json, say
 _LOOK_S = 0.3
 _WITHOUT = "run --no-chain, or chain = false in node.toml"
 _DECIMALS = 6
+#: Columns of a value beside its label.
+_WIDTH = 68
 
 
 def ask(session: Session, command: str, **args: Any) -> Any:
@@ -106,6 +108,13 @@ def _deep(
         if found["confirmations"] < confirmations:
             time.sleep(_LOOK_S)
     return found
+
+
+def rows(label: str, text: str) -> list[tuple[str, str]]:
+    """Of a table of fields: a text of any length, in lines that fit into 80 columns beside their label."""
+    from textwrap import wrap
+
+    return [("" if number else label, line) for number, line in enumerate(wrap(text, _WIDTH))]
 
 
 def conclude(

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import click
 
-from apps.chain.cli.node.asking import ask
+from apps.chain.cli.node.asking import ask, rows
 from p2pnode.api import Session
 from p2pnode.ui.options import examples, json_option
 from p2pnode.ui.render import counted, print_fields, print_json
-
-#: Columns of a value, in 80.
-_WIDTH = 68
 
 
 @click.command(epilog=examples("p2pnode chain status", "p2pnode chain status --json | jq .height"))
@@ -22,8 +19,6 @@ def status(session: Session, as_json: bool) -> None:
     if as_json:
         print_json({"v": 1} | found)
         return
-    from textwrap import wrap
-
     from apps.chain.cli.explorer.texts import size_text, when
 
     whole = "headers alone" if found["light"] else "all of it"
@@ -42,5 +37,5 @@ def status(session: Session, as_json: bool) -> None:
         ("difficulty", f"{found['difficulty']:,} hashes a block"),
         ("mempool", f"{counted(found['mempool'], 'transaction')}, {size_text(found['mempool_bytes'])}"),
         ("peers", f"{found['peers']}, {state}"),
-        *(("" if number else label, line) for label, text in trouble for number, line in enumerate(wrap(text, _WIDTH))),
+        *(row for label, text in trouble for row in rows(label, text)),
     ])  # fmt: skip

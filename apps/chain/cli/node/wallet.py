@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
 
-from apps.chain.cli.node.asking import ask
+from apps.chain.cli.node.asking import ask, rows
 from p2pnode.api import Session
 from p2pnode.ui.fail import Fail, fail
 from p2pnode.ui.identity import PASSPHRASE_VARIABLE, STDIO, copy_key, new_passphrase, own_key, take_over
 from p2pnode.ui.options import examples, json_option
 from p2pnode.ui.render import print_fields, print_json, say
-
-#: Columns for a reason: beside a label they fit into 80.
-_WHY = 68
 
 
 @click.group(epilog=examples("p2pnode chain wallet show", "p2pnode chain wallet export backup.pem --passphrase"))
@@ -58,7 +54,7 @@ def show(session: Session, as_json: bool) -> None:
         what += "can never be; send it again" if gone["why"] else "waits again"
         fields.append(("gone" if not number else "", what))
         why = gone["why"] or "its block does not count any more; there is nothing to do"
-        fields += [("", line) for line in textwrap.wrap(why, _WHY)]
+        fields += rows("", why)
     print_fields(fields)
 
 
