@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.chain.core import gaps, limits
-from apps.chain.core import pool as module
+from apps.chain.core import lines as lines_module
+from apps.chain.core import pool as pool_module
 from apps.chain.core.admission import Entry, rate_of
 from apps.chain.core.header import prefix_of
 from apps.chain.core.limits import CREDIT, MAX_NONCE_AHEAD, MAX_POOL_PER_ACCOUNT
@@ -142,7 +143,7 @@ def test_no_account_has_more_than_its_share() -> None:
 
 
 def test_a_full_pool_drops_the_end_that_pays_least_and_asks_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_POOL_TXS", 3)
+    monkeypatch.setattr(lines_module, "MAX_POOL_TXS", 3)
     world, pool = world_and_pool()
     txs = [tx_of(world, "anna", 0, fee=5_000), tx_of(world, "anna", 1, fee=300), tx_of(world, "bert", 0, fee=400)]
     for tx in txs:
@@ -158,12 +159,16 @@ def test_a_full_pool_drops_the_end_that_pays_least_and_asks_for_more(monkeypatch
     assert "asked are" in pool.add(again, 0).why
     # Nobody drops its own line to go on with it.
     assert pool.add(tx_of(world, "bert", 1, fee=9_000), 0).entry is Entry.REFUSED
+    # What is sent in place of the dropped one stands on what is left of its line.
+    assert pool.next_nonce(key_of("anna").key) == 1
+    assert pool.add(anew := tx_of(world, "anna", 1, fee=3_000), 0).dropped == (txs[2],)
+    assert pool.of(key_of("anna").key) == (txs[0], anew)
 
 
 def test_bytes_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     world, pool = world_and_pool()
     first = tx_of(world, "anna", 0, fee=500)
-    monkeypatch.setattr(module, "MAX_POOL_BYTES", len(first.raw) + 10)
+    monkeypatch.setattr(lines_module, "MAX_POOL_BYTES", len(first.raw) + 10)
     assert pool.add(first, 0).entry is Entry.ADDED
     second = tx_of(world, "bert", 0, fee=501)
     assert pool.add(second, 0).dropped == (first,)
@@ -176,7 +181,7 @@ def test_bytes_are_bounded_when_one_takes_the_place_of_another(monkeypatch: pyte
     for tx in (small, cheap):
         assert pool.add(tx, 0).entry is Entry.ADDED
     large = [pay("carl", 1, memo=bytes(32)), pay("carl", 1)]
-    monkeypatch.setattr(module, "MAX_POOL_BYTES", pool.size + 10)
+    monkeypatch.setattr(lines_module, "MAX_POOL_BYTES", pool.size + 10)
     # It pays more than what it replaces, and for a byte less than what would have to go.
     refused = pool.add(tx_of(world, "anna", 0, *large, fee=1_000), 0)
     assert (refused.entry, "pay more" in refused.why) == (Entry.REFUSED, True)
@@ -186,7 +191,7 @@ def test_bytes_are_bounded_when_one_takes_the_place_of_another(monkeypatch: pyte
     assert pool.add(dear, 0).entry is Entry.REFUSED  # what pays least is what it replaces
     monkeypatch.undo()
     assert pool.add(middle := tx_of(world, "anna", 0, fee=5_000), 0).entry is Entry.ADDED
-    monkeypatch.setattr(module, "MAX_POOL_BYTES", pool.size + 10)
+    monkeypatch.setattr(lines_module, "MAX_POOL_BYTES", pool.size + 10)
     assert pool.add(dear, 0).dropped == (middle, cheap)
     assert set(pool) == {dear}
     assert pool.size == len(dear.raw)
@@ -194,7 +199,7 @@ def test_bytes_are_bounded_when_one_takes_the_place_of_another(monkeypatch: pyte
 
 
 def test_one_takes_the_place_of_another_in_a_pool_that_is_full_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_POOL_TXS", 2)
+    monkeypatch.setattr(lines_module, "MAX_POOL_TXS", 2)
     world, pool = world_and_pool()
     old, other = tx_of(world, "anna", 0, fee=500), tx_of(world, "bert", 0, fee=400)
     for tx in (old, other):
@@ -265,7 +270,7 @@ def test_what_is_too_old_behind_a_gap_is_forgotten() -> None:
 
 @pytest.mark.parametrize("back_ms", [3_600_000, 8 * 86_400_000])
 def test_a_clock_that_is_set_back_raises_no_floor(monkeypatch: pytest.MonkeyPatch, back_ms: int) -> None:
-    monkeypatch.setattr(module, "MAX_POOL_TXS", 1)
+    monkeypatch.setattr(lines_module, "MAX_POOL_TXS", 1)
     world, pool = world_and_pool()
     then_ms = 1_800_000_000_000
     pool.add(tx_of(world, "anna", 0, fee=300), then_ms)
@@ -295,7 +300,7 @@ def test_those_behind_a_transaction_that_waits_again_stay(monkeypatch: pytest.Mo
     # Back again, with less room: who pays least does not fit any more.
     back = world.make.line(world.make.block(fork, [txs[0].raw]).id, 2)
     world.offer(world.next())
-    monkeypatch.setattr(module, "MAX_POOL_TXS", 2)
+    monkeypatch.setattr(lines_module, "MAX_POOL_TXS", 2)
     first = world.store.header(back[0].header.parent)
     assert first is not None
     for block in back:
@@ -320,12 +325,12 @@ def test_names_that_wait_are_still_there_after_a_block() -> None:
 
 
 def test_a_template_fits_into_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_BLOCK_TXS", 2)
+    monkeypatch.setattr(pool_module, "MAX_BLOCK_TXS", 2)
     world, pool = world_and_pool()
     for nonce in range(3):
         pool.add(tx_of(world, "anna", nonce), 0)
     assert len(pool.template()) == 2
-    monkeypatch.setattr(module, "ROOM_FOR_TXS", len(tx_of(world, "anna", 0).raw) + limits.HEAD_BYTES)
+    monkeypatch.setattr(pool_module, "ROOM_FOR_TXS", len(tx_of(world, "anna", 0).raw) + limits.HEAD_BYTES)
     assert len(pool.template()) == 1
 
 

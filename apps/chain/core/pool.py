@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import attrs
 
@@ -22,13 +22,12 @@ from apps.chain.core.limits import (
     HEAD_BYTES,
     MAX_BLOCK_TXS,
     MAX_NONCE_AHEAD,
-    MAX_POOL_BYTES,
     MAX_POOL_PER_ACCOUNT,
-    MAX_POOL_TXS,
     REPLACE_DENOMINATOR,
     REPLACE_NUMERATOR,
     ROOM_FOR_TXS,
 )
+from apps.chain.core.lines import Line, Lines
 from apps.chain.core.outcome import Outcome
 from apps.chain.core.params import Params
 from apps.chain.core.rules import Invalid, Rule
@@ -39,56 +38,41 @@ from overlay.identity.keys import Verifier, verify
 
 
 @attrs.define(slots=True, eq=False)
-class _Line:
-    """Of one account: its transactions in the order of their nonces."""
-
-    txs: list[Tx] = attrs.Factory(list)
-    #: The next height, with all of them applied; None: not known.
-    working: Working | None = None
-
-
-@attrs.define(slots=True, eq=False)
 class Pool:
     view: View
     params: Params
     judge: Judge = nobody
     verifier: Verifier = verify
-    _lines: dict[bytes, _Line] = attrs.Factory(dict)
+    _lines: Lines = attrs.Factory(Lines)
     _gaps: Gaps = attrs.Factory(Gaps)
-    _by_id: dict[bytes, Tx] = attrs.Factory(dict)
-    _by_raw: dict[bytes, Tx] = attrs.Factory(dict)
-    _by_leaf: dict[bytes, Tx] = attrs.Factory(dict)
-    _bytes: int = 0
-    #: (rate, txid) of ends of lines; some are none any more.
-    _ends: list[tuple[float, bytes]] = attrs.Factory(list)
     #: What a full pool asked for last, and when.
     _floor: float = 0.0
     _floor_ms: int = 0
 
     def __len__(self) -> int:
         """Those in line."""
-        return len(self._by_id)
+        return len(self._lines)
 
     def __iter__(self) -> Iterator[Tx]:
-        return iter(self._by_id.values())
+        return iter(self._lines.by_id.values())
 
     @property
     def size(self) -> int:
         """Bytes of those in line."""
-        return self._bytes
+        return self._lines.size
 
     @property
     def known(self) -> Mapping[bytes, Tx]:
         """For a ledger: bytes -> transaction ..."""
-        return self._by_raw
+        return self._lines.by_raw
 
     @property
     def checked(self) -> Mapping[bytes, Tx]:
         """... and leaf -> transaction, all with good signatures."""
-        return self._by_leaf
+        return self._lines.by_leaf
 
     def get(self, txid: bytes) -> Tx | None:
-        return self._by_id.get(txid) or self._gaps.get(txid)
+        return self._lines.by_id.get(txid) or self._gaps.get(txid)
 
     def of(self, sender: bytes) -> tuple[Tx, ...]:
         line = self._lines.get(sender)
@@ -108,13 +92,14 @@ class Pool:
         """What the next block should hold, in this order: of all lines the head that pays most, again and again."""
         working = self._next_height()
         working.load(self)
-        heads = [(-rate_of(line.txs[0]), line.txs[0].txid, 0) for line in self._lines.values()]
+        # No two ids are equal, so lines are never compared.
+        heads = [(-rate_of(line.txs[0]), line.txs[0].txid, line, 0) for line in self._lines]
         heapq.heapify(heads)
         found: list[Tx] = []
         room = ROOM_FOR_TXS
         while heads and len(found) < MAX_BLOCK_TXS:
-            _, txid, at = heapq.heappop(heads)
-            tx = self._by_id[txid]
+            _, _, line, at = heapq.heappop(heads)
+            tx = line.txs[at]
             room -= len(tx.raw) + HEAD_BYTES
             if room < 0:
                 room += len(tx.raw) + HEAD_BYTES
@@ -126,9 +111,8 @@ class Pool:
                 room += len(tx.raw) + HEAD_BYTES
                 continue
             found.append(tx)
-            line = self._lines[tx.sender].txs
-            if at + 1 < len(line):
-                heapq.heappush(heads, (-rate_of(line[at + 1]), line[at + 1].txid, at + 1))
+            for behind in line.txs[at + 1 : at + 2]:
+                heapq.heappush(heads, (-rate_of(behind), behind.txid, line, at + 1))
         return found
 
     # --- one comes ---
@@ -151,7 +135,7 @@ class Pool:
             why = f"a fee of {credits_text(tx.fee)} credits, asked are {asked} now"
             return Admission(Entry.REFUSED, tx.txid, why=why)
         working = self._settled(tx.sender)
-        line = self._lines.get(tx.sender) or _Line([], working)
+        line = self._lines.get(tx.sender) or Line([], working)
         if tx.nonce > working.nonce(tx.sender):
             return self._add_gap(tx, working, signed)
         if line.txs and tx.nonce >= line.txs[0].nonce and tx.nonce < working.nonce(tx.sender):
@@ -160,28 +144,28 @@ class Pool:
             raise Invalid(Rule.S2, f"nonce {tx.nonce} != {working.nonce(tx.sender)}")
         if len(line.txs) >= MAX_POOL_PER_ACCOUNT:
             return Admission(Entry.REFUSED, tx.txid, why=f"{len(line.txs)} of this account wait already")
-        worst = self._room(tx)
+        worst = self._lines.room(tx)
         if worst is None:
             return full_of_better(tx)
         working.load((tx,))
         self._check(tx, signed)
         working.apply(tx, 0)
         self._make_room(worst, now_ms)
-        self._enter(line, tx)
+        self._lines.enter(line, tx)
         return Admission(Entry.ADDED, tx.txid, dropped=tuple(worst), promoted=self._promote(tx.sender, now_ms))
 
     def _check(self, tx: Tx, signed: bool) -> None:
         if not signed and not self.verifier(tx.sender, tx.signed, tx.signature):
             raise Invalid(Rule.X7, "its sender did not sign it")
 
-    def _replace(self, line: _Line, tx: Tx, now_ms: int, signed: bool) -> Admission:
+    def _replace(self, line: Line, tx: Tx, now_ms: int, signed: bool) -> Admission:
         at = tx.nonce - line.txs[0].nonce
         old = line.txs[at]
         least = old.fee * REPLACE_NUMERATOR // REPLACE_DENOMINATOR + 1
         if tx.fee < least:
             why = f"a fee of {credits_text(tx.fee)} credits, in place of another one at least {credits_text(least)}"
             return Admission(Entry.REFUSED, tx.txid, why=why)
-        worst = self._room(tx, old=old)
+        worst = self._lines.room(tx, old=old)
         if worst is None:
             return full_of_better(tx)
         self._check(tx, signed)
@@ -194,10 +178,10 @@ class Pool:
         working.load(behind)
         dropped = [old, *self._append(working, kept, behind), *worst]
         self._make_room(worst, now_ms)
-        self._forget_line(tx.sender)
-        self._lines[tx.sender] = line = _Line([], working)
+        self._lines.forget(tx.sender)
+        line = Line([], working)
         for one in kept:
-            self._enter(line, one)
+            self._lines.enter(line, one)
         return Admission(Entry.ADDED, tx.txid, dropped=tuple(dropped))
 
     def _add_gap(self, tx: Tx, working: Working, signed: bool) -> Admission:
@@ -247,7 +231,7 @@ class Pool:
                 back.update({tx.txid: tx for tx in step.txs})
             for step in one.connected:
                 confirmed.update(tx.txid for tx in step.txs)
-        before = list(self._by_id.values())
+        before = list(self)
         self._settle([*before, *(tx for txid, tx in back.items() if txid not in confirmed)])
         for tx in self._gaps.all():
             if self._gaps.get(tx.txid) is None:
@@ -257,12 +241,11 @@ class Pool:
             if is_due or self._gaps.spent(tx.sender) > settled.balance(tx.sender):
                 self._gaps.drop(tx)
                 self.add(tx, now_ms, signed=True)
-        return [tx for tx in before if tx.txid not in self._by_id and tx.txid not in confirmed]
+        return [tx for tx in before if tx.txid not in self._lines.by_id and tx.txid not in confirmed]
 
     def _settle(self, txs: list[Tx]) -> None:
         """Makes all lines anew, of as many of these as are possible; of two with one nonce the first."""
-        for sender in list(self._lines):
-            self._forget_line(sender)
+        self._lines.clear()
         lines: dict[bytes, dict[int, Tx]] = {}
         for tx in txs:
             lines.setdefault(tx.sender, {}).setdefault(tx.nonce, tx)
@@ -273,14 +256,10 @@ class Pool:
             nonce = accounts[sender].nonce if sender in accounts else 0
             working = Working(snapshot, self.params, height, self.judge)
             possible = [by_nonce[at] for at in sorted(by_nonce) if at >= nonce][:MAX_POOL_PER_ACCOUNT]
-            line = _Line([], working)
+            line = Line([], working)
             for tx in self._applied(working, possible):
-                self._enter(line, tx)
-        # Blocks that were taken back may bring more than there is room for.
-        while len(self._by_id) > MAX_POOL_TXS or self._bytes > MAX_POOL_BYTES:
-            end = self._end(())
-            assert end is not None
-            self._drop_end(end)
+                self._lines.enter(line, tx)
+        self._lines.drop_excess()  # blocks that were taken back may bring more than there is room for
 
     def _applied(self, working: Working, txs: list[Tx]) -> list[Tx]:
         """Applies as many of them as are possible, which are returned."""
@@ -302,70 +281,19 @@ class Pool:
     def _settled(self, sender: bytes) -> Working:
         """The next height with the line of this account applied."""
         line = self._lines.get(sender)
-        if line is not None and line.working is not None:
-            return line.working
-        working = self._next_height()
-        working.load((), keys=(sender,))
-        return working
+        if line is None:
+            working = self._next_height()
+            working.load((), keys=(sender,))
+            return working
+        if line.working is None:
+            line.working = self._next_height()
+            self._applied(line.working, line.txs)
+        return line.working
 
     def _next_height(self) -> Working:
         return Working(self.view, self.params, self.view.tip().height + 1, self.judge)
 
-    # --- what is where ---
-
-    def _enter(self, line: _Line, tx: Tx) -> None:
-        line.txs.append(tx)
-        self._lines[tx.sender] = line
-        self._by_id[tx.txid] = self._by_raw[tx.raw] = self._by_leaf[tx.leaf] = tx
-        self._bytes += len(tx.raw)
-        heapq.heappush(self._ends, (rate_of(tx), tx.txid))
-        if len(self._ends) > 2 * MAX_POOL_TXS:
-            self._ends = [(rate_of(line.txs[-1]), line.txs[-1].txid) for line in self._lines.values()]
-            heapq.heapify(self._ends)
-
-    def _forget(self, tx: Tx) -> None:
-        del self._by_id[tx.txid], self._by_raw[tx.raw], self._by_leaf[tx.leaf]
-        self._bytes -= len(tx.raw)
-
-    def _forget_line(self, sender: bytes) -> None:
-        for tx in self._lines.pop(sender).txs:
-            self._forget(tx)
-
-    def _drop_end(self, tx: Tx) -> None:
-        line = self._lines[tx.sender]
-        line.txs.pop()
-        self._forget(tx)
-        if line.txs:
-            line.working = self._next_height()
-            self._applied(line.working, line.txs)
-            heapq.heappush(self._ends, (rate_of(line.txs[-1]), line.txs[-1].txid))
-        else:
-            del self._lines[tx.sender]
-
-    def _room(self, tx: Tx, *, old: Tx | None = None) -> list[Tx] | None:
-        """What would have to go for one more, or for one in place of an `old` one: ends of lines, of those that pay
-        least the first. None: they pay as much, or are its own."""
-        more, size = (1, len(tx.raw)) if old is None else (0, len(tx.raw) - len(old.raw))
-        found: list[Tx] = []
-        while len(self._by_id) - len(found) + more > MAX_POOL_TXS or self._bytes + size > MAX_POOL_BYTES:
-            end = self._end(found)
-            if end is None:
-                break
-            found.append(end)
-            size -= len(end.raw)
-        for one in found:
-            heapq.heappush(self._ends, (rate_of(one), one.txid))
-        return None if any(rate_of(one) >= rate_of(tx) or one.sender == tx.sender for one in found) else found
-
     def _make_room(self, worst: list[Tx], now_ms: int) -> None:
         for one in worst:
-            self._drop_end(one)
+            self._lines.drop_end(one)
             self._floor, self._floor_ms = rate_of(one), now_ms
-
-    def _end(self, besides: Iterable[Tx]) -> Tx | None:
-        while self._ends:
-            _, txid = heapq.heappop(self._ends)
-            tx = self._by_id.get(txid)
-            if tx is not None and self._lines[tx.sender].txs[-1] is tx and tx not in besides:
-                return tx
-        return None
