@@ -6,10 +6,8 @@ to all streams of a node; one keeps bytes of its own only while the other side o
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import socket
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 
 import attrs
@@ -18,84 +16,14 @@ import trio
 from overlay import limits
 from overlay.runtime.address import Address
 from overlay.runtime.ports import StreamClosed, StreamData, StreamEnd, StreamEvent, StreamKeys, StreamOpened, StreamSent
-from overlay.secure.handshake import LENGTH_BYTES
 from overlay.secure.noise import MAX_MESSAGE
 from p2pnode.transport.binding import name_of, sockaddr_of
+from p2pnode.transport.ends import end_of
 from p2pnode.transport.records import MAX_PLAIN, OVERHEAD, Opener, Sealer
+from p2pnode.transport.shared import Shared
 
-#: Records that are sealed and given to the kernel at once: two messages of 256 KiB and their heads. Five cost a tenth
-#: more time of a core, one after another twice as much.
-RECORDS_PER_TURN = 10
-_OUT = RECORDS_PER_TURN * (LENGTH_BYTES + MAX_MESSAGE)
-#: Bytes taken from the kernel at once; a quarter of it costs twice the time of a core.
-_IN = 512 * 1024
 #: Bytes in the clear that are given to the kernel at once: pieces of 16 KiB one by one take a core twice as long.
 _OUT_CLEAR = 256 * 1024
-#: Buffers for sending that wait for their next use.
-_KEPT = 4
-
-_ENDS = {
-    errno.ECONNREFUSED: StreamEnd.REFUSED,
-    errno.ETIMEDOUT: StreamEnd.TIMED_OUT,
-    errno.EHOSTUNREACH: StreamEnd.UNREACHABLE,
-    errno.ENETUNREACH: StreamEnd.UNREACHABLE,
-    errno.EHOSTDOWN: StreamEnd.UNREACHABLE,
-    errno.EADDRNOTAVAIL: StreamEnd.UNREACHABLE,
-    errno.EAFNOSUPPORT: StreamEnd.UNREACHABLE,
-    errno.EACCES: StreamEnd.UNREACHABLE,
-    errno.EPERM: StreamEnd.UNREACHABLE,
-    errno.EINVAL: StreamEnd.UNREACHABLE,
-    errno.EMFILE: StreamEnd.FULL,
-    errno.ENFILE: StreamEnd.FULL,
-    errno.ENOBUFS: StreamEnd.FULL,
-    errno.ENOMEM: StreamEnd.FULL,
-}
-
-
-def end_of(error: OSError) -> StreamEnd:
-    return _ENDS.get(error.errno or 0, StreamEnd.RESET)
-
-
-@attrs.define(slots=True, eq=False)
-class Shared:
-    """What all streams of a node use in turn, and how many sockets they have."""
-
-    counters: Counter[str]
-    #: Ports at which this node takes streams.
-    ports: frozenset[int]
-    #: What arrives, and what of it was opened: used within one step, never across an await.
-    incoming: memoryview = attrs.field(factory=lambda: memoryview(bytearray(_IN)), init=False)
-    opened: memoryview = attrs.field(factory=lambda: memoryview(bytearray(_IN + MAX_PLAIN)), init=False)
-    _free: list[memoryview] = attrs.field(factory=list, init=False)
-    _open: set[socket.socket] = attrs.field(factory=set, init=False)
-
-    @property
-    def sockets(self) -> int:
-        """Adopted and not shut."""
-        return len(self._open)
-
-    def buffer(self) -> memoryview:
-        """For sealed records until the kernel has taken them; then `give_back`."""
-        return self._free.pop() if self._free else memoryview(bytearray(_OUT))
-
-    def give_back(self, buffer: memoryview) -> None:
-        if len(self._free) < _KEPT:
-            self._free.append(buffer)
-
-    def adopt(self, sock: socket.socket) -> None:
-        """Count it until it is `shut`."""
-        self._open.add(sock)
-        sock.setblocking(False)
-        with contextlib.suppress(OSError):  # some systems refuse for one that the other side has reset already
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; RFC 5482
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.STALLED_S * 1000)
-
-    def shut(self, sock: socket.socket) -> None:
-        """Void if it is."""
-        if sock in self._open:
-            self._open.remove(sock)
-            sock.close()
 
 
 @attrs.define(slots=True, eq=False)

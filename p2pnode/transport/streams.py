@@ -36,7 +36,9 @@ from overlay.runtime.ports import (
 from overlay.secure.handshake import MAGIC, PREFACE_BYTES
 from overlay.streams.crowd import Crowd, Slot
 from p2pnode.transport.binding import address_at, family_of, name_of, sockaddr_of
-from p2pnode.transport.stream import Shared, Stream, end_of
+from p2pnode.transport.ends import end_of
+from p2pnode.transport.shared import Shared
+from p2pnode.transport.stream import Stream
 
 #: The first byte of ours; no text, no TLS (0x16), no BitTorrent (0x13) begins with it.
 PREFACE = MAGIC[0]
