@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from apps.chain.core.explorer import stats as figures
     from apps.chain.core.explorer import status as state
     from apps.chain.core.explorer import supply as supplies
-    from apps.chain.core.explorer import verify as verifying
     from apps.chain.core.explorer.chain import Chain
+    from apps.chain.core.explorer.faults import Report
     from apps.chain.core.proof import Proof
 
 Object = dict[str, Any]
@@ -248,7 +248,7 @@ def series(found: figures.Stats, of: figures.Series) -> list[Object]:
     return [{"height": height, "value": value} for height, value in values(found, of)]
 
 
-def verified(report: verifying.Report, took: float) -> Object:
+def verified(report: Report, took: float) -> Object:
     fault = report.fault
     return {
         "v": 1, "ok": fault is None, "level": report.level, "first": report.first, "last": report.last,

@@ -13,7 +13,7 @@ from p2pnode.ui.options import examples, json_option
 from p2pnode.ui.render import print_fields
 
 if TYPE_CHECKING:
-    from apps.chain.core.explorer.verify import Report
+    from apps.chain.core.explorer.faults import Report
 
 
 @click.command(epilog=examples("chain-explorer verify", "chain-explorer --data FOLDER verify --level 4"))
@@ -52,7 +52,7 @@ def verify(ctx: click.Context, session: Session, level: int, start: int, field: 
 
 
 def _fields(report: Report, took: float) -> list[tuple[str, object]]:
-    from apps.chain.core.explorer.verify import BODIES, SIGNATURES, UNDO
+    from apps.chain.core.explorer.faults import BODIES, SIGNATURES, UNDO
 
     level, fault = report.level, report.fault
     fields: list[tuple[str, object]] = [("headers", f"{report.headers:,} ok")]
@@ -78,7 +78,7 @@ def _fields(report: Report, took: float) -> list[tuple[str, object]]:
 
 
 def _forgotten(report: Report) -> str:
-    from apps.chain.core.explorer.verify import UNDO
+    from apps.chain.core.explorer.faults import UNDO
 
     text = f"blocks below {report.kept_from:,} were forgotten (--prune): their headers are verified, not their bodies"
     return text if report.level < UNDO else f"{text}, and what they made of the state is believed"
