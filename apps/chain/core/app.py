@@ -47,9 +47,8 @@ _TICK_NS = SECOND
 _BEHIND_TICKS = 3
 #: Others are asked where they are after so many targets.
 _COMPARE_TARGETS = 2
+#: [threads, duty, on demand, whether it mines].
 _MINE = b"mine"
-#: Fields of miner.How.
-_HOW = 3
 
 
 class Chain(App):
@@ -122,7 +121,7 @@ class Chain(App):
         ctx.services.provide("anchor", self.anchor)
         ctx.services.provide("beacon", self.beacon)
         ctx.serve(self.serving.on_request)
-        self.mining.set(How(*self._kept_mining()[:_HOW]) if self.mines else None)
+        self.mining.set(self.how if self.mines else None)
         for at_ms, fork, old_height in await self.desk.do("reorgs"):
             if old_height - fork > DEEP_REORG:
                 self.deep = old_height - fork, fork, at_ms
@@ -269,26 +268,27 @@ class Chain(App):
 
     # --- mining ------------------------------------------------------------------------------
 
-    def _kept_mining(self) -> list[Any]:
-        """[threads, duty, on demand], and False behind them if it does not mine."""
+    def _kept_mining(self) -> tuple[How, bool]:
+        """As was said last, and whether it mines."""
         saved = self.ctx.storage.get(_MINE)
-        kept: list[Any] = cbor.decode(saved) if saved else [*attrs.astuple(How()), False]
-        return kept
+        if saved is None:
+            return How(), False
+        *how, mines = cbor.decode(saved)
+        return How(*how), mines
 
     @property
     def how(self) -> How:
         """As was said last, whether it mines now or not."""
-        return How(*self._kept_mining()[:_HOW])
+        return self._kept_mining()[0]
 
     @property
     def mines(self) -> bool:
-        return len(self._kept_mining()) == _HOW
+        return self._kept_mining()[1]
 
     async def mine(self, how: How | None) -> None:
         """From now on, also after a restart. None: no more; how it was done is kept for the next time."""
         if self.light and how is not None:
             raise LocalError("a light node cannot mine: it does not know what an account has")
-        kept: list[Any] = [*attrs.astuple(self.how), False] if how is None else [*attrs.astuple(how)]
-        self.ctx.storage.put(_MINE, cbor.encode(kept))
+        self.ctx.storage.put(_MINE, cbor.encode([*attrs.astuple(how or self.how), how is not None]))
         await self.ctx.storage.synced()
         self.mining.set(how)
