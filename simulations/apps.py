@@ -6,7 +6,7 @@ share, and what stays on a node when its application is made anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
@@ -124,7 +124,7 @@ class SwarmApps:
 
 @attrs.define(slots=True)
 class AppError:
-    """The first of its sort in a run."""
+    """The first of its sort in a run, among honest nodes or among adversaries."""
 
     app: str
     #: "failed": it ended; "stream crashed", "command failed", "request failed": it lives on.
@@ -150,23 +150,23 @@ _WRONG = (FAILED, CRASHED, "command failed", "request failed")
 
 @attrs.define(slots=True, eq=False)
 class AppErrors:
-    """A watcher that remembers the first error of each sort of each application. Others emit what they like under these
-    names; only what has a text of an error is one."""
+    """A watcher that remembers the first error of each sort of each application, of adversaries apart. Others emit what
+    they like under these names; only what has a text of an error is one."""
 
-    _first: dict[tuple[str, str], AppError] = attrs.Factory(dict)
+    adversaries: Container[int]
+    _first: dict[tuple[str, str, bool], AppError] = attrs.Factory(dict)
 
     def watch(self, node: int, at_ns: int, event: Event) -> None:
         if not isinstance(event, AppEvent) or event.name not in _WRONG:
             return
         fields = dict(event.fields)
-        known = self._first.get((event.app, event.name))
+        sort = event.app, event.name, node in self.adversaries
+        known = self._first.get(sort)
         if known is not None:
             known.count += 1
         elif isinstance(error := fields.get("error"), str):
             where = str(fields.get("where", ""))
-            self._first[event.app, event.name] = AppError(
-                event.app, event.name, node, at_ns / SECOND, error, where
-            )  # fmt: skip
+            self._first[sort] = AppError(event.app, event.name, node, at_ns / SECOND, error, where)
 
     def found(self) -> tuple[AppError, ...]:
         return tuple(self._first.values())

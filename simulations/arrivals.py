@@ -11,6 +11,8 @@ from overlay.runtime.ports import SECOND, Ok, Outcome
 if TYPE_CHECKING:
     from simulations.swarm import Swarm
 
+#: A node that knows nobody after so long has not joined, whatever comes later.
+LATE_NS = 60 * SECOND
 #: Pauses before a node that reached nobody tries to join again, as a real one does.
 _AGAIN_S = (2, 5, 10, 30)
 
@@ -20,6 +22,8 @@ class Arrivals:
     """Those of one swarm."""
 
     swarm: Swarm
+    #: Node -> (its life, since when) of honest ones that know nobody yet.
+    _waiting: dict[int, tuple[int, int]] = attrs.field(factory=dict, init=False)
 
     def begin(self) -> None:
         """Have the population start: the first ones at once, the others one after the other."""
@@ -30,8 +34,25 @@ class Arrivals:
             self.swarm.at(spec.arrive_s * late / others, lambda node=node: self._arrived(node))  # type: ignore[misc]
 
     def join(self, node: int) -> None:
-        """Of a node that starts now. Measured as `join`, from its start until it knows somebody."""
+        """Of a node that starts now. Measured as `join`, from its start until it knows somebody; failed if that takes
+        longer than LATE_NS."""
+        if node not in self.swarm.adversaries:
+            self._waiting[node] = self.swarm.engine.life(node), self.swarm.engine.now_ns
         self._try(node, 0, self.swarm.engine.now_ns)
+
+    def look(self, swarm: Swarm) -> None:
+        """A sampler: who has waited too long. One that died before that is no failure."""
+        engine = swarm.engine
+        for node, (life, began_ns) in list(self._waiting.items()):
+            if not engine.alive(node) or engine.life(node) != life:
+                del self._waiting[node]
+            elif engine.now_ns - began_ns > LATE_NS:
+                self._joined(node, began_ns, ok=False)
+
+    def _joined(self, node: int, began_ns: int, *, ok: bool) -> None:
+        if self._waiting.get(node, (0, -1))[1] == began_ns:
+            del self._waiting[node]
+            self.swarm.measures.operation("join").add(began_ns, self.swarm.engine.now_ns - began_ns, ok)
 
     def _arrived(self, node: int) -> None:
         if not self.swarm.engine.alive(node):
@@ -46,8 +67,8 @@ class Arrivals:
 
         def ended(outcome: Outcome) -> None:
             joined = isinstance(outcome, Ok) and outcome.value["joined"]
-            if joined and node not in swarm.adversaries:
-                swarm.measures.operation("join").add(began_ns, engine.now_ns - began_ns, True)
+            if joined:
+                self._joined(node, began_ns, ok=True)
             if joined or not engine.alive(node) or engine.life(node) != life:
                 return
             pause = _AGAIN_S[min(tries, len(_AGAIN_S) - 1)]

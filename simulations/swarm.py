@@ -103,13 +103,13 @@ class Swarm:
             functions=running.functions, operations=running.operations, on_power_loss=self.worlds.power_lost,
         )  # fmt: skip
         #: What went wrong in applications.
-        self.app_errors = AppErrors()
+        self.app_errors = AppErrors(self.adversaries)
         self.watchers: list[OnReport] = [count_events(self.measures.count), self.app_errors.watch]
         self.watchers += [on_report] if on_report is not None else []
         #: Called every `sample_s`: who adds one measures something over time (simulations.samples).
-        self.samplers: list[Sampler] = list(SAMPLERS)
-        self._stopped = False
         self._arrivals = Arrivals(self)
+        self.samplers: list[Sampler] = [*SAMPLERS, self._arrivals.look]
+        self._stopped = False
         self._makers: dict[int, MakePeer] = {}
         #: Commands of the workload that have not ended.
         self.under_way = 0

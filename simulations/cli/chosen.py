@@ -144,7 +144,7 @@ _OPTIONS = (
         help="How much of the work of a datagram is real; decisions are the same.",
     ),
     click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a key of the scenario."),
-    click.option("--app", metavar="MODULE:CLASS", help="An application that every honest node runs."),
+    click.option("--app", metavar="MODULE:CLASS", help="An application that every node runs."),
 )  # fmt: skip
 
 

@@ -56,7 +56,8 @@ def replay(chosen: Chosen, to_event: int | None, to_time: float | None, node: in
     else:
         print("\n".join(_lines(state)))
     if not reached:
-        fail(f"the run ended before that, after {swarm.engine.events:,} events at {swarm.now_s:g} s", code="not_found")
+        fail(f"the run ended before that, after {swarm.engine.events:,} events at {swarm.now_s:g} s", code="not_found",
+             this_is_its_end=chosen.command("replay"))  # fmt: skip
     return Exit.OK
 
 
@@ -69,8 +70,9 @@ def _go(swarm: Swarm, to_event: int | None, to_time: float | None) -> bool:
             pass
         return engine.events >= to_event
     if to_time is not None:
-        swarm.run_until(round(to_time * SECOND))
-        return True
+        to_ns = round(to_time * SECOND)
+        swarm.run(stop_at_ns=to_ns)
+        return engine.now_ns >= to_ns
     swarm.run()
     return True
 

@@ -83,10 +83,12 @@ def test_nodes_that_were_killed_are_switched_off(run: Run, scenario: Path) -> No
     assert "tasks" not in node
 
 
-def test_replay_beyond_the_end_says_so(run: Run, scenario: Path) -> None:
-    ran = run("swarm", "replay", str(scenario), "--to-event", "99999999", "--node", "0")
+@pytest.mark.parametrize("where", [("--to-event", "99999999"), ("--to-time", "9999")])
+def test_replay_beyond_the_end_says_so(where: tuple[str, str], run: Run, scenario: Path) -> None:
+    ran = run("swarm", "replay", str(scenario), *where, "--node", "0")
     assert ran.code == 4
     assert "the run ended before that" in ran.err
+    assert f"{run('swarm', 'run', str(scenario), '--json').json['events']:,} events" in ran.out
 
 
 def test_a_run_that_breaks_off_says_how_to_see_it_again(run: Run, scenario: Path) -> None:

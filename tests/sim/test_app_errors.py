@@ -67,6 +67,14 @@ def test_a_command_that_fails_is_told_with_its_line_and_breaks_nothing() -> None
     assert end.app_errors[0].error.startswith("ZeroDivisionError")
 
 
+def test_adversaries_that_fail_first_hide_no_failure_of_an_honest_node() -> None:
+    swarm = fragile()
+    swarm.adversaries[0] = "clumsy"
+    end = swarm.run()
+    assert [(broken.invariant, broken.node) for broken in end.broken] == [("apps-run", 1)]
+    assert [(error.node, error.count) for error in end.app_errors] == [(0, 1), (1, 3)]
+
+
 class Exits(App):
     """Leaves by sys.exit, in a command or by itself."""
 

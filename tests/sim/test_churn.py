@@ -55,6 +55,26 @@ def test_who_returns_finds_its_disk_or_an_empty_one(disk: str) -> None:
     assert all(count == 0 if disk == "lost" else count > 0 for count in found)
 
 
+def test_who_knows_nobody_after_a_minute_has_not_joined_and_who_died_before_is_not_counted() -> None:
+    table = {"duration_s": 200, "population": {"nodes": 8, "arrive_s": 2}, "link": {"profile": "lan"}}
+    swarm = Swarm(scenario_of("test", table), seed=3, codec=Codec.OBJECTS)
+
+    def again(node: int, *, alone: bool) -> None:
+        swarm.kill(node)
+        if alone:
+            swarm.network.unplug(node)
+        swarm.start(node)
+
+    swarm.at(50, lambda: again(5, alone=True))  # for ever
+    swarm.at(50, lambda: again(6, alone=True))  # switched off before its minute is over
+    swarm.at(90, lambda: swarm.kill(6))
+    swarm.at(50, lambda: again(7, alone=False))
+    swarm.at(180, lambda: again(4, alone=True))  # less than a minute is left
+    measures = swarm.run().measures
+    assert (measures["join_count"], measures["join_success"]) == (8 + 2, 0.9)
+    assert measures["join_p99_ms"] < 10_000
+
+
 def test_a_mass_exit_says_goodbye() -> None:
     table = {
         "duration_s": 60,

@@ -1,4 +1,4 @@
-"""The scenarios of the chain as they are shipped, with more than one seed, and a selfish miner for 50,000 blocks."""
+"""The scenarios of the chain as they are shipped, with more than one seed, a selfish miner by night for 50,000 blocks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ def test_what_is_claimed_holds(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.3, 0.4])
+def test_a_selfish_miner_earns_what_is_claimed(alpha: float) -> None:
+    end = run("chain-selfish-miner", f"adversaries.alpha={alpha}")
+    assert end.measures["selfish_blocks"] >= 8_000
+    assert failed(end) == set()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("alpha", [0.3, 0.4])
 def test_a_selfish_miner_earns_what_eyal_and_sirer_say(alpha: float) -> None:
+    """20 minutes of a core each."""
     # Two seconds to a block, and what is not stale are four fifths or fewer of them.
     end = run("chain-selfish-miner", f"adversaries.alpha={alpha}", "duration_s=152100")
     assert end.measures["selfish_blocks"] >= 50_000
