@@ -1,4 +1,4 @@
-"""The scenarios of the chain as they are shipped, with more than one seed, a selfish miner by night for 50,000 blocks."""
+"""The scenarios of the chain as they are shipped, with more than one seed; a selfish miner, by night for longer."""
 
 from __future__ import annotations
 
