@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from overlay.identity.network import Network as Realm
+from p2pnode.ui import begin, huge_pages
 from simulations import scenario
 from simulations.places import Places
 from simulations.population import Codec, Population
@@ -109,5 +110,7 @@ def _rows(results: dict[str, list[Run]], args: argparse.Namespace) -> list[Row]:
 
 
 if __name__ == "__main__":
+    begin.is_program = True
+    huge_pages.use()  # as `p2pnode swarm run` does
     options = [("nodes", 1000, "nodes that join and look up"), ("churn", 1000, "nodes under churn")]
     main(MODULE, {"ours": _ours, "tasks": _tasks}, _rows, options, runs=1)
