@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import attrs
 
+from overlay.app_busy import Busy
 from overlay.app_names import CORE, is_name
 from overlay.app_storage import AppStorage
 from overlay.app_streams import AppStreams, PlainHandler, StreamHandler
@@ -115,6 +116,8 @@ class AppContext:
     services: Services
     #: Behind `connect`, `accept` and those of plain streams.
     streams: AppStreams
+    #: Requests of others that it is answering.
+    serving: Busy
     handler: Handler | None = None
     #: Types that the handler takes; none: bytes.
     handled: tuple[type, ...] = ()

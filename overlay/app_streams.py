@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import attrs
 
+from overlay.app_busy import Busy
 from overlay.app_failures import WRONG, told_of
 from overlay.app_names import is_name
 from overlay.errors import LocalError, OverlayError, Refused
@@ -37,21 +38,17 @@ class Talks:
     _app: str
     _tasks: Group
     _report: Callable[[Event], None]
-    _most: int
-    _per_peer: int
-    #: By peer: a task may outlive its stream.
-    _talking: dict[bytes, int] = attrs.field(factory=dict, init=False)
+    #: A task may outlive its stream.
+    _busy: Busy
 
     def __len__(self) -> int:
-        return sum(self._talking.values())
+        return len(self._busy)
 
     def begin(self, handler: Callable[[S], Awaitable[object]], stream: S, peer: bytes, who: tuple[str, object]) -> None:
         """`peer` counts, `who` is reported."""
-        here = self._talking.get(peer, 0)
-        if here >= self._per_peer or len(self) >= self._most:
+        if not self._busy.begin(peer):
             return stream.finish(End.BUSY, f"{self._app} is still busy with other streams")
         self._tasks.spawn(self._count(handler, stream, peer, who), name=f"{self._app}: stream")
-        self._talking[peer] = here + 1
         return None
 
     def also(self, handler: Callable[[S], Awaitable[object]], stream: S, who: tuple[str, object]) -> None:
@@ -64,9 +61,7 @@ class Talks:
         try:
             await self._attend(handler, stream, who)
         finally:
-            self._talking[peer] -= 1
-            if not self._talking[peer]:
-                del self._talking[peer]
+            self._busy.end(peer)
 
     async def _attend(self, handler: Callable[[S], Awaitable[object]], stream: S, who: tuple[str, object]) -> None:
         """Whatever a stranger brings about on a stream ends that stream alone. "stream failed": he, or this peer's
@@ -104,8 +99,8 @@ class AppStreams:
 
     @classmethod
     def of(cls, streams: Streams, app: str, tasks: Group, report: Callable[[Event], None]) -> AppStreams:
-        sealed = Talks(app, tasks, report, MAX_APP_STREAMS, MAX_APP_STREAMS_PER_PEER)
-        return cls(streams, app, sealed, Talks(app, tasks, report, MAX_APP_PLAIN, MAX_PLAIN_PER_ADDRESS))
+        sealed = Talks(app, tasks, report, Busy(MAX_APP_STREAMS, MAX_APP_STREAMS_PER_PEER))
+        return cls(streams, app, sealed, Talks(app, tasks, report, Busy(MAX_APP_PLAIN, MAX_PLAIN_PER_ADDRESS)))
 
     @property
     def serving(self) -> bool:

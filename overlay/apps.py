@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from overlay.app import App, AppContext, CommandHandler, body_of, read_body
+from overlay.app_busy import Busy
 from overlay.app_failures import WRONG, text_of, told_of
 from overlay.app_storage import AppStorage
 from overlay.app_streams import AppStreams
@@ -16,7 +17,7 @@ from overlay.dht.state import DhtState
 from overlay.errors import LocalError, NotFound, OverlayError, Refused
 from overlay.events import AppEvent
 from overlay.gossip.service import Gossip
-from overlay.limits import MAX_ANSWER_DEPTH, MAX_APP_SERVING
+from overlay.limits import MAX_ANSWER_DEPTH, MAX_APP_SERVING, MAX_APP_SERVING_PER_PEER
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
 from overlay.runtime.chance import Rng
@@ -40,7 +41,6 @@ class Apps:
     streams: Streams
     _contexts: dict[str, AppContext] = attrs.Factory(dict)
     _services: dict[str, tuple[str, Any]] = attrs.Factory(dict)
-    _serving: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.dht.endpoint.serve(Kind.APP_REQUEST, self._on_request)
@@ -55,6 +55,7 @@ class Apps:
                     app=app, dht=self.dht, own=self.own, rng=Rng(self.rng.u64()), tasks=group, locate=self.locate,
                     gossip=self.gossip, work=self.work, storage=AppStorage.of(self.dht.journal, name),
                     services=services, streams=AppStreams.of(self.streams, name, group, self.dht.report),
+                    serving=Busy(MAX_APP_SERVING, MAX_APP_SERVING_PER_PEER),
                 )  # fmt: skip
                 self._contexts[name] = ctx
                 await app.run(ctx)
@@ -117,9 +118,8 @@ class Apps:
         ctx = self._contexts.get(message.app)
         if ctx is None or ctx.handler is None:
             return self.dht.endpoint.reply(inbound, AppReply(status=AppStatus.NO_SUCH_APP, body=b""))
-        if self._serving >= MAX_APP_SERVING:
+        if not ctx.serving.begin(inbound.contact.key):
             return self.dht.endpoint.reply(inbound, AppReply(status=AppStatus.REFUSED, body=b""))
-        self._serving += 1
         ctx.tasks.spawn(self._serve(ctx, inbound, message.body), name=f"{ctx.name}: request")
         return None
 
@@ -134,7 +134,7 @@ class Apps:
             status = AppStatus.FAILED
             self.dht.report(AppEvent(ctx.name, "request failed", told_of(error)))
         finally:
-            self._serving -= 1
+            ctx.serving.end(inbound.contact.key)
         self.dht.endpoint.reply(inbound, AppReply(status=status, body=answer))
 
 

@@ -132,8 +132,10 @@ MAX_ADDRESSES_METERED = 8192
 MAX_APP_BODY = 900
 MAX_APPS = 64
 MAX_APP_NAME = 32
-#: Application requests being served at once.
-MAX_APP_SERVING = 1024
+#: Requests that one application is answering at once, and of one peer: neither a peer nor an application whose handler
+#: is slow takes what others need. 64 x 512 tasks of 4 kB are 128 MB.
+MAX_APP_SERVING = 512
+MAX_APP_SERVING_PER_PEER = 32
 #: Commands of one application.
 MAX_APP_COMMANDS = 64
 #: Nesting of what a command of an application answers.

@@ -87,14 +87,19 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
     tasks, streams = len(peer.loop.tasks()), peer.streams.figures()
     # A command is a task and at most two groups of asking ones; upkeep joins through 64 places at once; a stream of
     # others has its handshake or who talks on it, one that is dialled a task an address of the peer.
-    talking = sum(ctx.streams.talking for ctx in peer.apps._contexts.values())
+    contexts = peer.apps._contexts
+    for name, ctx in contexts.items():
+        yield f"requests that {name} answers", len(ctx.serving), limits.MAX_APP_SERVING
+        yield f"peers whom {name} answers", ctx.serving.peers, len(ctx.serving)
+    talking = sum(ctx.streams.talking for ctx in contexts.values())
     most_talking = limits.MAX_APP_STREAMS + limits.MAX_APP_PLAIN
     yield "tasks that talk on streams", talking, most_talking * max(1, len(peer._apps))
     # One that opens a stream of gossip and reads it, one that sends on it; one a body that is awaited and one a source.
     fetches = peer.gossip._exchange.fetches
     talking += 2 * len(peer.gossip._lines) + len(fetches) + fetches.running
+    talking += sum(len(ctx.serving) for ctx in contexts.values())
     talking += streams["handshakes"] + limits.MAX_DIAL_ADDRESSES * streams["dials"]
-    yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + limits.MAX_APP_SERVING + talking
+    yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + talking
     # One a request, a stream, a task that sleeps or has a deadline, a few a lookup; as many again may be dead.
     plain = peer.streams.plains.figures()["open"]
     alive = endpoint.asked.waiting + streams["streams"] + plain + 4 * tasks + 4 * dht.lookups_running + 256

@@ -8,7 +8,10 @@ import pytest
 from overlay.app import App, AppContext
 from overlay.errors import LocalError, Refused
 from overlay.events import AppEvent
-from overlay.limits import MAX_APP_BODY
+from overlay.limits import MAX_APP_BODY, MAX_APP_SERVING, MAX_APP_SERVING_PER_PEER
+from overlay.runtime.ports import SECOND
+from overlay.wire.messages import AppReply, AppRequest, AppStatus, Message
+from tests.support.gossiping import Strangers
 from tests.support.pair import B, Pair, pair
 
 
@@ -80,3 +83,50 @@ def test_a_body_that_breaks_the_handler_does_not_end_the_application(body: bytes
     link, answers = asked(body, b"still there?", serving=Echo())
     assert answers == ["echo at the other peer: failed", b"still there?"]
     assert [event.name for _, event in link.events if isinstance(event, AppEvent)] == ["request failed"]
+
+
+# --- who asks without end -------------------------------------------------------------------
+
+_OK, _REFUSED = (AppReply(status=status, body=body) for status, body in ((AppStatus.OK, b"?"), (AppStatus.REFUSED, b"")))
+
+
+class Slow(App):
+    name = "slow"
+
+    async def run(self, ctx: AppContext) -> None:
+        async def handler(caller: bytes, body: bytes) -> bytes:
+            await ctx.sleep(60 * SECOND)
+            return body
+
+        ctx.serve(handler)
+
+
+def busy(askers: int) -> tuple[Pair, Strangers, list[Message]]:
+    """b runs a slow application and a quick one; each asker asks the slow one once more than b answers."""
+    link = pair(apps_b=[Slow(), Echo()]).met()
+    strangers = Strangers(link)
+    told: list[Message] = []
+    for number in range(100, 100 + askers):
+        who = strangers.one(number)
+        for _ in range(MAX_APP_SERVING_PER_PEER + 1):
+            told += strangers.sends(AppRequest("slow", b"?"), who=who)
+    return link, strangers, told
+
+
+def test_of_one_peer_so_many_requests_are_answered_at_once_and_others_have_their_own() -> None:
+    link, strangers, told = busy(1)
+    assert told == [_REFUSED]
+    assert strangers.sends(AppRequest("slow", b"?"), number=60) == []  # it is being answered
+    assert strangers.sends(AppRequest("echo", b"?"), number=61) == [_OK]
+    link.settle(61)
+    assert link.b.apps._contexts["slow"].serving.peers == 0, "nobody is remembered"
+    assert strangers.sends(AppRequest("slow", b"?"), number=100) == []
+
+
+def test_an_application_that_is_busy_takes_nothing_from_another_one() -> None:
+    askers = MAX_APP_SERVING // MAX_APP_SERVING_PER_PEER
+    link, strangers, told = busy(askers)
+    assert told == [_REFUSED] * askers
+    assert len(link.b.apps._contexts["slow"].serving) == MAX_APP_SERVING
+    assert strangers.sends(AppRequest("slow", b"?"), number=60) == [_REFUSED]
+    assert strangers.sends(AppRequest("echo", b"?"), number=61) == [_OK]
