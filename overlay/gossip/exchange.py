@@ -23,7 +23,7 @@ from overlay.gossip.state import GossipState
 from overlay.gossip.topic import Delivered, Kept, Topic
 from overlay.identity.node_id import node_id_of
 from overlay.identity.puzzle import work_of
-from overlay.limits import MAX_GREETINGS, MAX_HAVE, MAX_OPEN_PROMISES, MAX_WAITING_MESSAGES, MAX_WANTED
+from overlay.limits import MAX_GREETINGS, MAX_HAVE, MAX_WAITING_MESSAGES
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
 from overlay.runtime.ports import MS, SECOND
@@ -34,8 +34,6 @@ from overlay.wire.registry import GossipStatus
 
 #: What is younger may still be on its way.
 _SETTLED_NS = 500 * MS
-#: Who offered a message has so long to send it before somebody else is asked.
-_PROMISE_NS = 1500 * MS
 #: Both sides of a new edge do not learn of it at the same time.
 _EDGE_NS = 2 * SECOND
 #: A duplicate within this after the first copy was sent before ours arrived, if no round trip is known.
@@ -58,8 +56,7 @@ class Exchange:
     def on_publish(self, inbound: Inbound, message: Publish) -> None:
         state, raw, sender = self.state, message.inner, inbound.contact
         known_as = message_id(raw)
-        if state.promised.get(known_as, (b"", 0))[0] == sender.key:
-            del state.promised[known_as]
+        if state.promised.kept(known_as, sender.key):
             state.conducts.kept(sender.key)
         if known_as in state.memory:
             self._again(known_as, sender)
@@ -262,24 +259,17 @@ class Exchange:
 
     def _wanted(self, sender: Contact, ids: list[bytes]) -> list[bytes]:
         state = self.state
-        wanted: list[bytes] = []
-        room = 0
-        if state.conducts.good(sender.key, state.now_ns):
-            room = MAX_OPEN_PROMISES - sum(1 for key, _ in state.promised.values() if key == sender.key)
+        lacked: list[bytes] = []
         for one in ids:
             kept = state.kept.get(one)
             if kept is not None and kept.topic.concerns(sender.key):
                 kept.had_by(sender.key)
-            if self.fetches.more(one, sender):
-                continue
-            if one in state.memory or len(wanted) >= room or len(state.promised) >= MAX_WANTED:
-                continue
-            promise = state.promised.get(one)
-            # Asked again by who was asked already: its answer, or the message, was lost.
-            if promise is None or promise[0] == sender.key:
-                state.promised[one] = sender.key, state.now_ns + _PROMISE_NS
-                wanted.append(one)
-        return wanted
+            if not self.fetches.more(one, sender) and one not in state.memory:
+                lacked.append(one)
+        # A key without puzzle costs nothing: what it says it will send keeps nobody else from being asked.
+        if state.client(sender) or not state.conducts.good(sender.key, state.now_ns):
+            return []
+        return state.promised.take(sender.key, lacked, state.now_ns)
 
     def hear(self, topic: Topic, who: Contact, status: GossipStatus) -> None:
         """A peer says, from an address that it proved, what we are to it in this topic."""
@@ -302,8 +292,6 @@ class Exchange:
         state = self.state
         self.fetches.expire()
         self.lines.expire()
-        for one, (key, until_ns) in list(state.promised.items()):
-            if until_ns <= state.now_ns:
-                del state.promised[one]
-                if one not in state.memory:
-                    state.conducts.broke(key, state.now_ns)
+        for one, key in state.promised.over(state.now_ns):
+            if one not in state.memory:
+                state.conducts.broke(key, state.now_ns)

@@ -13,6 +13,7 @@ from overlay.gossip.bodies import Bodies
 from overlay.gossip.conduct import Conducts
 from overlay.gossip.memory import Memory
 from overlay.gossip.mesh import BACKOFF_S
+from overlay.gossip.promises import Promises
 from overlay.gossip.topic import Kept, Topic
 from overlay.limits import MAX_KEPT_MESSAGES
 from overlay.rpc.contact import Contact
@@ -75,8 +76,7 @@ class GossipState:
     bodies: Bodies = attrs.Factory(Bodies)
     memory: Memory = attrs.Factory(Memory)
     conducts: Conducts = attrs.Factory(Conducts)
-    #: Id -> (key that offered it and was asked for it, until when it has time).
-    promised: dict[bytes, tuple[bytes, int]] = attrs.Factory(dict)
+    promised: Promises = attrs.Factory(Promises)
 
     @property
     def now_ns(self) -> int:

@@ -170,8 +170,7 @@ def _of_gossip(gossip: Gossip) -> Iterator[tuple[str, int, int]]:
     yield "authors", state.memory.authors, limits.MAX_AUTHORS
     yield "conducts", len(state.conducts), limits.MAX_CONDUCTS
     yield "messages promised", len(state.promised), limits.MAX_WANTED
-    promises = Counter(key for key, _ in state.promised.values()).values()
-    yield "messages promised by one peer", max(promises, default=0), limits.MAX_OPEN_PROMISES
+    yield "messages promised by one peer", state.promised.largest_share, limits.MAX_OPEN_PROMISES
     yield "receivers without token", len(exchange._greetings), limits.MAX_GREETINGS
     waiting = max(map(len, exchange._greetings.values()), default=0)
     yield "messages that wait for a token", waiting, limits.MAX_WAITING_MESSAGES

@@ -9,8 +9,10 @@ from overlay.gossip.topic import Kept, Topic
 from overlay.identity.network import Network
 from overlay.limits import (
     MAX_GREETINGS,
+    MAX_HAVE,
     MAX_HAVERS,
     MAX_WAITING_MESSAGES,
+    MAX_WANTED,
     MESH_CLIENTS,
     MESH_HIGH,
     MESSAGES_PER_AUTHOR_BURST,
@@ -19,7 +21,7 @@ from overlay.rpc.contact import Contact
 from overlay.runtime.address import parse_address
 from overlay.runtime.loop import Future
 from overlay.wire.gossip import Gossiped, Graft, Have, Prune, Publish
-from overlay.wire.publication import topic_key
+from overlay.wire.publication import message_id, topic_key
 from overlay.wire.registry import GossipStatus
 from tests.support.gossiping import TOPIC, Strangers, bodies, said, subscribed
 from tests.support.pair import A, B, Pair, keys_of, make_peer, opened, pair
@@ -143,6 +145,39 @@ def test_a_claim_that_names_a_key_without_puzzle_is_not_even_asked() -> None:
     named = [keys_of(number).key + parse_address("10.0.0.9:4433").packed for number in (5, SOLVERS[3])]
     strangers.sends(Prune(TOPIC, GossipStatus.KNOWN, 60, b"".join(named), b""), number=SOLVERS[2])
     assert list(topic_of(link, "b").roster.claimed) == [keys_of(SOLVERS[3]).key]
+
+
+def test_a_key_without_puzzle_is_asked_for_nothing() -> None:
+    link = puzzled()
+    strangers = Strangers(link, PUZZLED)
+    for number in range(1, 31):
+        assert offered(strangers, number) == 0
+    assert not link.b.gossip.state.promised
+    assert offered(strangers, SOLVERS[2]) == MAX_HAVE
+
+
+def test_a_few_who_promise_all_that_may_be_promised_keep_nobody_from_being_asked() -> None:
+    link = subscribed()
+    strangers = Strangers(link)
+    for number in range(100, 110):
+        offered(strangers, number)
+        offered(strangers, number)
+    assert len(link.b.gossip.state.promised) == MAX_WANTED
+    assert offered(strangers, 110) >= MAX_HAVE - 5
+    assert len(link.b.gossip.state.promised) == MAX_WANTED
+    # Nor are they forgiven: what they had to give way for is little beside what they break.
+    link.settle(8)
+    conducts, now_ns = link.b.gossip.state.conducts, link.now.mono_ns
+    assert [n for n in range(100, 109) if conducts.good(keys_of(n).key, now_ns)] == []
+
+
+def offered(strangers: Strangers, number: int) -> int:
+    """How many it is asked for of as many messages as one HAVE names, which nobody has."""
+    open_ = len(strangers.link.b.gossip.state.promised)
+    ids = b"".join(message_id(b"%d %d %d" % (number, open_, n)) for n in range(MAX_HAVE))
+    [answer] = strangers.sends(Have(TOPIC, GossipStatus.KNOWN, ids), number=number)
+    assert isinstance(answer, Gossiped)
+    return len(answer.wanted) // 16
 
 
 # --- what is left ---------------------------------------------------------------------------

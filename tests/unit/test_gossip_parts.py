@@ -7,6 +7,7 @@ import pytest
 from overlay.errors import BadMessage, LocalError
 from overlay.gossip.conduct import Conducts
 from overlay.gossip.mesh import Member, Mesh
+from overlay.gossip.promises import Promises
 from overlay.gossip.roster import Roster
 from overlay.gossip.topic import Delivered, Subscription, Topic
 from overlay.identity.keys import verify
@@ -135,6 +136,27 @@ def test_conduct_is_remembered_by_key_and_worse_the_second_time() -> None:
     for n in range(MAX_CONDUCTS + 5):
         conducts.offence(n.to_bytes(32, "big"), now_ns)
     assert len(conducts) == MAX_CONDUCTS
+
+
+def test_the_places_of_promises_are_shared_by_those_who_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("overlay.gossip.promises.MAX_WANTED", 20)
+    promises = Promises()
+
+    def take(key: bytes, *numbers: int) -> list[int]:
+        return [one[0] for one in promises.take(key, [bytes([number]) for number in numbers], 0)]
+
+    assert take(b"a", *range(30)) == list(range(20))
+    # Who has most gives half of what it has more, what it was asked for first before the rest; one by one.
+    assert take(b"b", 100) == [100]
+    assert not promises.kept(bytes([0]), b"a")
+    assert take(b"b", 101) == [101]
+    assert take(b"c", *range(110, 130)) == list(range(110, 119))
+    assert len(promises) == 20
+    # Who is asked again because the answer was lost takes no other place, and what another one promised is not asked.
+    assert take(b"b", 100, 19) == [100]
+    assert (len(promises), promises.largest_share) == (20, 9)
+    assert [one[0] for one, key in promises.over(1 << 62) if key == b"a"] == list(range(11, 20))
+    assert not promises
 
 
 def test_promises_are_broken_by_loss_now_and_then_and_by_liars_always() -> None:
