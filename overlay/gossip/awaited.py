@@ -62,6 +62,11 @@ class Fetch:
     def running(self) -> list[Source]:
         return [source for source in self.sources.values() if source.running]
 
+    @property
+    def brought(self) -> int:
+        """Bytes of it that are here."""
+        return max((source.brought for source in self.running), default=0)
+
     def is_of(self, author: bytes) -> bool:
         """Whether that author announced it, perhaps among others."""
         return any(one.publication.author == author for one in self.messages.values())

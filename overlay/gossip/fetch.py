@@ -2,12 +2,13 @@
 
 Whoever announces a message has its body. So he is asked at once; another source only if there is no stream to him yet,
 or once he brought nothing for half a second, or less than an author may say in that time; never more than three at the
-same time. Who does not send what he announced breaks a promise, as with HAVE.
+same time. Who does not send what he announced breaks a promise, as with HAVE; so does whoever is so slow that another
+body finds no place for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -43,6 +44,12 @@ _FIRST_NS = 1500 * MS
 _STALLED_NS = 3 * SECOND
 
 
+def _slow_ns(size: int) -> int:
+    """An author may say that much in this time. Who takes longer is not the only one that is asked. A body that takes
+    `_STALLED_NS` more makes room for another one: after 7.5 s at most, as what found no place is offered for 10 s."""
+    return _PATIENCE_NS + size * SECOND // BODY_BYTES_PER_AUTHOR_S
+
+
 @attrs.define(slots=True, eq=False)
 class Fetches:
     state: GossipState
@@ -66,33 +73,28 @@ class Fetches:
         """Sources that are being asked."""
         return sum(len(fetch.running) for fetch in self._fetches.values())
 
-    def sizes(self, author: bytes | None = None) -> tuple[int, int]:
+    def sizes(self, author: bytes | None = None, *, without: Sequence[Fetch] = ()) -> tuple[int, int]:
         """(messages, bytes) that are awaited, of one author or of all."""
         sizes = [
             one.publication.size
             for fetch in self._fetches.values()
+            if fetch not in without
             for one in fetch.messages.values()
             if author in (None, one.publication.author)
         ]
         return len(sizes), sum(sizes)
 
     def room_for(self, publication: Publication) -> bool:
-        """Whether one more may be awaited. Those for whom nobody is left to be asked make room."""
-        author, size = publication.author, publication.size
-        while True:
-            count, total = self.sizes()
-            mine, my_total = self.sizes(author)
-            crowded = count >= MAX_AWAITED or total + size > MAX_AWAITED_BYTES
-            mine_crowded = mine >= MAX_AWAITED_PER_AUTHOR or my_total + size > MAX_AWAITED_BYTES_PER_AUTHOR
-            if not crowded and not mine_crowded:
-                return True
-            idle = next((f for f in self._fetches.values() if f.task is None and (crowded or f.is_of(author))), None)
-            if idle is None:
-                return False
-            self._forget(idle)
+        """Whether one more may be awaited. Asked before its signature is checked, so nothing makes room yet."""
+        return self._in_the_way(publication) is not None
 
     def begin(self, topic: Topic, publication: Publication, known_as: bytes, sender: Contact) -> None:
-        """A message came without its body."""
+        """A message came without its body, and there is `room_for` it."""
+        for out in self._in_the_way(publication) or ():
+            for source in out.running:
+                if self.state.now_ns - source.asked_ns >= _slow_ns(out.size):
+                    self._broke(source)
+            self._forget(out)
         where = publication.digest, publication.size
         fetch = self._fetches.get(where)
         if fetch is None:
@@ -133,6 +135,26 @@ class Fetches:
                 self._forget(fetch)
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _in_the_way(self, publication: Publication) -> list[Fetch] | None:
+        """Those that make room: for whom nobody is left to be asked, then of those that are late the slowest first.
+        None: they are not enough."""
+        author, size, now_ns = publication.author, publication.size, self.state.now_ns
+        others = [f for f in self._fetches.values() if (f.digest, f.size) != (publication.digest, size)]
+        late = [f for f in others if f.task is not None and now_ns - f.since_ns >= _slow_ns(f.size) + _STALLED_NS]
+        late.sort(key=lambda f: f.brought * SECOND // (now_ns - f.since_ns))
+        able, out = [*(f for f in others if f.task is None), *late], list[Fetch]()
+        while True:
+            count, total = self.sizes(without=out)
+            mine, my_total = self.sizes(author, without=out)
+            crowded = count >= MAX_AWAITED or total + size > MAX_AWAITED_BYTES
+            mine_crowded = mine >= MAX_AWAITED_PER_AUTHOR or my_total + size > MAX_AWAITED_BYTES_PER_AUTHOR
+            if not crowded and not mine_crowded:
+                return out
+            one = next((f for f in able if f not in out and (crowded or f.is_of(author))), None)
+            if one is None:
+                return None
+            out.append(one)
 
     def _forget(self, fetch: Fetch) -> None:
         if fetch.task is not None:
@@ -179,8 +201,8 @@ class Fetches:
         if len(running) >= MAX_BODY_RUNNING:
             return None
         if running:
-            slow_ns = _PATIENCE_NS + fetch.size * SECOND // BODY_BYTES_PER_AUTHOR_S
-            moves = now_ns - fetch.moved_ns < _PATIENCE_NS and now_ns - running[0].asked_ns < slow_ns
+            slow = now_ns - running[0].asked_ns >= _slow_ns(fetch.size)
+            moves = now_ns - fetch.moved_ns < _PATIENCE_NS and not slow
             if moves and any(source.reached for source in running):
                 return None
             if moves:
@@ -209,8 +231,7 @@ class Fetches:
                 case LimitError() | Refused() | StreamEnded(end=End.BUSY):
                     self.state.count("body refused")
                 case _:
-                    self.state.count("body not sent")
-                    self.state.conducts.broke(key, self.state.now_ns)
+                    self._broke(source)
         finally:
             source.running = False
             fetch.wake()
@@ -259,8 +280,11 @@ class Fetches:
         for source in fetch.running:
             chance_ns = _PATIENCE_NS if source.reached else _STALLED_NS // 2
             if self.state.now_ns - source.moved_ns >= chance_ns:
-                source.failed = True
-                self.state.count("body not sent")
-                self.state.conducts.broke(source.contact.key, self.state.now_ns)
+                self._broke(source)
         if fetch.by:
             self.state.conducts.kept(fetch.by)
+
+    def _broke(self, source: Source) -> None:
+        source.failed = True
+        self.state.count("body not sent")
+        self.state.conducts.broke(source.contact.key, self.state.now_ns)

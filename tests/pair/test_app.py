@@ -87,7 +87,8 @@ def test_a_body_that_breaks_the_handler_does_not_end_the_application(body: bytes
 
 # --- who asks without end -------------------------------------------------------------------
 
-_OK, _REFUSED = (AppReply(status=status, body=body) for status, body in ((AppStatus.OK, b"?"), (AppStatus.REFUSED, b"")))
+_OK = AppReply(status=AppStatus.OK, body=b"?")
+_REFUSED = AppReply(status=AppStatus.REFUSED, body=b"")
 
 
 class Slow(App):

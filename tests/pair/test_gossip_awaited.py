@@ -24,6 +24,10 @@ from overlay.wire.registry import GossipStatus
 from simulations.invariants.bounds import sizes
 from tests.support.gossiping import TOPIC, Strangers, bodies, subscribed
 from tests.support.pair import REALM, Pair, keys_of
+from tests.support.swarm import Swarm
+from tests.support.topics import body_of_size, delivered, drip, pass_on, publish, settled_lan
+
+BIG = 200_000
 
 
 def announced(link: Pair, number: int, *, author: int = 7, size: int = 2000) -> bytes:
@@ -87,6 +91,33 @@ def test_those_for_whom_nobody_is_left_to_be_asked_make_room() -> None:
     assert len(fetches(link)) == MAX_AWAITED_PER_AUTHOR
 
 
+def test_who_has_just_been_asked_for_what_makes_room_has_broken_nothing() -> None:
+    link = subscribed()
+    strangers = Strangers(link)
+    raw = [announced(link, number) for number in range(MAX_AWAITED_PER_AUTHOR)]
+    for one in raw:
+        strangers.sends(Publish(one))
+    link.settle(5)
+    strangers.sends(Have(TOPIC, GossipStatus.KNOWN, b"".join(map(message_id, raw))), number=67)
+    assert fetches(link).running == MAX_AWAITED_PER_AUTHOR
+    strangers.sends(Publish(announced(link, 100)), number=68)
+    assert message_id(raw[0]) not in fetches(link)
+    assert link.b.gossip.state.conducts.broken(keys_of(67).key) == 0
+
+
+def test_a_forged_announcement_makes_nobody_give_way() -> None:
+    link = subscribed()
+    strangers = Strangers(link)
+    awaited = [announced(link, number) for number in range(MAX_AWAITED_PER_AUTHOR)]
+    for one in awaited:
+        strangers.sends(Publish(one))
+    link.settle(5)
+    raw = announced(link, 100)
+    strangers.sends(Publish(raw[:-1] + bytes([raw[-1] ^ 1])), number=67)
+    assert link.counted("b", "gossip: forged") == 1
+    assert [message_id(one) in fetches(link) for one in awaited] == [True] * MAX_AWAITED_PER_AUTHOR
+
+
 def test_who_cannot_be_reached_has_broken_its_promise_and_another_one_is_asked() -> None:
     link = subscribed()
     strangers = Strangers(link)
@@ -120,6 +151,70 @@ def test_sources_are_so_many_and_strangers_do_not_push_members_out() -> None:
     link.settle(2.5)
     assert len(fetch.running) == MAX_BODY_RUNNING
     bounded(link)
+
+
+# --- those who send, but slowly ---------------------------------------------------------------
+
+
+def dripping(monkeypatch: pytest.MonkeyPatch, gaps_s: dict[int, float]) -> Swarm:
+    """Four of one LAN; some send a part of each body so many seconds after the one before."""
+    swarm = settled_lan(4)
+    drip(monkeypatch, swarm, gaps_s)
+    return swarm
+
+
+def fill(swarm: Swarm, count: int) -> None:
+    """0 has so many of the longest bodies, by four authors."""
+    for author in range(4):
+        pass_on(swarm, 0, 100 + author, [body_of_size(MAX_LARGE_BODY, n) for n in range(author, count, 4)])
+    swarm.run_for(1)
+    assert swarm.peer(1).gossip._exchange.fetches.sizes()[0] >= count
+
+
+def test_who_sends_by_drops_keeps_no_place_that_others_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """80 s for a body, and no more of them may be awaited."""
+    swarm = dripping(monkeypatch, {0: 2.5})
+    fill(swarm, MAX_AWAITED_BYTES // MAX_LARGE_BODY)
+    honest = [body_of_size(MAX_LARGE_BODY, 500 + number) for number in range(10)]
+    for number, body in enumerate(honest):
+        publish(swarm, 2, body)
+        swarm.run_for(4)
+        pass_on(swarm, 0, 110 + number, [body_of_size(MAX_LARGE_BODY, 600 + number)])
+    swarm.run_for(8)
+    assert [n for n, body in enumerate(honest) if delivered(swarm)[1, body] != 1] == []
+    conducts = swarm.peer(1).gossip.state.conducts
+    assert not conducts.good(swarm.keys(0).key, swarm.engine.now_ns), "it is asked for nothing more"
+    assert [conducts.broken(swarm.keys(node).key) for node in (2, 3)] == [0, 0]
+
+
+def test_the_slowest_makes_room_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    swarm = dripping(monkeypatch, {0: 2.5, 3: 1})
+    slow = body_of_size(MAX_LARGE_BODY, 400)
+    publish(swarm, 3, slow)
+    fill(swarm, MAX_AWAITED_BYTES // MAX_LARGE_BODY - 1)
+    swarm.run_for(10)
+    honest = [body_of_size(BIG, 500 + number) for number in range(5)]
+    for body in honest:
+        publish(swarm, 2, body)
+        swarm.run_for(5)
+    assert [n for n, body in enumerate(honest) if delivered(swarm)[1, body] != 1] == []
+    assert delivered(swarm)[1, slow] == 1, "32 s"
+    assert swarm.peer(1).gossip.state.conducts.broken(swarm.keys(3).key) == 0
+
+
+def test_who_sends_by_drops_is_waited_for_as_long_as_nobody_needs_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    swarm = dripping(monkeypatch, {0: 2.5})
+    fill(swarm, 8)
+    honest = body_of_size(BIG, 500)
+    swarm.run_for(20)
+    publish(swarm, 2, honest)
+    swarm.run_for(65)
+    got = delivered(swarm)
+    assert [got[1, body] for body in (honest, *(body_of_size(MAX_LARGE_BODY, n) for n in range(8)))] == [1] * 9
+    assert swarm.peer(1).gossip.state.conducts.broken(swarm.keys(0).key) == 0
+
+
+# --- what is left of what does not come -------------------------------------------------------
 
 
 def test_who_has_broken_many_promises_is_no_source() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -15,11 +16,15 @@ from overlay.gossip.exchange import Exchange
 from overlay.gossip.line import Line
 from overlay.gossip.lines import Lines
 from overlay.gossip.topic import Kept
+from overlay.limits import BODY_PART
 from overlay.rpc.contact import Contact
 from overlay.runtime.address import Address
 from overlay.runtime.ports import SECOND
-from overlay.streams import Stream, Streams
+from overlay.streams import Stream, StreamEnded, Streams
+from overlay.wire.bodies import Ask, Part, encode_body_message
+from overlay.wire.publication import encode_publication, message_id, peek_publication
 from overlay.wire.registry import BodyRefusal
+from simulations.fake_keys import FakeKeyPair
 from simulations.links import LAN
 from tests.support.swarm import Swarm
 
@@ -108,6 +113,41 @@ def lie(patch: pytest.MonkeyPatch, swarm: Swarm, lies: dict[int, Lie]) -> dict[i
 
     patch.setattr(Lines, "_found", lying_found)
     return asked
+
+
+def drip(patch: pytest.MonkeyPatch, swarm: Swarm, gaps_s: dict[int, float]) -> None:
+    """Nodes send a part of each body that they are asked for, all at the same time, and the next one so much later."""
+    serve = Lines._serve
+    by_key = {swarm.keys(node).key: gap_s for node, gap_s in gaps_s.items()}
+
+    async def answer(self: Lines, line: Line, ask: Ask, gap_s: float) -> None:
+        body = self._found(line.stream.key, ask.digest)
+        assert isinstance(body, bytes)
+        with contextlib.suppress(StreamEnded):
+            for at in range(0, len(body), BODY_PART):
+                await line.stream.send(encode_body_message(Part(ask.number, body[at : at + BODY_PART])))
+                await self.state.loop.sleep(round(gap_s * SECOND))
+
+    async def dripping_serve(self: Lines, line: Line) -> None:
+        gap_s = by_key.get(self.state.endpoint.signer.key)
+        if gap_s is None:
+            return await serve(self, line)
+        while line.queue:
+            self.state.spawn(answer(self, line, line.queue.popleft(), gap_s), "a body by drops")
+        line.serving = False
+        return None
+
+    patch.setattr(Lines, "_serve", dripping_serve)
+
+
+def pass_on(swarm: Swarm, node: int, author: int, bodies: Iterable[bytes]) -> None:
+    """As if it had just received them from that author, who is not here."""
+    state, exchange = swarm.peer(node).gossip.state, swarm.peer(node).gossip._exchange
+    [topic] = state.topics.values()
+    for number, body in enumerate(bodies):
+        seq = state.loop.now.wall_ms + number
+        raw = encode_publication(FakeKeyPair(bytes([author]) * 32), state.endpoint.network, topic.name, seq, body)
+        exchange.accept(topic, peek_publication(raw), message_id(raw), (), body)
 
 
 def shut(patch: pytest.MonkeyPatch, swarm: Swarm, nodes: Iterable[int]) -> None:
