@@ -148,8 +148,9 @@ class AppContext:
     def serve(self, handler: Handler, *types: type) -> None:
         """Answer requests of other peers' copies of this application; with types, the handler gets messages.
 
-        A request that is none of these types is answered with "refused". What the handler raises is answered with
-        "failed" and reported; the application lives on.
+        A request that is none of these types is answered with "refused", as is one of a peer with so many others under
+        way (limits.MAX_APP_SERVING_PER_PEER). What the handler raises is answered with "failed" and reported; the
+        application lives on.
         """
         self.handler, self.handled = handler, types
 
