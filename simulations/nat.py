@@ -58,6 +58,8 @@ class Gateway:
     _mappings: dict[object, _Mapping] = attrs.Factory(dict)
     _by_port: dict[int, _Mapping] = attrs.Factory(dict)
     _next_port: int = _FIRST_PORT
+    #: Streams that went out.
+    _dialled: int = 0
     _look_at: int = _FEW
 
     def outbound(self, node: int, inside: Address, to: Address, now_ns: int) -> Address | None:
@@ -93,6 +95,12 @@ class Gateway:
             return mapping.node
         sent_ns = mapping.sent_ns.get(self._seen(source))
         return mapping.node if sent_ns is not None and now_ns - sent_ns < self.expire_ns else None
+
+    def dialled(self) -> Address:
+        """The external address of one more stream that goes out: TCP has ports of its own."""
+        port = _FIRST_PORT + self._dialled % _PORTS
+        self._dialled += 1
+        return Address(self.ip, port)
 
     def __len__(self) -> int:
         """Mappings, those included that expired and were not looked at since."""

@@ -203,6 +203,21 @@ class Network:
                     return "filtered"
         return "unreachable" if receiver is None or source is None else (receiver, source)
 
+    def dial(self, sender: int, to: Address) -> tuple[int, Address] | str:
+        """The same for a stream. What datagrams opened is not open for it, and it opens nothing for them: it goes out
+        through a gateway by a port of its own, and gets in through none, nor through a filter (RFC 5382)."""
+        here = self._nodes[sender]
+        if to.scope is LOOPBACK:
+            return (sender, to) if to in here.addresses else "unreachable"
+        receiver, source = self._owners.get(self._place(here.site, to)), self._source(here, to)
+        if receiver is None:
+            return "unreachable"
+        if self._nodes[receiver].contacted is not None:
+            return "filtered"
+        if source is None and to.scope is GLOBAL and here.site in self._sites and self._translated(here, to):
+            source = self._sites[here.site].dialled()
+        return "unreachable" if source is None else (receiver, source)
+
     def barrier(self, sender: int, receiver: int) -> str | None:
         """What lies between the two now, whatever their addresses."""
         here, there = self._nodes[sender], self._nodes[receiver]

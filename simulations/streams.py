@@ -85,11 +85,11 @@ class Streams:
                 self._push(host, self._now(), self._give, host, end)
         elif isinstance(effect, StreamClose):
             end.closing = True
-            end.arrived.clear()
             if end.other is None:
                 self._forget(end)
             else:
                 self._pump(end)
+                self._give(host, end)  # to nobody: it makes room, and the end may be behind it
 
     def killed(self, host: Host, *, power_loss: bool) -> None:
         """The process is gone: the other sides hear of it, if its machine can still tell them."""
@@ -115,7 +115,7 @@ class Streams:
             return
         now_ns = self._now()
         end.stuck_ns = now_ns if end.stuck_ns is None else end.stuck_ns
-        route = self._network.route(host.index, end.peer, now_ns)
+        route = self._network.dial(host.index, end.peer)
         there = None if isinstance(route, str) else self._hosts[route[0]]
         if (
             isinstance(route, str) or there is None
@@ -129,21 +129,22 @@ class Streams:
             return
         end.stuck_ns = None
         delay_ns = self._network.delay(host.index, there.index, host.rng)
-        if there is host or there.peer is None or getattr(there.peer, "handle_stream", None) is None:
-            self._push(host, now_ns + 2 * delay_ns, self._end, host, end, StreamEnd.REFUSED)
-            return
-        self._push(host, now_ns + delay_ns, self._accept, there, end, (route[1], delay_ns))
+        # An event of this side: who is there is seen on arrival, it may have died or begun anew by then.
+        self._push(host, now_ns + delay_ns, self._accept, host, end, (there, route[1], delay_ns))
 
-    def _accept(self, host: Host, end: End, how: tuple[Address, int]) -> None:
+    def _accept(self, opener: Host, end: End, how: tuple[Host, Address, int]) -> None:
         """At the other machine."""
         if end.over:
             return
-        source, delay_ns = how
+        host, source, delay_ns = how
+        if host is opener or host.peer is None or getattr(host.peer, "handle_stream", None) is None:
+            self._push(opener, self._now() + delay_ns, self._end, opener, end, StreamEnd.REFUSED)
+            return
         here = end.other = End(host, host.life, host.next_stream, source, other=end)
         host.next_stream += 2
         host.streams[here.id] = here
         here.arrives_ns = self._now() + delay_ns  # nothing of this side before its yes
-        self._push(host, here.arrives_ns, self._connected, end.host, end)
+        self._push(host, here.arrives_ns, self._connected, opener, end)
         self._tell(here, StreamOpened(here.id, source, True))
 
     def _connected(self, _host: Host, end: End, _: None) -> None:
@@ -175,8 +176,7 @@ class Streams:
             self._push(end.host, gone_ns, self._gone, end.host, end, sent)
         elif end.closing and not end.unsent:
             self._launch(end, other, None, now_ns)
-            end.over = True
-            end.host.streams.pop(end.id, None)
+            self._forget(end)
 
     def _launch(self, end: End, other: End, piece: bytes | None, gone_ns: int) -> None:
         rng, network = end.host.rng, self._network

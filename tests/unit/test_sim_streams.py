@@ -1,18 +1,15 @@
-"""simulations.streams with toy peers: opening, back-pressure, sharing a line, and every way to end."""
+"""simulations.streams with toy peers: back-pressure, sharing a line, and every way to end."""
 
 from __future__ import annotations
 
 import pytest
 
-from overlay.errors import LocalError
-from overlay.runtime.address import Address
 from overlay.runtime.ports import (
     MS,
     SECOND,
     StreamClose,
     StreamClosed,
     StreamData,
-    StreamEffect,
     StreamEnd,
     StreamGrant,
     StreamKeys,
@@ -21,54 +18,10 @@ from overlay.runtime.ports import (
     StreamSend,
     StreamSent,
 )
-from simulations.engine import Engine
 from simulations.links import Link
-from simulations.network import Network
 from simulations.pipe import Pipe
 from simulations.streams import PIECE, TIMEOUT_NS, WINDOW
-from tests.support.toy_peer import ToyPeer
-from tests.support.toy_streams import ToyStreams
-
-TRIP = 10 * MS
-LINK = Link(latency_ns=(TRIP, TRIP))
-
-
-def address(node: int) -> Address:
-    return Address(bytes((20, 0, 0, node + 1)), 4433)
-
-
-class World:
-    """Peers of which 0 opens stream 2 to 1, where it is stream 1."""
-
-    def __init__(self, n: int = 2, *, link: Link = LINK, seed: int = 0, greedy: bool = True, welcome: int = 1) -> None:
-        self.peers: dict[int, ToyStreams] = {}
-        self.greedy, self.welcome = greedy, welcome
-        self.engine = Engine(self._make, seed=seed, network=Network(link), traced=True)
-        for node in range(n):
-            self.engine.add([address(node)])
-            self.engine.start(node)
-
-    def _make(self, index: int, *_: object) -> ToyStreams:
-        self.peers[index] = ToyStreams(welcome=self.welcome, greedy=self.greedy)
-        return self.peers[index]
-
-    def do(self, node: int, effect: StreamEffect) -> None:
-        self.engine.command(node, "do", {"effect": effect}, lambda _: None)
-
-    def run(self, ns: int) -> None:
-        self.engine.run_until(self.engine.now_ns + ns)
-
-    def open(self) -> None:
-        self.do(0, StreamOpen(2, address(1)))
-        self.run(2 * TRIP)
-
-
-def test_opening_takes_a_round_trip_and_both_learn_who() -> None:
-    world = World()
-    world.do(0, StreamOpen(2, address(1)))
-    world.run(SECOND)
-    assert world.peers[1].events == [(TRIP, StreamOpened(1, address(0), True))]
-    assert world.peers[0].events == [(2 * TRIP, StreamOpened(2, address(1), False))]
+from tests.support.toy_world import TRIP, World, address
 
 
 def test_bytes_go_both_ways_even_before_the_yes_is_known() -> None:
@@ -159,25 +112,23 @@ def test_who_closes_has_what_it_sent_arrive_and_hears_no_more() -> None:
     assert all(host.streams == {} for host in world.engine.hosts)
 
 
-def test_nobody_there_nobody_listening_and_ids_that_are_not_to_be() -> None:
-    world = World(3)
-    world.engine.kill(2)
-    world.do(0, StreamOpen(2, address(2)))
-    world.do(0, StreamOpen(4, address(99)))
-    world.run(TIMEOUT_NS + SECOND)
-    assert world.peers[0].ended == {2: StreamEnd.REFUSED, 4: StreamEnd.TIMED_OUT}
-    with pytest.raises(LocalError, match="not even"):
-        world.do(0, StreamOpen(3, address(1)))
-
-
-def test_a_core_without_streams_refuses_them() -> None:
-    world = World(1)
-    world.engine._make_peer = lambda *_: ToyPeer()
-    world.engine.add([address(1)])
-    world.engine.start(1)
+@pytest.mark.parametrize("closing", [(1, 0), (0, 1), (1,)])
+def test_who_closes_on_one_that_reads_no_more_is_forgotten_with_what_it_had_left(closing: tuple[int, ...]) -> None:
+    """More than a window waits on either side, and nothing is ever read."""
+    world = World(greedy=False, welcome=0)
     world.open()
-    world.run(0)
-    assert world.peers[0].ended == {2: StreamEnd.REFUSED}
+    if len(closing) == 1:  # it says its last word, and the other one goes behind that
+        world.do(1, StreamSend(1, b"bye"))
+        world.do(1, StreamClose(1))
+        closing = (0,)
+    else:
+        world.do(1, StreamSend(1, bytes(3 * WINDOW)))
+    world.do(0, StreamSend(2, bytes(3 * WINDOW)))
+    world.run(SECOND)
+    for node in closing:
+        world.do(node, StreamClose(2 - node))
+        world.run(SECOND)
+    assert all(host.streams == {} for host in world.engine.hosts)
 
 
 @pytest.mark.parametrize("power_loss", [False, True])
