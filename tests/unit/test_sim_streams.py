@@ -98,6 +98,41 @@ def test_two_streams_share_the_line_of_who_gets_them() -> None:
     assert [len(got) for got in world.peers[1].given.values()] == [100_000, 100_000]
 
 
+def test_datagrams_pass_before_what_streams_have_beyond_half_of_the_queue() -> None:
+    """Half a MiB waits at once, a second of a line whose queue holds 200 ms."""
+    world = World(4, welcome=WINDOW)
+    world.engine.network.set_pipes(1, up=None, down=Pipe(500_000, 200 * MS))
+    for sender in (0, 2):
+        world.do(sender, StreamOpen(2, address(1)))
+        world.do(sender, StreamSend(2, bytes(WINDOW // 4)))
+    world.run(3 * TRIP)
+    pipe = world.engine.network.downs[1]
+    assert pipe.free_ns - world.engine.now_ns > SECOND
+    for _ in range(20):  # 50 ms of them
+        world.engine.inject(3, address(1), bytes(1250 - 28))
+    world.run(TRIP + (100 + 50) * MS - 1)
+    assert world.engine.effects.delivered == 19
+    world.run(1)
+    assert world.engine.effects.delivered == 20
+    world.do(0, StreamSend(2, b"later"))
+    world.run(SECOND)
+    assert pipe.free_ns > (WINDOW // 2 + 20 * 1250) * SECOND // 500_000, "streams pay for it"
+    assert sorted(len(got) for got in world.peers[1].given.values()) == [WINDOW // 4, WINDOW // 4 + 5]
+
+
+def test_many_streams_up_a_slow_line_lose_no_datagram_of_its_node() -> None:
+    """A piece takes two seconds there, and eight streams have one each on the line."""
+    world = World(10, welcome=WINDOW)
+    world.engine.network.set_pipes(0, up=Pipe(8000, 500 * MS), down=None)
+    for other in range(1, 9):
+        world.do(0, StreamOpen(2 * other, address(other)))
+        world.do(0, StreamSend(2 * other, bytes(PIECE)))
+    world.run(3 * TRIP)
+    now_ns, rng = world.engine.now_ns, world.engine.hosts[0].rng
+    [datagram] = world.engine.network.send(0, address(9), 100, rng, now_ns=now_ns)
+    assert datagram.delay_ns == 250 * MS + 128 * SECOND // 8000 + TRIP
+
+
 def test_who_closes_has_what_it_sent_arrive_and_hears_no_more() -> None:
     world = World(welcome=10)
     world.open()
