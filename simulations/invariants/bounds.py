@@ -29,6 +29,8 @@ _ASKING = 2 * limits.MESH_HIGH + 64
 #: Less than the bound, one message, an END, and what is said while nothing is taken: one small frame in PROBE_S.
 _SMALL = (2 + limits.STALLED_S // limits.PROBE_S) * HEAD_BYTES + 1 + limits.MAX_END_TEXT
 _UNSENT = limits.UNSENT_HIGH + limits.MAX_STREAM_MESSAGE + _SMALL
+#: Tasks that applications spawn for themselves, as file sharing does for every peer that it fetches from.
+_SPAWNED = 1024
 
 
 class MemoryBounded:
@@ -99,7 +101,7 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
     talking += 2 * len(peer.gossip._lines) + len(fetches) + fetches.running
     talking += sum(len(ctx.serving) for ctx in contexts.values())
     talking += streams["handshakes"] + limits.MAX_DIAL_ADDRESSES * streams["dials"]
-    yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + talking
+    yield "tasks", tasks, 256 + 32 * (len(peer._commands) + len(peer._apps)) + _SPAWNED + talking
     # One a request, a stream, a task that sleeps or has a deadline, a few a lookup; as many again may be dead.
     plain = peer.streams.plains.figures()["open"]
     alive = endpoint.asked.waiting + streams["streams"] + plain + 4 * tasks + 4 * dht.lookups_running + 256
