@@ -106,8 +106,8 @@ class Swarm:
         self.app_errors = AppErrors(self.adversaries)
         self.watchers: list[OnReport] = [count_events(self.measures.count), self.app_errors.watch]
         self.watchers += [on_report] if on_report is not None else []
-        #: Called every `sample_s`: who adds one measures something over time (simulations.samples).
         self._arrivals = Arrivals(self)
+        #: Called every `sample_s`: who adds one measures something over time (simulations.samples).
         self.samplers: list[Sampler] = [*SAMPLERS, self._arrivals.look]
         self._stopped = False
         self._makers: dict[int, MakePeer] = {}

@@ -69,12 +69,9 @@ def _go(swarm: Swarm, to_event: int | None, to_time: float | None) -> bool:
         while engine.events < to_event and (engine.now_ns < swarm.end_ns or swarm.under_way) and engine.step():
             pass
         return engine.events >= to_event
-    if to_time is not None:
-        to_ns = round(to_time * SECOND)
-        swarm.run(stop_at_ns=to_ns)
-        return engine.now_ns >= to_ns
-    swarm.run()
-    return True
+    to_ns = None if to_time is None else round(to_time * SECOND)
+    swarm.run(stop_at_ns=to_ns)
+    return to_ns is None or engine.now_ns >= to_ns
 
 
 def state_of(swarm: Swarm, node: int) -> dict[str, Any]:

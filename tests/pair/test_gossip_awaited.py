@@ -79,12 +79,19 @@ def test_of_all_authors_so_many_are_awaited() -> None:
     bounded(link)
 
 
+def idle(link: Pair, strangers: Strangers) -> list[bytes]:
+    """As many announcements of one author as are awaited, and nobody is left to be asked for their bodies."""
+    raw = [announced(link, number) for number in range(MAX_AWAITED_PER_AUTHOR)]
+    for one in raw:
+        strangers.sends(Publish(one))
+    link.settle(5)  # nobody takes a stream there
+    return raw
+
+
 def test_those_for_whom_nobody_is_left_to_be_asked_make_room() -> None:
     link = subscribed()
     strangers = Strangers(link)
-    for number in range(MAX_AWAITED_PER_AUTHOR):
-        strangers.sends(Publish(announced(link, number)))
-    link.settle(5)  # nobody takes a stream there
+    idle(link, strangers)
     fresh = announced(link, 100)
     strangers.sends(Publish(fresh), number=67)
     assert message_id(fresh) in fetches(link)
@@ -94,10 +101,7 @@ def test_those_for_whom_nobody_is_left_to_be_asked_make_room() -> None:
 def test_who_has_just_been_asked_for_what_makes_room_has_broken_nothing() -> None:
     link = subscribed()
     strangers = Strangers(link)
-    raw = [announced(link, number) for number in range(MAX_AWAITED_PER_AUTHOR)]
-    for one in raw:
-        strangers.sends(Publish(one))
-    link.settle(5)
+    raw = idle(link, strangers)
     strangers.sends(Have(TOPIC, GossipStatus.KNOWN, b"".join(map(message_id, raw))), number=67)
     assert fetches(link).running == MAX_AWAITED_PER_AUTHOR
     strangers.sends(Publish(announced(link, 100)), number=68)
@@ -108,10 +112,7 @@ def test_who_has_just_been_asked_for_what_makes_room_has_broken_nothing() -> Non
 def test_a_forged_announcement_makes_nobody_give_way() -> None:
     link = subscribed()
     strangers = Strangers(link)
-    awaited = [announced(link, number) for number in range(MAX_AWAITED_PER_AUTHOR)]
-    for one in awaited:
-        strangers.sends(Publish(one))
-    link.settle(5)
+    awaited = idle(link, strangers)
     raw = announced(link, 100)
     strangers.sends(Publish(raw[:-1] + bytes([raw[-1] ^ 1])), number=67)
     assert link.counted("b", "gossip: forged") == 1

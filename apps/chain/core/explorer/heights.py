@@ -10,6 +10,7 @@ from apps.chain.core.explorer.faults import BODIES, SIGNATURES, STEP, STORE, Fau
 from apps.chain.core.header import decode_header, id_of
 from apps.chain.core.rows import ActiveRow, HeaderRow, Status
 from apps.chain.core.rules import Invalid
+from apps.chain.core.tx import Tx
 from overlay.identity.keys import Verifier
 
 
@@ -80,11 +81,15 @@ def check_block(chain: Chain, active: ActiveRow, row: HeaderRow) -> Block:
     return block
 
 
-def _check_txs(chain: Chain, active: ActiveRow, block: Block, verifier: Verifier) -> int:
+def txs_of(chain: Chain, active: ActiveRow, block: Block) -> tuple[Tx, ...]:
     try:
-        txs = decode_txs(block.txs, chain.params.chain_id)
+        return decode_txs(block.txs, chain.params.chain_id)
     except Invalid as error:
         raise Faulty(active, error.rule, error.why) from None
+
+
+def _check_txs(chain: Chain, active: ActiveRow, block: Block, verifier: Verifier) -> int:
+    txs = txs_of(chain, active, block)
     bad = signatures.first_bad(signatures.checks_of(txs), verifier=verifier)
     if bad is not None:
         raise Faulty(active, "X7", f"its sender did not sign it (transaction {bad})")

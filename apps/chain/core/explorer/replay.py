@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from apps.chain.core import state
-from apps.chain.core.block import decode_txs
 from apps.chain.core.explorer.chain import Chain
 from apps.chain.core.explorer.copied import copy_of
 from apps.chain.core.explorer.faults import REPLAY, STEP, STORE, Faulty, Report, Told
-from apps.chain.core.explorer.heights import check_block
+from apps.chain.core.explorer.heights import check_block, txs_of
 from apps.chain.core.judge import Judge
 from apps.chain.core.ledger import open_ledger
 from apps.chain.core.limits import MAX_UNDO_ITEMS
@@ -44,7 +43,7 @@ def _connect(chain: Chain, memory: MemoryStore, active: ActiveRow, judge: Judge)
     try:
         memory.put_headers((row,))
         memory.put_block(row.id, block.raw)
-        txs = decode_txs(block.txs, chain.params.chain_id)
+        txs = txs_of(chain, active, block)
         state.connect(memory, chain.params, judge, row.id, block.header, txs, size=len(block.raw))
     except Invalid as error:
         raise Faulty(active, error.rule, error.why) from None
@@ -55,12 +54,8 @@ def _connect(chain: Chain, memory: MemoryStore, active: ActiveRow, judge: Judge)
         raise Faulty(active, STORE, "what was kept to undo it does not undo it")
 
 
-def _txs_of(chain: Chain, active: ActiveRow) -> tuple[Tx, ...]:
-    block = check_block(chain, active, chain.header(active.id))
-    try:
-        return decode_txs(block.txs, chain.params.chain_id)
-    except Invalid as error:
-        raise Faulty(active, error.rule, error.why) from None
+def _kept_txs(chain: Chain, active: ActiveRow) -> tuple[Tx, ...]:
+    return txs_of(chain, active, check_block(chain, active, chain.header(active.id)))
 
 
 def _undo_of(chain: Chain, active: ActiveRow) -> bytes:
@@ -89,7 +84,7 @@ def replay_kept(chain: Chain, report: Report, judge: Judge, told: Told) -> None:
             raise Faulty(active, STORE, "what was kept to undo it does not undo it")
         memory.begin()
         memory.put_undo(active.id, undo)
-        state.disconnect(memory, _txs_of(chain, active))
+        state.disconnect(memory, _kept_txs(chain, active))
         memory.commit()
         report.undone += 1
         if height % STEP == 0:
@@ -114,7 +109,7 @@ def _take_back(chain: Chain, memory: MemoryStore, report: Report, told: Told) ->
         active = chain.active(height)
         memory.begin()
         try:
-            state.disconnect(memory, _txs_of(chain, active))
+            state.disconnect(memory, _kept_txs(chain, active))
         except (LocalError, BadMessage) as error:
             raise Faulty(active, STORE, f"it cannot be undone: {error}") from None
         memory.commit()
