@@ -188,7 +188,7 @@ async def _join(peer: Peer, args: Args) -> Any:
         except (LocalError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"addresses: {error}") from None
     keep = optional(args, "keep", bool)
-    joined, others = await peer.upkeep.join(wanted, keep=keep is not False)
+    joined, others = await peer.entrance.join(wanted, keep=keep is not False)
     rows = [{"id": format_id(contact.id), "address": str(contact.address)} for contact in others]
     return {"joined": joined, "others": rows}
 

@@ -73,6 +73,13 @@ MAX_LOOKUPS = 256  # at once; more are refused
 LOOKUP_DEADLINE_S = 20
 REPLACEMENTS = 10  # per bucket; geth 10
 ANCHORS = 8  # contacts kept over restarts
+#: Places that a node is told to join at, and ids of which one must answer there: tickets of a node that got new keys.
+MAX_SEEDS = 64
+MAX_IDS_PER_SEED = 8
+#: Addresses that are dialled for others within 10 s, to prove that they can be reached.
+MAX_DIALLED = 16
+#: Records asked for in one round of taking over: 4,096 x 1 kB.
+MAX_PULLED = 4096
 #: Addresses of contacts that left in silence: after a long cut any one of them leads back.
 LOST_REMEMBERED = 64
 #: Global addresses in one bucket and in the table per /24 (IPv6 /48): geth 2 and 10.

@@ -16,6 +16,7 @@ from overlay.apps import Apps
 from overlay.dht.bucket import Entry
 from overlay.dht.claim import claim
 from overlay.dht.diversity import Diversity
+from overlay.dht.entrance import Entrance
 from overlay.dht.get import find_node
 from overlay.dht.own import OwnRecords
 from overlay.dht.reach import CLIENT, Reach
@@ -119,7 +120,8 @@ class Peer:
         self.reach = Reach(self.dht, solves(self.id, network.puzzle_bits))
         self._server = Server(self.dht, self.reach.serves)
         self.endpoint.serve(Kind.LEAVE, self._on_leave)
-        self.upkeep = Upkeep(self.dht, self.own, self.reach)
+        self.entrance = Entrance(self.dht, self.reach)
+        self.upkeep = Upkeep(self.dht, self.own, self.reach, self.entrance)
         apps_rng = Rng(rng.u64())
         self.streams = Streams(
             loop=self.loop, network=network, signer=keys, verifier=verifier, entropy=entropy,
@@ -295,7 +297,7 @@ class Peer:
 
     def on_answered(self, contact: Contact, role: int | None) -> None:
         entry = self.table.get(contact.key)
-        if not self.upkeep.expects(contact):
+        if not self.entrance.expects(contact):
             self.endpoint.peers.forget(contact)
             if entry is not None and entry.contact is contact:
                 self.table.remove(contact.key)
@@ -335,7 +337,7 @@ class Peer:
             return
         answered_ns = self.endpoint.peers.answered_ns(contact)
         self.reach.on_request(inbound, known=answered_ns is not None)
-        if inbound.kind is _LEAVE or not self.dht.may_enter(contact) or not self.upkeep.expects(contact):
+        if inbound.kind is _LEAVE or not self.dht.may_enter(contact) or not self.entrance.expects(contact):
             return
         if answered_ns and self.loop.now.mono_ns - answered_ns < _ASKED_LATELY_NS:
             return  # it answered and did not get in; asking at each of its requests, two would ask for ever

@@ -7,16 +7,15 @@ from overlay.dht.hold import accept_record
 from overlay.dht.state import DhtState
 from overlay.dht.store import PutOutcome
 from overlay.errors import BadMessage, LimitError, TimedOut
-from overlay.limits import KEYS_PER_PAGE, K
+from overlay.limits import KEYS_PER_PAGE, MAX_PULLED, K
 from overlay.rpc.contact import Contact
 from overlay.trust.policy import Observation
 from overlay.wire.messages import FindKeys, FindValue, Keys, Value
 
 _NEIGHBOURS = 3
 _MOST_ASKED = 8
-#: Records asked for in one round: 4,096 x 1 kB; and keys looked at, of which some are not ours to hold.
-_MAX_PULLED = 4096
-_MAX_PAGES = 16 * _MAX_PULLED // KEYS_PER_PAGE
+#: Keys are looked at of which some are not ours to hold.
+_MAX_PAGES = 16 * MAX_PULLED // KEYS_PER_PAGE
 
 
 async def pull(dht: DhtState) -> int:
@@ -34,7 +33,7 @@ async def pull(dht: DhtState) -> int:
             break
         after: bytes | None = None
         for _ in range(_MAX_PAGES):
-            if asked >= _MAX_PULLED:
+            if asked >= MAX_PULLED:
                 break
             try:
                 _, reply = await dht.endpoint.call(neighbour, FindKeys(near=dht.own_id, prefix_bits=bits, after=after))

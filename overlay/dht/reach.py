@@ -14,7 +14,7 @@ import attrs
 from overlay.dht.state import DhtState
 from overlay.errors import LimitError
 from overlay.events import RoleChanged
-from overlay.limits import K
+from overlay.limits import MAX_DIALLED, K
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
 from overlay.runtime.address import GLOBAL, Address, unpack_address
@@ -34,8 +34,6 @@ _ASK_EVERY_NS = 10 * SECOND
 #: Helpers asked at once after a start: one may choose somebody whom we contacted already.
 _HELPERS = 3
 _PROOF_LEAST_NS = 50 * MS
-#: Addresses that are dialled for others within _ASK_EVERY_NS.
-MAX_DIALLED = 16
 
 
 @attrs.define(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Upkeep: join, keep contacts alive, refresh, republish, expire, take over what is ours to hold.
+"""Upkeep: keep contacts alive, refresh, republish, expire, take over what is ours to hold.
 
 One task sleeps until the next thing is due. What waits for the network runs beside it, each at most
 once at a time: contacts are kept alive also while thousands of records are published. Nothing here is
@@ -7,12 +7,13 @@ urgent enough to be lost by a restart: anchors, records and what this node publi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 import attrs
 
 from overlay.dht.bucket import EVICTABLE_FAILURES
-from overlay.dht.distance import random_in_bucket, random_number
+from overlay.dht.distance import random_number
+from overlay.dht.entrance import Entrance
 from overlay.dht.get import find_node
 from overlay.dht.handover import pull
 from overlay.dht.healing import ASK_EVERY_NS, WATCH_EVERY_NS, Healing
@@ -20,19 +21,16 @@ from overlay.dht.lookup import start_lookup
 from overlay.dht.own import OwnRecords
 from overlay.dht.publish import republish
 from overlay.dht.reach import Reach
-from overlay.dht.size import MIN_SAMPLES
 from overlay.dht.state import DhtState
 from overlay.errors import LimitError, OverlayError
-from overlay.limits import ANCHORS, TRIES, K
+from overlay.limits import TRIES, K
 from overlay.rpc.contact import Contact
 from overlay.rpc.gather import ask_all
-from overlay.runtime.address import Address, unpack_address
 from overlay.runtime.future import Future
 from overlay.runtime.group import Group
 from overlay.runtime.ports import MS, SECOND
 from overlay.wire.messages import FindNode, Leave, Ping
 
-_ANCHOR = b"anchor/"
 #: Kademlia paper 2.3: a bucket without a lookup for an hour is refreshed.
 _REFRESH_NS = 3600 * SECOND
 #: Neighbours change more than far contacts; this also samples the network's size.
@@ -51,11 +49,6 @@ _EXPIRE_NS = 60 * SECOND
 #: A newcomer pulls after this: a push would hand every short visitor 20 copies of everything.
 _PULL_NS = 600 * SECOND
 _SHORTEST_SLEEP_NS = 100 * MS
-#: Places to try again when nobody is known, and how often at most.
-MAX_SEEDS = 64
-#: Ids that may be expected at one address: tickets of a node that got a new key.
-_MAX_EXPECTED = 8
-_RETRY_MAX_NS = 30 * SECOND
 
 
 @attrs.define(slots=True, eq=False)
@@ -63,14 +56,11 @@ class Upkeep:
     dht: DhtState
     own: OwnRecords
     reach: Reach
-    #: Where to ask while nobody is known -> the ids of which one must answer there; none: whoever answers.
-    _seeds: dict[Address, tuple[bytes, ...]] = attrs.Factory(dict)
+    entrance: Entrance
     _due: dict[str, int] = attrs.Factory(dict)
-    _retry_ns: int = SECOND
     _neighbours_ns: int = 40 * SECOND
     _rounds: int = 0
     _begun_ns: int = 0
-    _bootstrapping: bool = False
     _alarm: Future[None] | None = None
     _group: Group | None = None
     #: What runs beside the rounds.
@@ -78,7 +68,7 @@ class Upkeep:
     healing: Healing = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.healing = Healing(self.dht, self.own, lambda: self._beside("bootstrap", self._bootstrap))
+        self.healing = Healing(self.dht, self.own, lambda: self._beside("bootstrap", self.entrance.look_around))
 
     async def run(self) -> None:
         """For as long as the peer lives."""
@@ -125,13 +115,13 @@ class Upkeep:
         if self._is_due("cut", WATCH_EVERY_NS):
             self.healing.watch()
         if self._is_due("lost", ASK_EVERY_NS):
-            self.healing.ask(self._seeds)
-        if self._is_due("seeds", self._retry_ns) and self._alone():
-            self._beside("seeds", self._try_seeds)
+            self.healing.ask(self.entrance.places)
+        if self._is_due("seeds", self.entrance.retry_ns) and self.entrance.alone():
+            self._beside("seeds", self.entrance.try_again)
         if self._is_due("publish", 10 * SECOND) and self.own.due(self.dht.loop.now.mono_ns) is not None:
             self._beside("publish", self._publish)
         for name, every_ns, work in (
-            ("anchors", _ANCHORS_NS, self._save_anchors),
+            ("anchors", _ANCHORS_NS, self.entrance.save_anchors),
             ("neighbours", _YOUNG_EVERY_NS, self._look_around),  # it says itself when again
             ("refresh", _REFRESH_NS // 4, self._refresh),
             ("pull", _PULL_NS, self._pull),
@@ -162,107 +152,6 @@ class Upkeep:
         finally:
             del self._running[name]
 
-    # --- joining --------------------------------------------------------------------------
-
-    async def join(
-        self, addresses: Iterable[tuple[Address, bytes | None]], *, keep: bool = True
-    ) -> tuple[int, list[Contact]]:
-        """Ping them all; then look around. How many answered (with the id expected, if one was), and who else did.
-
-        `keep`: ask them again whenever nobody is known, and let nobody else in from there for as long as this node
-        runs. Not for what strangers announce on a LAN.
-        """
-        addresses = list(addresses)[:MAX_SEEDS]
-        for address, node_id in addresses if keep else ():
-            ids = self._seeds.pop(address, ())
-            if node_id is not None and node_id not in ids:
-                ids = (*ids, node_id)[-_MAX_EXPECTED:]
-            if len(self._seeds) >= MAX_SEEDS:
-                del self._seeds[next(iter(self._seeds))]
-            self._seeds[address] = ids
-        answered = await self._ping_all([address for address, _ in addresses])
-        expected = {address: node_id for address, node_id in addresses if node_id is not None}
-        joined = [
-            contact
-            for contact in answered
-            if expected.get(contact.address, contact.id) == contact.id and self.expects(contact)
-        ]
-        if joined:
-            await self.reach.prove(joined)
-            await self._bootstrap()
-        return len(joined), [contact for contact in answered if contact not in joined]
-
-    def expects(self, contact: Contact) -> bool:
-        """False if we were told that somebody else is at its address: it is no way into the network then."""
-        ids = self._seeds.get(contact.address)
-        return not ids or contact.id in ids
-
-    async def _ping_all(self, addresses: list[Address]) -> list[Contact]:
-        """Addresses of unknown keys, so `ask_all` cannot be used."""
-        answered: list[Contact] = []
-
-        async def ping(address: Address) -> None:
-            try:
-                contact, _ = await self.dht.endpoint.call(address, Ping())
-            except OverlayError:
-                return
-            answered.append(contact)
-
-        async with self.dht.loop.group(name="join") as group:
-            for address in addresses:
-                group.spawn(ping(address), name=f"ping {address}")
-        return answered
-
-    async def _bootstrap(self) -> None:
-        """Kademlia paper 2.3: look up oneself, then somewhere in each bucket farther than the nearest neighbour."""
-        if self._bootstrapping:
-            return
-        self._bootstrapping = True
-        try:
-            await find_node(self.dht, self.dht.own_number)
-            # The far buckets hold almost everybody; as many lookups as a trusted size needs samples.
-            for depth in range(MIN_SAMPLES):
-                await find_node(self.dht, random_in_bucket(self.dht.own_number, depth, self.dht.rng), sample=True)
-        except LimitError:
-            pass  # busy with the user's lookups: those fill the table as well
-        finally:
-            self._bootstrapping = False
-        await self._save_anchors()  # a node that dies in its first minute finds its way back, too
-
-    def _alone(self) -> bool:
-        alone = all(entry.failures for entry in self.dht.table.entries())
-        if not alone:
-            self._retry_ns = 5 * SECOND
-        return alone
-
-    async def _try_seeds(self) -> None:
-        """Nobody answers: anchors of the last run, and all that we were told to join."""
-        self._retry_ns = min(2 * self._retry_ns, _RETRY_MAX_NS)
-        seeds = list(dict.fromkeys([*self._anchors(), *self._seeds]))
-        answered = [contact for contact in await self._ping_all(seeds) if self.expects(contact)]
-        if answered:
-            await self.reach.prove(answered)
-            await self._bootstrap()
-
-    def _anchors(self) -> list[Address]:
-        rows = self.dht.journal.storage.scan(_ANCHOR)
-        return [unpack_address(value[32:]) for _, value in rows if len(value) in (38, 50)]
-
-    async def _save_anchors(self) -> None:
-        storage = self.dht.journal.storage
-        anchors = {_ANCHOR + c.key: c.packed for c in self.dht.table.anchors(ANCHORS) if not c.address.zone}
-        if not anchors:
-            return  # alone for now: the old ones may come back
-        gone = [key for key, _ in storage.scan(_ANCHOR) if key not in anchors]
-        new = {key: packed for key, packed in anchors.items() if storage.get(key) != packed}
-        for key in gone:
-            storage.delete(key)
-        for key, packed in new.items():
-            storage.put(key, packed)
-        if gone or new:
-            # An idle node writes nothing else for minutes. If this fails, the next round writes them.
-            self.dht.journal.after_commit(lambda _outcome: None)
-
     # --- keeping --------------------------------------------------------------------------
 
     def _keep_alive(self) -> None:
@@ -278,8 +167,8 @@ class Upkeep:
         """The network changed (new address, link back): everybody is asked now, not at the next round."""
         self.dht.table.retry_all(self.dht.loop.now.mono_ns)
         await ask_all(self.dht.endpoint, self.dht.table.contacts()[:256], lambda _: Ping())
-        if self._alone():
-            await self._try_seeds()
+        if self.entrance.alone():
+            await self.entrance.try_again()
 
     async def _look_around(self) -> None:
         now_ns = self.dht.loop.now.mono_ns
@@ -328,7 +217,7 @@ class Upkeep:
         for contact in told:
             self.dht.endpoint.tell(contact, Leave())
         try:
-            await self._save_anchors()
+            await self.entrance.save_anchors()
         except LimitError:
             self.dht.endpoint.count("anchors not saved")  # the disk is full; those of the last round are there
         return len(told)

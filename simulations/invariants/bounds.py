@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from overlay import limits
-from overlay.dht.reach import MAX_DIALLED
 from overlay.dht.store import RecordStore
-from overlay.dht.upkeep import MAX_SEEDS
 from overlay.gossip.service import Gossip
 from overlay.limits import K
 from overlay.peer import Peer
@@ -73,10 +71,10 @@ def sizes(peer: Peer) -> Iterator[tuple[str, int, int]]:
     yield "lookups", dht.lookups_running, limits.MAX_LOOKUPS
     yield "probes a second", len(dht._probed), limits.PROBES_PER_S
     yield "lost contacts", len(peer.upkeep.healing._lost), limits.LOST_REMEMBERED
-    yield "places to join at", len(peer.upkeep._seeds), MAX_SEEDS
+    yield "places to join at", len(peer.entrance.places), limits.MAX_SEEDS
     # They are of the two above, and those that are no longer leave at the next question.
-    yield "places that have no room", len(peer.upkeep.healing._reached), MAX_SEEDS + limits.LOST_REMEMBERED
-    yield "addresses dialled for others", len(peer.reach._dialling), MAX_DIALLED
+    yield "places that have no room", len(peer.upkeep.healing._reached), limits.MAX_SEEDS + limits.LOST_REMEMBERED
+    yield "addresses dialled for others", len(peer.reach._dialling), limits.MAX_DIALLED
     yield "computations and operations", len(peer.work._waiting), limits.MAX_WORK
     yield "crashes kept", len(peer.loop.crashed), limits.MAX_CRASHES_KEPT
     yield "commands", len(peer._commands), limits.MAX_COMMANDS

@@ -49,7 +49,7 @@ def test_the_state_at_a_time(run: Run, file: Path) -> None:
     assert ran.code == 0
     assert "ended    later than this" in ran.out
     assert "waits for     PING to 10.0.0.7:4433" in ran.out
-    assert "\n  ping 10.0.0.7:4433: Upkeep." in ran.out
+    assert "\n  ping 10.0.0.7:4433: Entrance." in ran.out
     state = run("replay", str(file), "--to-input", "5", "--json").json["state"]
     assert state["now"]["mono_ns"] > 0
     assert state["tasks"]

@@ -77,7 +77,7 @@ def check_limits(arena: Arena) -> None:
     assert len(endpoint._fresh) <= limits.MAX_STAMPS_REMEMBERED
     assert endpoint._replies.size_bytes <= limits.REPLY_CACHE_BYTES
     assert len(peer.dht._probed) <= limits.PROBES_PER_S
-    assert len(peer.upkeep._seeds) <= 64
+    assert len(peer.entrance.places) <= 64
     assert len(peer.table) <= 64
     assert len(peer.dht.store) <= limits.MAX_RECORDS
     assert len(endpoint.counters) < 60, "names of counters are ours, not theirs"
@@ -134,7 +134,7 @@ def test_upkeep_goes_on_whatever_neighbours_say(seed: int) -> None:
 
 @pytest.mark.parametrize("key_pages", [2, 50])
 def test_who_lists_keys_without_end_is_asked_for_so_many(monkeypatch: pytest.MonkeyPatch, key_pages: int) -> None:
-    monkeypatch.setattr("overlay.dht.handover._MAX_PULLED", 40)
+    monkeypatch.setattr("overlay.dht.handover.MAX_PULLED", 40)
     monkeypatch.setattr("overlay.dht.handover._MAX_PAGES", key_pages)
     arena = Arena(make_peer(1), 1, Style(silent=0, honest=100, slow_ms=0))
     arena.command("join", JOIN, within_s=8 * LOOKUP_DEADLINE_S)
