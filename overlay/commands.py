@@ -72,9 +72,9 @@ async def _ping(peer: Peer, args: Args) -> Any:
         if node_id == peer.id:
             raise UsageError("that is this node itself") from None
         try:
-            to = await peer.locate(node_id)
+            to = await peer.meeting.locate(node_id)
         except NotFound:
-            silent = peer.last_known(node_id)
+            silent = peer.meeting.last_known(node_id)
             if silent is None:
                 raise
             to = silent

@@ -13,29 +13,27 @@ from typing import Any
 from overlay import commands
 from overlay.app import App, check_apps
 from overlay.apps import Apps
-from overlay.dht.bucket import Entry
 from overlay.dht.claim import claim
 from overlay.dht.diversity import Diversity
 from overlay.dht.entrance import Entrance
-from overlay.dht.get import find_node
+from overlay.dht.meeting import Meeting
 from overlay.dht.own import OwnRecords
-from overlay.dht.reach import CLIENT, Reach
-from overlay.dht.routing_table import ADDED, MOVED, RoutingTable
+from overlay.dht.reach import Reach
+from overlay.dht.routing_table import RoutingTable
 from overlay.dht.server import Server
 from overlay.dht.size import SizeEstimate
 from overlay.dht.state import V4, V6, DhtState
 from overlay.dht.store import RecordStore
-from overlay.dht.upkeep import Upkeep, ping
-from overlay.errors import NotFound
-from overlay.events import Event, PeerLost, PeerSeen, Started
+from overlay.dht.upkeep import Upkeep
+from overlay.events import Event, Started
 from overlay.gossip.service import Subscription
 from overlay.identity.keys import Signer, Verifier, verify
 from overlay.identity.network import Network
 from overlay.identity.node_id import node_id_of
 from overlay.identity.puzzle import solves
-from overlay.limits import BARE_PING, MAX_COMMANDS
-from overlay.rpc.contact import Contact, ContactBook
-from overlay.rpc.endpoint import Endpoint, Inbound
+from overlay.limits import MAX_COMMANDS
+from overlay.rpc.contact import ContactBook
+from overlay.rpc.endpoint import Endpoint
 from overlay.rpc.stamps import StampSource
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
@@ -43,7 +41,6 @@ from overlay.runtime.group import Group
 from overlay.runtime.journal import Journal
 from overlay.runtime.loop import Loop
 from overlay.runtime.ports import (
-    SECOND,
     Effect,
     Entropy,
     Failed,
@@ -62,15 +59,7 @@ from overlay.streams import Streams
 from overlay.subscribers import gossip_over
 from overlay.trust.policy import NeutralPolicy, Policy
 from overlay.wire.codec import WIRE, Codec
-from overlay.wire.registry import Kind
 from overlay.work import Work
-
-#: Asking an Enum class for a member costs a quarter of a microsecond on Python 3.11, a name of a module nothing.
-_LEAVE = Kind.LEAVE
-#: A peer that asks us is asked whether it lives at most this often.
-_ASKED_LATELY_NS = 300 * SECOND
-#: A peer that answers elsewhere is asked at its old address at most this often.
-_TEST_AGAIN_NS = 2 * SECOND
 
 
 class Peer:
@@ -109,7 +98,7 @@ class Peer:
             loop=self.loop, network=network, signer=keys, verifier=verifier, own_id=self.id,
             book=book if book is not None else ContactBook(), stamps=StampSource(journal), entropy=entropy,
             policy=policy if policy is not None else NeutralPolicy(), transmit=self._transmit, role=self._role_for,
-            listener=self, codec=codec,
+            codec=codec,
         )  # fmt: skip
         self.dht = DhtState(
             loop=self.loop, endpoint=self.endpoint, own_id=self.id, own_number=number, table=self.table,
@@ -119,7 +108,6 @@ class Peer:
         self.own = OwnRecords(journal)
         self.reach = Reach(self.dht, solves(self.id, network.puzzle_bits))
         self._server = Server(self.dht, self.reach.serves)
-        self.endpoint.serve(Kind.LEAVE, self._on_leave)
         self.entrance = Entrance(self.dht, self.reach)
         self.upkeep = Upkeep(self.dht, self.own, self.reach, self.entrance)
         apps_rng = Rng(rng.u64())
@@ -128,10 +116,11 @@ class Peer:
             emit=self._outbox.append, policy=self.endpoint.policy, count=self.endpoint.count, suite=suite,
         )  # fmt: skip
         self.gossip = gossip_over(self.dht, self.streams, Rng(rng.u64()), self._beside)
+        self.meeting = Meeting(self.dht, self.reach, self.entrance, self.upkeep, self.gossip.forget)
         #: By topic: subscriptions that commands asked for.
         self.held: dict[str, Subscription] = {}
         self.work = Work(self.loop, self._outbox.append, self._next_id)
-        self.apps = Apps(self.dht, self.own, apps_rng, self.locate, self.gossip, self.work, self.streams)
+        self.apps = Apps(self.dht, self.own, apps_rng, self.meeting.locate, self.gossip, self.work, self.streams)
         self._root: Group | None = None
         self._ready = self.loop.future()
         self._interfaces: tuple[Interface, ...] = ()
@@ -260,109 +249,3 @@ class Peer:
         self.dht.families = families or V4 | V6
         if changed and self._root is not None:
             self._root.spawn(self.upkeep.wake(), name="network changed")
-
-    async def locate(self, node_id: bytes) -> Contact:
-        """Where the peer with this id can be asked. Raises NotFound."""
-        found = self.known(node_id)
-        if found is None:
-            number = int.from_bytes(node_id, "big")
-            result = await find_node(self.dht, number)
-            found = next((contact for contact in result.answered if contact.id == node_id), None)
-        if found is None:
-            raise NotFound("nobody with that id answers on this network")
-        return found
-
-    def last_known(self, node_id: bytes) -> Contact | None:
-        """Where a peer answered us last, even if it has been silent since."""
-        peers = self.endpoint.peers
-        states = {contact: peers.get(contact) for contact in peers.contacts() if contact.id == node_id}
-        answered = {contact: state.answered_ns for contact, state in states.items() if state and state.answered_ns}
-        return max(answered, key=answered.__getitem__, default=None)
-
-    def known(self, node_id: bytes) -> Contact | None:
-        """The contact of a peer that answered us: where the table has it, else at its most recent address."""
-        best: Contact | None = None
-        best_ns = 0
-        for contact in self.endpoint.peers.contacts():
-            if contact.id == node_id:
-                entry = self.table.get(contact.key)
-                if entry is not None and not entry.failures:
-                    return entry.contact
-                state = self.endpoint.peers.get(contact)
-                if state is not None and state.answered_ns > best_ns and not state.failures:
-                    best, best_ns = contact, state.answered_ns
-        return best
-
-    # --- what the endpoint tells ----------------------------------------------------------
-
-    def on_answered(self, contact: Contact, role: int | None) -> None:
-        entry = self.table.get(contact.key)
-        if not self.entrance.expects(contact):
-            self.endpoint.peers.forget(contact)
-            if entry is not None and entry.contact is contact:
-                self.table.remove(contact.key)
-                self._report(PeerLost(contact.id, "another was expected there"))
-            return
-        if role == CLIENT or not self.dht.may_enter(contact):
-            if entry is not None and entry.contact is contact:  # it was full, and cannot be reached any more
-                self.table.remove(contact.key)
-                self._report(PeerLost(contact.id, "client"))
-            return
-        if entry is not None and entry.contact is not contact and not entry.failures:
-            self._test_before_move(entry)
-            return
-        seen = self.table.seen(contact, self.loop.now.mono_ns)
-        if seen.outcome is ADDED or seen.outcome is MOVED:
-            self._report(PeerSeen(contact.id, str(contact.address), seen.outcome is MOVED))
-        if seen.test is not None and self.dht.may_probe(seen.test):
-            ping(self.dht, seen.test)
-
-    def _test_before_move(self, entry: Entry) -> None:
-        """It answered at another address than the one we know. Whoever passes questions and answers on between
-        us can bring that about, so it moves only once it is silent where it was."""
-        now_ns = self.loop.now.mono_ns
-        if entry.tested_ns is None or now_ns - entry.tested_ns >= _TEST_AGAIN_NS:
-            entry.tested_ns = now_ns
-            ping(self.dht, entry.contact)
-
-    def on_request(self, inbound: Inbound, room: int) -> None:
-        """A signed request of a stranger, or from a new address: worth a PING, whose answer may enter the table.
-
-        The PING is part of what an unproven address gets, so request, answer and PING together never amplify.
-        """
-        contact = inbound.contact
-        entry = self.table.get(contact.key)
-        if entry is not None and entry.contact is contact:
-            self.table.heard(contact, self.loop.now.mono_ns)
-            return
-        answered_ns = self.endpoint.peers.answered_ns(contact)
-        self.reach.on_request(inbound, known=answered_ns is not None)
-        if inbound.kind is _LEAVE or not self.dht.may_enter(contact) or not self.entrance.expects(contact):
-            return
-        if answered_ns and self.loop.now.mono_ns - answered_ns < _ASKED_LATELY_NS:
-            return  # it answered and did not get in; asking at each of its requests, two would ask for ever
-        bare = not inbound.proven
-        if bare and room < BARE_PING + self.endpoint.network.seal_overhead:
-            return
-        if (entry is not None or self.table.has_room(contact)) and self.dht.may_probe(contact):
-            ping(self.dht, contact, bare=bare)
-
-    def on_silent(self, contact: Contact) -> None:
-        lost = self.table.failed(contact, self.loop.now.mono_ns)
-        if lost:
-            self.upkeep.healing.remember(contact)
-            self._report(PeerLost(contact.id, "silent"))
-        entry = self.table.get(contact.key)
-        if entry is not None and entry.contact is contact and entry.failures == 1:
-            moved = self.known(contact.id)
-            if moved is not None:
-                ping(self.dht, moved)
-        self.upkeep.poke()
-
-    def _on_leave(self, inbound: Inbound) -> None:
-        entry = self.table.get(inbound.contact.key)
-        if entry is not None and entry.contact is inbound.contact:
-            self.table.remove(inbound.contact.key)
-            self.gossip.forget(inbound.contact.key)
-            self.endpoint.peers.forget(inbound.contact)  # if it is back in a minute, it is new
-            self._report(PeerLost(inbound.contact.id, "left"))

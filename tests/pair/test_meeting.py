@@ -107,7 +107,7 @@ def test_a_contact_follows_its_key_to_another_address() -> None:
     link.settle(30)
     [contact] = link.b.table.contacts()
     assert (contact.key, contact.address) == (link.key("a"), moved)
-    assert link.b.known(contact.id) is contact
+    assert link.b.meeting.known(contact.id) is contact
 
 
 def test_who_moved_is_answered_although_its_token_is_void() -> None:
@@ -164,7 +164,7 @@ def test_who_relays_between_two_does_not_become_the_address_of_one() -> None:
     assert state.answered_ns > 0, "or this shows nothing"
     assert [str(contact.address) for contact in link.a.table.contacts()] == [str(B)]
     assert not any(event.moved for _, event in link.events if isinstance(event, PeerSeen))
-    assert link.a.known(node_id_of(link.key("b"))) is link.a.table.contacts()[0]
+    assert link.a.meeting.known(node_id_of(link.key("b"))) is link.a.table.contacts()[0]
 
 
 # --- goodbye ---------------------------------------------------------------------------------

@@ -236,7 +236,7 @@ def test_an_application_reaches_a_peer_whose_address_in_the_table_is_stale(monke
     swarm = swarm_of(3)
     here, there = peer(swarm, 0), peer(swarm, 1)
     asked(swarm, 0, "fetch", **{"from": there.id.hex(), "number": 1, "parts": 1})
-    right = here.known(there.id)
+    right = here.meeting.known(there.id)
     stale = here.endpoint.book.contact(right.key, Address(bytes((20, 9, 9, 9)), 4433))
 
     async def locate(node_id: bytes) -> Contact:
