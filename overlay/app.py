@@ -24,11 +24,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, ClassVar, TypeVar, overload
 
 import attrs
 
 from overlay.app_busy import Busy
+from overlay.app_messages import Messages, body_of, bytes_of
 from overlay.app_names import CORE, is_name
 from overlay.app_storage import AppStorage
 from overlay.app_streams import AppStreams, PlainHandler, StreamHandler
@@ -38,11 +39,11 @@ from overlay.dht.providers import Provider, contact_of, many_providers, provide,
 from overlay.dht.publish import Published, publish_blob, publish_provider, publish_signed
 from overlay.dht.put import Profile
 from overlay.dht.state import DhtState, may_pass
-from overlay.errors import BadMessage, LimitError, LocalError, OverlayError, Refused, TimedOut
+from overlay.errors import LimitError, LocalError, OverlayError, Refused, TimedOut
 from overlay.events import AppEvent
 from overlay.gossip.service import Gossip, Subscription
 from overlay.identity.domain import DomainSigner
-from overlay.limits import MAX_APP_BODY, MAX_APP_COMMANDS, MAX_APP_NAME, MAX_APPS
+from overlay.limits import MAX_APP_COMMANDS, MAX_APP_NAME, MAX_APPS
 from overlay.rpc.contact import Contact
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
@@ -50,7 +51,7 @@ from overlay.runtime.group import Group
 from overlay.runtime.ports import Now
 from overlay.services import Services
 from overlay.streams import Plain, Stream
-from overlay.typed import decode_message, encode_message
+from overlay.typed import decode_message
 from overlay.wire.messages import AppReply, AppRequest, AppStatus
 from overlay.work import Work
 
@@ -321,52 +322,3 @@ class AppContext:
     def emit(self, event: str, **fields: object) -> None:
         """Tell whoever watches this peer."""
         self.dht.report(AppEvent(self.name, event, tuple(fields.items())))
-
-
-@attrs.define(slots=True, eq=False)
-class Messages(Generic[M]):
-    """`async for author, said in ctx.subscribe("chat", Say)`: what is none of the types is counted and left out."""
-
-    subscription: Subscription
-    types: tuple[type[M], ...]
-    #: Messages of the topic that were none of the types: anybody may publish anything.
-    refused: int = 0
-
-    def __aiter__(self) -> Messages[M]:
-        return self
-
-    async def __anext__(self) -> tuple[bytes, M]:
-        while True:
-            delivered = await self.subscription.__anext__()
-            try:
-                return delivered.author_id, decode_message(delivered.body, *self.types)
-            except BadMessage:
-                self.refused += 1
-
-    def close(self) -> None:
-        self.subscription.close()
-
-
-def bytes_of(value: object) -> bytes:
-    """The bytes of a message, or bytes as they are. LocalError if it is neither."""
-    return value if isinstance(value, bytes) else encode_message(value)
-
-
-def body_of(value: object) -> bytes:
-    """The bytes of a message, or bytes as they are. LocalError if it is neither, or too long for a datagram."""
-    body = bytes_of(value)
-    if len(body) > MAX_APP_BODY:
-        raise LocalError(
-            f"the message has {len(body)} bytes, at most {MAX_APP_BODY} fit into a datagram: send the key of a record"
-        )
-    return body
-
-
-def read_body(body: bytes, types: Sequence[type]) -> Any:
-    """What a handler gets; raises Refused if it is none of the types."""
-    if not types:
-        return body
-    try:
-        return decode_message(body, *types)
-    except BadMessage as error:
-        raise Refused(error.reason) from None

@@ -7,9 +7,10 @@ from typing import Any
 
 import attrs
 
-from overlay.app import App, AppContext, CommandHandler, body_of, read_body
+from overlay.app import App, AppContext, CommandHandler
 from overlay.app_busy import Busy
 from overlay.app_failures import WRONG, text_of, told_of
+from overlay.app_messages import body_of, read_body
 from overlay.app_storage import AppStorage
 from overlay.app_streams import AppStreams
 from overlay.dht.own import OwnRecords

@@ -1,36 +1,26 @@
 """Settings of `p2pnode run`: one definition each, from which come checks, errors, sample and environment names.
 
-Later wins: defaults, node.toml, environment (P2PNODE_NETWORK_PUZZLE_BITS), command line.
 attrs and 60 lines of checks instead of msgspec: all faults are told at once with their paths, ranges in words,
 and the import costs 10 ms beside click (msgspec: 18).
 """
 
 from __future__ import annotations
 
-import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import attrs
 
-from p2pnode.paths import HOME_VARIABLE, Home, HomeError
+from p2pnode.paths import HomeError
 
-#: A settings file is typed by a person.
-MAX_FILE = 1024 * 1024
 _PREFIX = "P2PNODE_"
 #: The applications that run unless somebody says no; entry points of p2pnode.apps.
 FILES, CHAIN = "files", "chain"
 #: Blocks that a chain keeps at least (apps.chain.core.limits).
 MIN_KEPT = 288
 _BLOCK = re.compile(r"[1-9][0-9]{0,14}:[0-9a-f]{64}", re.ASCII)
-_BOOLS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-#: What a person calls the types of TOML.
-_NAMES = {bool: "bool", int: "int", float: "float", str: "str", list: "list", tuple: "list", dict: "table"}
-#: What a variable of the environment holds of them.
-_WORDS: dict[type, str] = {bool: "true or false", int: "a whole number"}
 
 
 class ConfigError(HomeError):
@@ -175,7 +165,7 @@ class Config:
         return (*(name for name in always if name not in self.apps), *self.apps)
 
 
-_SECTIONS: dict[str, type[NetworkConfig] | type[LogConfig]] = {"network": NetworkConfig, "log": LogConfig}
+SECTIONS: dict[str, type[NetworkConfig] | type[LogConfig]] = {"network": NetworkConfig, "log": LogConfig}
 
 
 def _options_of(cls: type[Any], prefix: str) -> dict[str, Option]:
@@ -185,7 +175,7 @@ def _options_of(cls: type[Any], prefix: str) -> dict[str, Option]:
 
 #: Every setting by its path, "network.puzzle_bits", in the order of the sample.
 OPTIONS: dict[str, Option] = _options_of(Config, "")
-for _name, _cls in _SECTIONS.items():
+for _name, _cls in SECTIONS.items():
     OPTIONS |= _options_of(_cls, f"{_name}.")
 
 
@@ -194,176 +184,9 @@ def variable_of(path: str) -> str:
     return _PREFIX + path.upper().replace(".", "_")
 
 
-def load(
-    home: Home,
-    *,
-    file: Path | None = None,
-    environ: Mapping[str, str] = os.environ,
-    options: Mapping[str, Any] | None = None,
-) -> Config:
-    """The settings in force. `file` (--config) must exist, the home's node.toml need not.
-
-    `options`: the command line by path; None and () mean "not given". ConfigError names every fault.
-    """
-    problems: list[str] = []
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    toml = file or home.config
-    if file is not None or toml.exists():
-        for path, raw in _flat(_read(toml), toml.name, problems).items():
-            _take(path, raw, f"{toml.name}: {path}", toml.absolute().parent, values, sources, problems)
-    for path, option in OPTIONS.items():
-        if (text := environ.get(variable_of(path))) is not None:
-            raw = _from_text(text, option)
-            _take(path, raw, variable_of(path), Path.cwd(), values, sources, problems)
-    for path, raw in (options or {}).items():
-        if raw is not None and raw != ():
-            raw = list(raw) if isinstance(raw, tuple) else raw
-            _take(path, raw, f"command line: {path}", Path.cwd(), values, sources, problems)
-    if problems:
-        raise ConfigError(problems)
-    return _build(values, sources)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        if file.is_fifo():
-            raise ConfigError([f"{file}: a pipe, not a file: reading it would wait for a writer"])
-        with file.open("rb") as stream:
-            text = stream.read(MAX_FILE + 1)
-        if len(text) > MAX_FILE:
-            raise ConfigError([f"{file}: larger than {MAX_FILE} bytes: not a settings file"])
-        return tomllib.loads(text.decode())
-    except OSError as error:
-        raise ConfigError([f"{file}: {error.strerror or error}"]) from None
-    except ValueError as error:  # TOMLDecodeError, UnicodeDecodeError, an integer of 5,000 digits
-        raise ConfigError([f"{file}: not TOML: {error}"]) from None
-
-
-def _flat(table: dict[str, Any], name: str, problems: list[str]) -> dict[str, Any]:
-    """Paths and raw values of a parsed file; unknown keys become problems."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in _SECTIONS:
-            flat[key] = value
-        elif isinstance(value, dict):
-            flat |= {f"{key}.{inner}": inner_value for inner, inner_value in value.items()}
-        else:
-            problems.append(f"{name}: {key}: expected table, got {_name_of(value)}")
-    for path in [path for path in flat if path not in OPTIONS]:
-        problems.append(f"{name}: {path}: unknown key{_did_you_mean(path)}")
-        del flat[path]
-    return flat
-
-
-def _did_you_mean(path: str) -> str:
-    import difflib  # only where something is wrong
-
-    last = {option.rpartition(".")[2]: option for option in OPTIONS}
-    close = difflib.get_close_matches(path, OPTIONS, n=1) or [
-        last[word] for word in difflib.get_close_matches(path.rpartition(".")[2], last, n=1)
-    ]
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _from_text(text: str, option: Option) -> Any:
-    """The raw value that a variable stands for; text that does not fit stays text and fails the check."""
-    match option.default:
-        case bool():
-            return _BOOLS.get(text.lower(), text)
-        case int():
-            # 19 digits are 64 bits; more would only slow int() down.
-            return int(text) if text.isascii() and text.removeprefix("-").isdecimal() and len(text) < 20 else text
-        case tuple():
-            return text.replace(",", " ").split()
-    return text
-
-
-def _name_of(value: object) -> str:
-    return _NAMES.get(type(value), type(value).__name__)
-
-
-def _take(
-    path: str, raw: Any, where: str, folder: Path, values: dict[str, Any], sources: dict[str, str], problems: list[str]
-) -> None:
-    option = OPTIONS[path]
-    raw = str(raw) if option.is_path and isinstance(raw, Path) else raw
-    expected = _NAMES[type(option.default)]
-    if expected != _name_of(raw):
-        if where == variable_of(path):  # text that says nothing of this type: the text itself tells more than "str"
-            problems.append(f"{where}: expected {_WORDS[type(option.default)]}, got {raw[:40]!r}")
-        else:
-            problems.append(f"{where}: expected {expected}, got {_name_of(raw)}")
-        return
-    if isinstance(raw, list):
-        for n, item in enumerate(raw):
-            if not isinstance(item, str):
-                problems.append(f"{where}[{n}]: expected str, got {_name_of(item)}")
-                return
-        raw = tuple(raw)
-    if option.check is not None and (wanted := option.check(raw)) is not None:
-        shown = "" if isinstance(raw, tuple) else f", got {raw!r}"
-        problems.append(f"{where}: expected {wanted}{shown}")
-        return
-    if option.is_path:
-        raw = folder / Path(raw).expanduser() if raw else None
-    values[path] = raw
-    sources[path] = where.partition(": ")[0]
-
-
-def _build(values: Mapping[str, Any], sources: Mapping[str, str]) -> Config:
-    sections = {
-        name: cls(**{path.partition(".")[2]: v for path, v in values.items() if path.startswith(f"{name}.")})
-        for name, cls in _SECTIONS.items()
-    }
-    top: dict[str, Any] = {path: v for path, v in values.items() if "." not in path}
-    return Config(**top, **cast("dict[str, Any]", sections), sources=sources)
-
-
 def value_at(config: Config, path: str) -> Any:
     """`value_at(config, "network.name")`."""
     value: Any = config
     for name in path.split("."):
         value = getattr(value, name)
     return value
-
-
-def defaults_text() -> str:
-    """node.toml with every setting at its default, each commented out and explained."""
-    head = f"# Settings of p2pnode run. What is commented out is the default. {HOME_VARIABLE} names the home."
-    return f"{head}\n\n" + _render(Config(), help=True)
-
-
-def as_toml(config: Config) -> str:
-    """The settings in force as TOML; defaults are commented out, the rest names its source."""
-    return _render(config, help=False)
-
-
-def _render(config: Config, *, help: bool) -> str:
-    lines: list[str] = []
-    section = ""
-    for path, option in OPTIONS.items():
-        table, _, name = path.rpartition(".")
-        if table != section:
-            section = table
-            lines += ["", f"[{section}]"]
-        if help:
-            lines += ["", *(f"# {line}" for line in option.help.splitlines()), f"# Environment: {variable_of(path)}"]
-        setting = f"{name} = {_toml(value_at(config, path))}"
-        lines.append(f"{setting}  # {config.sources[path]}" if path in config.sources else f"#{setting}")
-    return "\n".join(lines).lstrip("\n") + "\n"
-
-
-def _toml(value: bool | int | str | tuple[str, ...] | Path | None) -> str:
-    match value:
-        case None:
-            return '""'
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case tuple():
-            return "[" + ", ".join(_toml(item) for item in value) + "]"
-    # TOML 1.0 basic string: escape quote, backslash and the control characters.
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped) + '"'

@@ -13,7 +13,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 import attrs
@@ -21,7 +20,6 @@ import trio
 
 from overlay import limits
 from overlay.errors import OverlayError
-from overlay.events import Event
 from overlay.runtime.address import Address
 from overlay.runtime.ports import (
     Commit,
@@ -47,13 +45,12 @@ from overlay.runtime.ports import (
     Sync,
 )
 from p2pnode.paths import HomeError
+from p2pnode.reports import Reports
 
 log = logging.getLogger(__name__)
 
 #: Threads for Compute and Operate together; both release the GIL (hashing, disk).
 WORKERS = 4
-#: Events a slow subscriber may fall behind before it misses some.
-EVENTS_KEPT = 256
 
 
 class CommandFailed(Exception):
@@ -111,31 +108,6 @@ def system_now() -> Now:
 
 
 @attrs.define(slots=True, eq=False)
-class Subscription:
-    """Events for one reader: `async for event in subscription`. A reader that is slow misses some."""
-
-    _send: trio.MemorySendChannel[Event]
-    _receive: trio.MemoryReceiveChannel[Event]
-    #: Events that this reader missed so far.
-    missed: int = 0
-
-    def __aiter__(self) -> Subscription:
-        return self
-
-    async def __anext__(self) -> Event:
-        try:
-            return await self._receive.receive()
-        except trio.EndOfChannel:
-            raise StopAsyncIteration from None
-
-    def _offer(self, event: Event) -> None:
-        try:
-            self._send.send_nowait(event)
-        except trio.WouldBlock:
-            self.missed += 1
-
-
-@attrs.define(slots=True, eq=False)
 class _Waiter:
     done: trio.Event = attrs.Factory(trio.Event)
     outcome: Outcome | None = None
@@ -156,7 +128,7 @@ class Driver:
     operations: Mapping[str, Callable[..., Any]] = attrs.field(factory=dict, kw_only=True)
     _ids: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
     _waiters: dict[int, _Waiter] = attrs.field(factory=dict, init=False)
-    _subscriptions: list[Subscription] = attrs.field(factory=list, init=False)
+    reports: Reports = attrs.field(factory=Reports, init=False)
     _nursery: trio.Nursery | None = attrs.field(default=None, init=False)
     _token: trio.lowlevel.TrioToken | None = attrs.field(default=None, init=False)
     _workers: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(WORKERS), init=False)
@@ -183,8 +155,7 @@ class Driver:
             self._ended = True
             for waiter in self._waiters.values():
                 waiter.done.set()
-            for subscription in self._subscriptions:
-                subscription._send.close()
+            self.reports.end()
         if self._crash is not None:
             raise NodeCrashed(_reason(self._crash)) from self._crash
 
@@ -220,16 +191,6 @@ class Driver:
 
     def network_changed(self, interfaces: tuple[Interface, ...]) -> None:
         self._feed(self.peer.handle_network, interfaces)
-
-    @contextmanager
-    def subscribe(self, *, kept: int = EVENTS_KEPT) -> Iterator[Subscription]:
-        """What the peer reports while the context is open; at most `kept` events wait."""
-        subscription = Subscription(*trio.open_memory_channel[Event](kept))
-        self._subscriptions.append(subscription)
-        try:
-            yield subscription
-        finally:
-            self._subscriptions.remove(subscription)
 
     # --- inputs -----------------------------------------------------------------------------
 
@@ -286,8 +247,7 @@ class Driver:
                         waiter.outcome = outcome
                         waiter.done.set()
                 case Report(event):
-                    for subscription in self._subscriptions:
-                        subscription._offer(event)
+                    self.reports.tell(event)
                 case Commit(id):
                     self.store.commit(self._when_safe(id))
                 case Sync(id):

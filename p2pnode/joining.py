@@ -82,7 +82,7 @@ async def leave(driver: Driver) -> None:
 
 
 async def log_events(driver: Driver) -> None:
-    with driver.subscribe() as events:
+    with driver.reports.subscribe() as events:
         async for event in events:
             match event:
                 case PeerSeen(id, address, moved):

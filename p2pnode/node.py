@@ -7,7 +7,6 @@ async with open_node(home, config) as node:
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -22,25 +21,25 @@ import p2pnode
 from overlay.app import work_of
 from overlay.dht.claim import check_claim
 from overlay.errors import LocalError
-from overlay.identity.keys import KeyPair
 from overlay.identity.network import Network
 from overlay.identity.node_id import format_id, node_id_of
-from overlay.identity.puzzle import solves
 from overlay.peer import Peer
 from overlay.runtime.address import Address, Scope
 from overlay.runtime.ports import Interface
 from overlay.wire.ticket import make_ticket
 from p2pnode import keyfile
 from p2pnode.api import Opened, RunningNode
+from p2pnode.bridging import start_bridge
 from p2pnode.config import Config
-from p2pnode.driver import EVENTS_KEPT, CommandFailed, Driver, NodeCrashed, Subscription
+from p2pnode.driver import CommandFailed, Driver, NodeCrashed
+from p2pnode.identity import identity_of, name_here, warn_of_the_puzzle
 from p2pnode.joining import join, leave, log_events, offer, table
 from p2pnode.lock import only_here, take_lock
 from p2pnode.parts import make_parts, shells_of
 from p2pnode.paths import Home
 from p2pnode.record.recorder import Recorder, Unrecorded, Wanted, begin
+from p2pnode.reports import EVENTS_KEPT, Subscription
 from p2pnode.store import Store, open_store
-from p2pnode.transport.binding import CannotListen
 from p2pnode.transport.interfaces import watch_interfaces
 from p2pnode.transport.lan import Lan
 from p2pnode.transport.listing import Listings, reachable
@@ -52,8 +51,6 @@ if TYPE_CHECKING:
     from p2pnode.bridge import Bridge
 
 log = logging.getLogger(__name__)
-
-LOOPBACK = "127.0.0.1"
 
 
 @attrs.define(slots=True, eq=False)
@@ -166,7 +163,7 @@ class Node:
         return await self.driver.command("ping", peer=str(addresses[-1]))
 
     def subscribe(self, *, kept: int = EVENTS_KEPT) -> AbstractContextManager[Subscription]:
-        return self.driver.subscribe(kept=kept)
+        return self.driver.reports.subscribe(kept=kept)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -195,9 +192,9 @@ async def open_node(
     network = parts.network
     home.make()
     with take_lock(home):
-        pair, is_new = await _identity(home, network, passphrase, progress)
+        pair, is_new = await identity_of(home, network, passphrase, progress)
         with (
-            only_here(_name_here(network, pair)) as alone,
+            only_here(name_here(network, pair)) as alone,
             await listen_at(config.listen, any_port="listen" not in config.sources) as sockets,
         ):
             if not alone:
@@ -222,7 +219,7 @@ async def open_node(
                         network=network, keys=pair, apps=apps, storage=recorder.storage, rng=recorder.rng,
                         entropy=recorder.entropy, suite=suite,
                     )  # fmt: skip
-                    _warn_of_the_puzzle(pair, network)  # not before the peer, which refuses a home of another network
+                    warn_of_the_puzzle(pair, network)  # not before the peer, which refuses a home of another network
                     functions, operations = work_of(apps)
                     driver = Driver(
                         recorder.core(peer), sockets.udp, store, streams=sockets.streams, functions=functions,
@@ -268,7 +265,7 @@ async def _serving(node: Node, seeds: Sequence[Seed], apps: Sequence[Opened]) ->
             if node.config.lan:
                 nursery.start_soon(node._lan.run)
             if node.config.bridge:
-                await _start_bridge(node, nursery)
+                node.bridge = await start_bridge(node.config.bridge, node.command, nursery)
             for one in apps:
                 if one.serve is not None:
                     nursery.start_soon(_serve_app, one.app.name, one.serve, node)
@@ -296,32 +293,6 @@ async def _serve_app(name: str, serve: Callable[[RunningNode], Awaitable[None]],
             log.exception("what runs beside application %s ended; the node and the application run on without it", name)
 
 
-async def _identity(
-    home: Home, network: Network, passphrase: str | None, progress: keyfile.Progress | None
-) -> tuple[KeyPair, bool]:
-    def told(tries: int, expected: int) -> None:
-        trio.from_thread.check_cancelled()  # Ctrl-C ends the search
-        if progress is not None:
-            progress(tries, expected)
-
-    search = partial(keyfile.load_or_create, home.key, network.puzzle_bits, passphrase=passphrase, progress=told)
-    pair, is_new = await trio.to_thread.run_sync(search)
-    return pair, is_new
-
-
-def _warn_of_the_puzzle(pair: KeyPair, network: Network) -> None:
-    if not solves(node_id_of(pair.key), network.puzzle_bits):
-        log.warning(
-            "this identity does not solve the puzzle of %d bits of network %r: others serve it, but ask it nothing",
-            network.puzzle_bits, network.name,
-        )  # fmt: skip
-
-
-def _name_here(network: Network, pair: KeyPair) -> str:
-    """What all homes with one key on one network share. Hashed: others on this machine can list such names."""
-    return hashlib.sha256(b"p2pnode/here/1" + network.network_id + pair.key).hexdigest()
-
-
 async def _drive(
     driver: Driver, scope: trio.CancelScope, crashes: list[NodeCrashed], *, task_status: trio.TaskStatus[None]
 ) -> None:
@@ -340,30 +311,3 @@ def _interfaces_changed(node: Node, interfaces: tuple[Interface, ...]) -> None:
     # Others would make the core ask for contacts that these sockets cannot reach.
     node.driver.network_changed(node._reachable)
     node._lan.network_changed(interfaces)
-
-
-async def _start_bridge(node: Node, nursery: trio.Nursery) -> None:
-    host, _, port = node.config.bridge.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") or LOOPBACK
-    try:
-        node.bridge = await nursery.start(_serve_bridge, node, host, int(port))
-    except OSError as error:
-        raise CannotListen(
-            "the bridge cannot listen there",
-            facts={
-                "address": f"udp {host}:{port}",
-                "reason": error.strerror or str(error),
-                "any free port": "--bridge 0",
-            },
-        ) from None
-
-
-async def _serve_bridge(node: Node, host: str, port: int, *, task_status: trio.TaskStatus[Bridge]) -> None:
-    from p2pnode.bridge import serve_bridge  # asyncio and the kademlia package: for who asks
-
-    try:
-        await serve_bridge(node.command, host, port, task_status=task_status)
-    except Exception:
-        if node.bridge is None:
-            raise
-        log.exception("the bridge ended; the node runs on without it")

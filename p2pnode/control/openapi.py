@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from p2pnode.control.operations import OPERATIONS, Operation
+from p2pnode.control.operation import Operation
+from p2pnode.control.operations import OPERATIONS
 from p2pnode.control.parameters import Kind, Parameter, Schema
 from p2pnode.ui.fail import EXITS
 

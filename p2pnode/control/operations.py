@@ -2,100 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Awaitable, Callable
-from typing import Any
-
-import attrs
-import trio
-
-from overlay.errors import LocalError
-from overlay.wire.ticket import parse_ticket
+from p2pnode.control.operation import Operation, identity, listed, passed_on, status, stop, ticket
 from p2pnode.control.parameters import KEY_SCHEMA, VALUE_SCHEMA, Kind, Parameter, Schema
-from p2pnode.control.view import NodeView
-from p2pnode.status import compose
-
-Arguments = dict[str, Any]
-Answer = dict[str, Any]
-
-
-@attrs.frozen(slots=True)
-class Operation:
-    """GET takes its arguments from the query, POST from a JSON object in the body."""
-
-    method: str
-    path: str
-    summary: str
-    parameters: tuple[Parameter, ...]
-    #: Schemas of the keys of the answer beside "v"; a "?" at the end of a name: may be absent.
-    answer: dict[str, Schema]
-    run: Callable[[NodeView, Arguments], Awaitable[Answer]]
-
-    @property
-    def name(self) -> str:
-        """`get_dht_table`, the operationId."""
-        return "_".join([self.method.lower(), *self.path.removeprefix("/v1/").split("/")])
-
-
-def _passed_on(command: str) -> Callable[[NodeView, Arguments], Awaitable[Answer]]:
-    """An operation that is one command of the core."""
-
-    async def run(view: NodeView, args: Arguments) -> Answer:
-        result = await view.command(command, **args)
-        return {key: value for key, value in result.items() if value is not None or key not in _OPTIONAL}
-
-    return run
-
-
-def _listed(command: str, key: str) -> Callable[[NodeView, Arguments], Awaitable[Answer]]:
-    async def run(view: NodeView, args: Arguments) -> Answer:
-        return {key: await view.command(command, **args)}
-
-    return run
-
-
-async def _status(view: NodeView, _args: Arguments) -> Answer:
-    return compose(
-        await view.command("status"),
-        network=view.network,
-        listen=view.listen,
-        ticket=view.ticket,
-        uptime_s=trio.current_time() - view.started_at,
-        version=view.version,
-    )
-
-
-async def _id(view: NodeView, _args: Arguments) -> Answer:
-    core = await view.command("status")
-    return {
-        "id": core["id"],
-        "key": core["key"],
-        "address": _address(view),
-        "network": view.network,
-        "role": core["role"],
-    }
-
-
-def _address(view: NodeView) -> str | None:
-    """Where others may reach it best: not where it listens, which may be 0.0.0.0."""
-    try:
-        addresses = [str(address) for address in parse_ticket(view.ticket).addresses]
-    except LocalError:
-        addresses = []
-    return next(iter([*addresses, *(text.partition(" ")[2] for text in view.listen)]), None)
-
-
-async def _ticket(view: NodeView, _args: Arguments) -> Answer:
-    return {"ticket": view.ticket}
-
-
-async def _stop(view: NodeView, _args: Arguments) -> Answer:
-    view.stop()
-    return {"stopping": True, "pid": os.getpid()}
-
-
-#: Keys that are left out rather than null.
-_OPTIONAL = frozenset({"author", "seq"})
 
 _KINDS = ("blob", "signed", "provider")
 _TEXT: Schema = {"type": "string"}
@@ -147,7 +55,7 @@ OPERATIONS: tuple[Operation, ...] = (
             },
             "counters": {"type": "object", "additionalProperties": {"type": "integer"}},
         },
-        _status,
+        status,
     ),
     Operation(
         "GET",
@@ -161,11 +69,11 @@ OPERATIONS: tuple[Operation, ...] = (
             "network": _TEXT,
             "role": _TEXT,
         },
-        _id,
+        identity,
     ),
-    Operation("GET", "/v1/ticket", "one line that another node joins with", (), {"ticket": _TEXT}, _ticket),
+    Operation("GET", "/v1/ticket", "one line that another node joins with", (), {"ticket": _TEXT}, ticket),
     Operation(
-        "POST", "/v1/stop", "leave the network and end", (), {"stopping": {"type": "boolean"}, "pid": _COUNT}, _stop
+        "POST", "/v1/stop", "leave the network and end", (), {"stopping": {"type": "boolean"}, "pid": _COUNT}, stop
     ),
     Operation(
         "GET",
@@ -182,7 +90,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 score={"type": ["number", "null"]},
             )
         },
-        _listed("peers", "peers"),
+        listed("peers", "peers"),
     ),
     Operation(
         "POST",
@@ -190,7 +98,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "one signed round trip",
         (Parameter("peer", Kind.TEXT, "id, unique prefix of one, or address", required=True),),
         {"id": _TEXT, "address": _TEXT, "rtt_ms": {"type": "number"}},
-        _passed_on("ping"),
+        passed_on("ping"),
     ),
     Operation(
         "POST",
@@ -198,7 +106,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "contact nodes at these addresses",
         (Parameter("addresses", Kind.ADDRESSES, "where to ask, and whom to expect there", required=True),),
         {"joined": _COUNT, "others": _list_of(id=_TEXT, address=_TEXT)},
-        _passed_on("join"),
+        passed_on("join"),
     ),
     Operation(
         "POST",
@@ -222,7 +130,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "rpcs": _COUNT,
             "expires_s": _SECONDS_OR_NULL,
         },
-        _passed_on("put"),
+        passed_on("put"),
     ),
     Operation(
         "POST",
@@ -244,7 +152,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "holders": _COUNT,
             "rpcs": _COUNT,
         },
-        _passed_on("get"),
+        passed_on("get"),
     ),
     Operation(
         "POST",
@@ -252,7 +160,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "the nodes closest to a key",
         (Parameter("key", Kind.TEXT, "64 hex digits, or an id", required=True), _PATHS),
         {"closest": {"type": "array", "items": _TEXT}, "rpcs": _COUNT, "hops": _COUNT, "paths": _COUNT},
-        _passed_on("lookup"),
+        passed_on("lookup"),
     ),
     Operation(
         "POST",
@@ -260,7 +168,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "announce that this node has what the key names",
         (_KEY, _TTL),
         {"key": KEY_SCHEMA, "stored": _COUNT, "others": _COUNT, "rpcs": _COUNT},
-        _passed_on("provide"),
+        passed_on("provide"),
     ),
     Operation(
         "GET",
@@ -272,7 +180,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "providers": _list_of(id=_TEXT, address=_TEXT_OR_NULL, expires_s=_SECONDS_OR_NULL),
             "rpcs": _COUNT,
         },
-        _passed_on("providers"),
+        passed_on("providers"),
     ),
     Operation(
         "GET",
@@ -286,7 +194,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 replacements=_COUNT,
             )
         },
-        _passed_on("table"),
+        passed_on("table"),
     ),
     Operation(
         "GET",
@@ -305,7 +213,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 expires_s=_SECONDS_OR_NULL,
             )
         },
-        _listed("own", "records"),
+        listed("own", "records"),
     ),
     Operation(
         "POST",
@@ -317,7 +225,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter("salt", Kind.VALUE, "the name as bytes"),
         ),
         {"key": KEY_SCHEMA, "withdrawn": {"type": "array", "items": {"type": "string", "enum": list(_KINDS)}}},
-        _passed_on("forget"),
+        passed_on("forget"),
     ),
     Operation(
         "GET",
@@ -334,7 +242,7 @@ OPERATIONS: tuple[Operation, ...] = (
                 dropped=_COUNT,
             )
         },
-        _listed("topics", "topics"),
+        listed("topics", "topics"),
     ),
     Operation(
         "POST",
@@ -345,7 +253,7 @@ OPERATIONS: tuple[Operation, ...] = (
             Parameter("body", Kind.VALUE, "at most 1 MiB; above 900 bytes it goes by stream", required=True),
         ),
         {"topic": _TEXT, "peers": {**_COUNT, "description": "peers it was sent to at once"}},
-        _passed_on("publish"),
+        passed_on("publish"),
     ),
     Operation(
         "GET",
@@ -359,6 +267,6 @@ OPERATIONS: tuple[Operation, ...] = (
                 stored={**_COUNT, "description": "bytes in its storage"},
             )
         },
-        _listed("apps", "apps"),
+        listed("apps", "apps"),
     ),
 )

@@ -20,7 +20,8 @@ from overlay.wire.publication import is_topic
 from p2pnode.control import metrics, openapi
 from p2pnode.control.auth import Guard
 from p2pnode.control.events import EventStream, Wanted
-from p2pnode.control.operations import OPERATIONS, Operation
+from p2pnode.control.operation import Operation
+from p2pnode.control.operations import OPERATIONS
 from p2pnode.control.parameters import BadArgument, checked, from_query
 from p2pnode.control.view import NodeView
 from p2pnode.driver import CommandFailed

@@ -10,7 +10,7 @@ from overlay.events import Event
 
 
 class Events(Protocol):
-    """Implemented by p2pnode.driver.Subscription."""
+    """Implemented by p2pnode.reports.Subscription."""
 
     @property
     def missed(self) -> int:

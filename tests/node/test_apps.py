@@ -14,10 +14,11 @@ from overlay import App, AppContext
 from overlay.app import check_apps
 from overlay.errors import LocalError
 from overlay.events import AppEvent
-from p2pnode.driver import CommandFailed, Subscription
+from p2pnode.driver import CommandFailed
 from p2pnode.node import Node, open_node
 from p2pnode.parts import load_apps
 from p2pnode.paths import Home
+from p2pnode.reports import Subscription
 from tests.node.test_node import TERMS, config, seen
 
 

@@ -184,7 +184,7 @@ async def test_work_runs_in_threads_and_its_end_is_told() -> None:
 
 async def test_a_slow_subscriber_misses_events_and_holds_up_nobody() -> None:
     async with running() as made:
-        with made.driver.subscribe(kept=3) as events, made.driver.subscribe(kept=10) as patient:
+        with made.driver.reports.subscribe(kept=3) as events, made.driver.reports.subscribe(kept=10) as patient:
             await made.driver.command("report", count=5)
             assert (events.missed, patient.missed) == (2, 0)
             assert [await anext(events) for _ in range(3)] == [Started(bytes([n]) * 32) for n in range(3)]
@@ -194,7 +194,7 @@ async def test_a_slow_subscriber_misses_events_and_holds_up_nobody() -> None:
 
 async def test_subscriptions_end_with_the_driver() -> None:
     async with running() as made:
-        with made.driver.subscribe() as events:
+        with made.driver.reports.subscribe() as events:
             made.driver._nursery.cancel_scope.cancel()  # type: ignore[union-attr]
             assert [event async for event in events] == []
 

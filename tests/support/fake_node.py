@@ -13,7 +13,8 @@ import trio
 from overlay.events import AppEvent, Event, GossipDelivered
 from overlay.identity.node_id import format_id, node_id_of
 from overlay.wire.records import signed_key
-from p2pnode.driver import CommandFailed, Subscription
+from p2pnode.driver import CommandFailed
+from p2pnode.reports import Reports, Subscription
 
 KEY = bytes(range(32))
 ID = format_id(node_id_of(KEY))
@@ -43,7 +44,7 @@ class FakeNode:
     answers: dict[tuple[str, str], Any] = attrs.Factory(dict)
     #: What commands of applications wait for: that this other one is given.
     slow: dict[tuple[str, str], str] = attrs.Factory(dict)
-    _subscriptions: list[Subscription] = attrs.Factory(list)
+    _reports: Reports = attrs.Factory(Reports)
     _changed: trio.Event = attrs.Factory(trio.Event)
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -74,22 +75,19 @@ class FakeNode:
 
     @contextmanager
     def subscribe(self, *, kept: int) -> Iterator[Subscription]:
-        subscription = Subscription(*trio.open_memory_channel[Event](kept))
-        self._subscriptions.append(subscription)
-        self._poke()
         try:
-            yield subscription
+            with self._reports.subscribe(kept=kept) as subscription:
+                self._poke()
+                yield subscription
         finally:
-            self._subscriptions.remove(subscription)
             self._poke()
 
     @property
     def listeners(self) -> int:
-        return len(self._subscriptions)
+        return len(self._reports)
 
     def emit(self, event: Event) -> None:
-        for subscription in self._subscriptions:
-            subscription._offer(event)
+        self._reports.tell(event)
 
     # --- the commands -----------------------------------------------------------------------
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.chain.core import limits as chain_limits
-from p2pnode import config
+from p2pnode import config as settings
+from p2pnode import config_load, config_text
 from p2pnode.config import Config, ConfigError, NetworkConfig
 from p2pnode.paths import Home
 
@@ -26,7 +27,7 @@ def home(tmp_path: Path) -> Home:
 
 def load(home: Home, text: str = "", *, environ: dict[str, str] | None = None, **options: Any) -> Config:
     home.config.write_text(text)
-    return config.load(home, environ=environ or {}, options={k.replace("__", "."): v for k, v in options.items()})
+    return config_load.load(home, environ=environ or {}, options={k.replace("__", "."): v for k, v in options.items()})
 
 
 def problems_of(home: Home, text: str = "", **kwargs: Any) -> list[str]:
@@ -36,24 +37,24 @@ def problems_of(home: Home, text: str = "", **kwargs: Any) -> list[str]:
 
 
 def test_without_a_file_all_is_default(home: Home) -> None:
-    assert config.load(home, environ={}) == Config()
+    assert config_load.load(home, environ={}) == Config()
 
 
 def test_the_sample_parses_to_the_defaults_commented_and_not(home: Home) -> None:
-    sample = config.defaults_text()
+    sample = config_text.defaults_text()
     assert tomllib.loads(sample) == {"network": {}, "log": {}}
     active = re.sub(r"^#(?=[a-z])", "", sample, flags=re.MULTILINE)
     loaded = load(home, active)
     assert loaded == Config()
-    assert set(loaded.sources) == set(config.OPTIONS)
+    assert set(loaded.sources) == set(settings.OPTIONS)
 
 
 def test_the_sample_explains_every_setting() -> None:
-    sample = config.defaults_text()
-    for path, option in config.OPTIONS.items():
+    sample = config_text.defaults_text()
+    for path, option in settings.OPTIONS.items():
         assert f"\n#{path.rpartition('.')[2]} = " in sample
         assert option.help.splitlines()[0] in sample
-        assert config.variable_of(path) in sample
+        assert settings.variable_of(path) in sample
 
 
 def test_later_sources_win_and_are_remembered(home: Home) -> None:
@@ -66,7 +67,7 @@ def test_later_sources_win_and_are_remembered(home: Home) -> None:
         "network.name": "command line",
         "network.puzzle_bits": "P2PNODE_NETWORK_PUZZLE_BITS",
     }
-    shown = config.as_toml(loaded)
+    shown = config_text.as_toml(loaded)
     assert 'name = "option"  # command line' in shown
     assert "#bridge" in shown
     assert load(home, shown) == loaded
@@ -119,8 +120,8 @@ def test_the_block_that_is_assumed_valid_is_a_height_and_an_id(home: Home) -> No
 
 
 def test_nothing_is_pruned_that_a_chain_has_to_keep(home: Home) -> None:
-    assert config.MIN_KEPT == chain_limits.MIN_KEPT
-    assert load(home, environ={"P2PNODE_PRUNE": str(config.MIN_KEPT)}).prune == config.MIN_KEPT
+    assert settings.MIN_KEPT == chain_limits.MIN_KEPT
+    assert load(home, environ={"P2PNODE_PRUNE": str(settings.MIN_KEPT)}).prune == settings.MIN_KEPT
 
 
 def test_all_faults_of_all_sources_are_told_at_once(home: Home) -> None:
@@ -141,10 +142,10 @@ def test_a_file_that_is_not_toml_is_named(text: str, home: Home) -> None:
 
 def test_files_that_cannot_be_read_or_are_something_else_are_named(home: Home) -> None:
     with pytest.raises(ConfigError, match="No such file"):
-        config.load(home, file=home.dir / "missing.toml", environ={})
-    home.config.write_text("#" * (config.MAX_FILE + 1))
+        config_load.load(home, file=home.dir / "missing.toml", environ={})
+    home.config.write_text("#" * (config_load.MAX_FILE + 1))
     with pytest.raises(ConfigError, match="larger than"):
-        config.load(home, environ={})
+        config_load.load(home, environ={})
 
 
 def test_paths_count_from_the_folder_of_the_file_that_names_them(
@@ -160,13 +161,13 @@ def test_paths_count_from_the_folder_of_the_file_that_names_them(
 
 @given(st.lists(st.text(st.characters(codec="utf-8"))))
 def test_any_text_survives_the_way_through_toml(texts: list[str]) -> None:
-    shown = config.as_toml(Config(join=tuple(texts), sources={"join": "test"}))
+    shown = config_text.as_toml(Config(join=tuple(texts), sources={"join": "test"}))
     assert tomllib.loads(shown)["join"] == texts
 
 
 def test_importing_it_is_cheap() -> None:
     """A command that only asks a node must start in 200 ms: the list of what may not be loaded is that goal's."""
     heavy = {"trio", "cryptography", "nacl", "rich", "starlette", "overlay", "platformdirs", "difflib", "sqlite3"}
-    script = "import sys, p2pnode.config, p2pnode.paths, p2pnode.lock, p2pnode.trace; print(*sys.modules)"
+    script = "import sys, p2pnode.config_load, p2pnode.paths, p2pnode.lock, p2pnode.trace; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     assert heavy.isdisjoint(loaded.split())

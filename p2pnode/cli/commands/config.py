@@ -26,7 +26,9 @@ def config() -> None:
 @pass_session
 def show(session: Session, defaults: bool, file: Path | None, as_json: bool) -> None:
     """Print what the next `run` takes from defaults, file and environment, and where each comes from."""
-    from p2pnode.config import OPTIONS, Config, as_toml, defaults_text, load, value_at
+    from p2pnode.config import OPTIONS, Config, value_at
+    from p2pnode.config_load import load
+    from p2pnode.config_text import as_toml, defaults_text
 
     if defaults and not as_json:
         print(defaults_text(), end="")
@@ -47,7 +49,7 @@ def show(session: Session, defaults: bool, file: Path | None, as_json: bool) -> 
 @pass_session
 def check(session: Session, file: Path | None, as_json: bool) -> None:
     """Check a settings file (by default the home's): every unknown key and wrong value, with its path."""
-    from p2pnode.config import load
+    from p2pnode.config_load import load
     from p2pnode.parts import make_parts
 
     settings = load(session.home, file=file)

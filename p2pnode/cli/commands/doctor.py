@@ -44,7 +44,7 @@ def doctor(session: Session, as_json: bool) -> int:
 
 
 def _rows(session: Session) -> list[Row]:
-    from p2pnode.config import load
+    from p2pnode.config_load import load
     from p2pnode.paths import HomeError
 
     home = session.home

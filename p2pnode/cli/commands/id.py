@@ -49,7 +49,7 @@ def show(session: Session, as_json: bool) -> None:
 @pass_session
 def new(session: Session, puzzle_bits: int | None, passphrase: bool, as_json: bool) -> None:
     """Make the identity of this home before its first run. `run` does it too."""
-    from p2pnode.config import load
+    from p2pnode.config_load import load
     from p2pnode.keyfile import new_key, save_key
 
     home = session.home.make()

@@ -111,7 +111,7 @@ def run(
     for number in _LEAVE:
         signal.signal(number, lambda *_: sys.exit(Exit.OK))
     from p2pnode import trace
-    from p2pnode.config import load
+    from p2pnode.config_load import load
 
     if more_to_join and not join:
         fail(f"unexpected: {more_to_join[0]}", code="usage", to_join_a_node="p2pnode run --join …")
