@@ -72,6 +72,13 @@ class Equivocation:
 
 
 @attrs.frozen(slots=True)
+class KeyElsewhere:
+    """Another node runs with a copy of this peer's key (or this one with an old copy of its own disk)."""
+
+    address: str
+
+
+@attrs.frozen(slots=True)
 class GossipDelivered:
     """A message of a topic that this peer subscribes; once for each, its own included."""
 
@@ -100,6 +107,7 @@ Event = (
     | RecordStored
     | RoleChanged
     | Equivocation
+    | KeyElsewhere
     | GossipDelivered
     | AppEvent
 )

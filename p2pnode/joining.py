@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from overlay.events import AppEvent, PeerLost, PeerSeen, RoleChanged
+from overlay.events import AppEvent, KeyElsewhere, PeerLost, PeerSeen, RoleChanged
 from overlay.identity.node_id import format_id, node_id_of, short_id
 from overlay.runtime.address import Address
 from p2pnode.driver import CommandFailed, Driver
@@ -91,6 +91,11 @@ async def log_events(driver: Driver) -> None:
                     log.info("peer %s is gone: %s", short_id(id), reason)
                 case RoleChanged(role):
                     log.info("role: %s", role)
+                case KeyElsewhere(address):
+                    log.warning(
+                        "another node runs with a copy of this node's key, at %s, and peers cannot tell the two apart: "
+                        "stop one, move its node.key away, and it gets an identity of its own", address,
+                    )  # fmt: skip
                 case AppEvent(app, "failed", fields) if {"error", "where"} <= dict(fields).keys():
                     told = dict(fields)
                     log.error("application %s has failed and does not run any more: %s (%s)",

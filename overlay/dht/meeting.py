@@ -15,12 +15,14 @@ from overlay.dht.get import find_node
 from overlay.dht.reach import CLIENT, Reach
 from overlay.dht.routing_table import ADDED, MOVED
 from overlay.dht.state import DhtState
+from overlay.dht.twins import Twins
 from overlay.dht.upkeep import Upkeep, ping
 from overlay.errors import NotFound
 from overlay.events import PeerLost, PeerSeen
 from overlay.limits import BARE_PING
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
+from overlay.runtime.address import Address
 from overlay.runtime.ports import SECOND
 from overlay.wire.registry import Kind
 
@@ -42,8 +44,10 @@ class Meeting:
     upkeep: Upkeep
     #: Told of the key of a peer that said goodbye.
     on_left: Callable[[bytes], object]
+    _twins: Twins = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._twins = Twins(self.dht)
         self.dht.endpoint.listener = self
         self.dht.endpoint.serve(_LEAVE, self._on_leave)
 
@@ -115,6 +119,9 @@ class Meeting:
             if moved is not None:
                 ping(dht, moved)
         self.upkeep.poke()
+
+    def on_twin(self, source: Address, stamp: int) -> None:
+        self._twins.on_heard(source, stamp)
 
     def _on_leave(self, inbound: Inbound) -> None:
         dht = self.dht

@@ -20,6 +20,11 @@ from overlay.runtime.journal import Journal
 from overlay.runtime.loop import Loop
 from overlay.wire.messages import Nodes
 
+
+def _nobody(address: Address) -> None:
+    """Nobody is told."""
+
+
 #: Families that this node can send to, as in FIND_*: 1 IPv4, 2 IPv6.
 V4, V6 = 1, 2
 
@@ -40,6 +45,8 @@ class DhtState:
     rng: Rng
     report: Callable[[Event], None]
     families: int = V4 | V6
+    #: Told where others say that this peer is.
+    on_own_name: Callable[[Address], object] = _nobody
     next_lookup: int = 0
     lookups_running: int = 0
     #: One probe a second to an address nobody has proven: address -> second of the last one.
@@ -70,7 +77,12 @@ class DhtState:
             and (known(contact) or self._spread(contact.address, strangers))
         ]
         if len(learnt) < len(named):
-            for _ in range(len(named) - len(learnt) - [contact.key for contact in named].count(own)):
+            ourselves = [contact for contact in named if contact.key == own]
+            for contact in ourselves:
+                address = contact.address
+                if passes[contact.sort] is not False and may_pass(address, there) and address.port >= MIN_FOREIGN_PORT:
+                    self.on_own_name(address)
+            for _ in range(len(named) - len(learnt) - len(ourselves)):
                 endpoint.count("contacts refused")
         return learnt
 
@@ -103,7 +115,7 @@ class DhtState:
     def packed_closest(self, target: int, count: int, families: int, asker: Contact) -> tuple[bytes, bytes]:
         """The v4 and v6 lists of NODES: closest live contacts that the asker may be told of."""
 
-        closest, there, key = self.table.closest, asker.address, asker.key
+        closest, there = self.table.closest, asker.address
         for wanted in (count, count + 1):  # nearly always all may be told, but for the asker itself
             near = closest(target, wanted)
             fit = _told(near, families, asker)[:count]
@@ -112,7 +124,7 @@ class DhtState:
         else:
             fit = closest(
                 target, count, families=families,
-                accept=lambda contact: contact.key != key and may_pass(contact.address, there),
+                accept=lambda contact: contact is not asker and may_pass(contact.address, there),
             )  # fmt: skip
         v4 = b"".join([contact.packed for contact in fit if not contact.sort & 1])
         v6 = b"".join([contact.packed for contact in fit if contact.sort & 1])
@@ -156,13 +168,13 @@ _PASSES = {
 
 
 def _told(contacts: list[Contact], families: int, asker: Contact) -> list[Contact]:
-    """Those that the asker may be told of."""
-    there, key, passes = asker.address, asker.key, _PASSES[families][asker.address.scope]
+    """Those that the asker may be told of. Where else its key is as well: it has moved, or there is a copy of it."""
+    there, passes = asker.address, _PASSES[families][asker.address.scope]
     return [
         contact
         for contact in contacts
         if (passes[contact.sort] or (passes[contact.sort] is None and may_pass(contact.address, there)))
-        and contact.key != key
+        and contact is not asker
     ]
 
 

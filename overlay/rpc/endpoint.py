@@ -74,6 +74,9 @@ class Listener(Protocol):
 
     def on_silent(self, contact: Contact) -> None: ...
 
+    def on_twin(self, source: Address, stamp: int) -> None:
+        """Somebody there signs with our key, and is at this stamp."""
+
 
 @attrs.define(slots=True, eq=False)
 class Endpoint:
@@ -243,7 +246,7 @@ class Endpoint:
             data = open_sealed(self.network.sealing_key, data)
         envelope = self.codec.peek(data)
         if envelope.key == self.signer.key:
-            return self.count("dropped: own")
+            return self._handle_own(source, data, envelope)
         if envelope.to is not None and envelope.to != self._to:
             return self.count("dropped: misaddressed")
         if self.policy.verdict(envelope.key) is _REFUSE:
@@ -257,6 +260,16 @@ class Endpoint:
         if handler is None:
             return self.count("dropped: unserved kind")
         self._handle_request(source, data, envelope, size, handler)
+        return None
+
+    def _handle_own(self, source: Address, data: bytes, envelope: Envelope) -> None:
+        """What we said comes back from NATs and replayers; what we never said is said by a copy of our key."""
+        if envelope.stamp <= self.stamps.last:
+            return self.count("dropped: own")
+        self.codec.check(data, self.network, self.verifier)
+        self.count("dropped: own key elsewhere")
+        if self.listener is not None:
+            self.listener.on_twin(source, envelope.stamp)
         return None
 
     def _handle_reply(self, source: Address, data: bytes, envelope: Envelope) -> None:

@@ -35,6 +35,11 @@ class StampSource:
         self._resting_until_ns = 0
 
     @property
+    def last(self) -> int:
+        """No stamp above it was ever given out, in this life or before."""
+        return self._last
+
+    @property
     def ready(self) -> bool:
         return self._last < self._reserved
 
@@ -58,6 +63,10 @@ class StampSource:
         if self._reserved - self._last <= STAMP_SPARE // 2 or self._reserved - now.wall_ms < STAMP_BLOCK // 2:
             self.renew(now)
         return self._last
+
+    def skip_to(self, stamp: int) -> None:
+        """What is given out from now on is above this one, as far as the block allows."""
+        self._last = max(self._last, min(stamp, self._reserved - STAMP_SPARE // 2))
 
     def renew(self, now: Now) -> None:
         """Ask for another block, unless one is being written. Also when none is left: the disk may work again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -255,6 +256,31 @@ async def test_two_homes_with_one_key_are_warned_of(tmp_path: Path, caplog: pyte
     caplog.clear()
     async with open_node(homes[1], CONFIG):
         assert "copy of this key" not in caplog.text
+
+
+async def test_two_machines_with_one_key_are_warned_of_by_what_a_third_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On one machine a lock tells them; what their peers say must not need it."""
+    homes = [Home(tmp_path / name).make() for name in ("a", "b", "c")]
+    pair = new_key(0)
+    for home in homes[:2]:
+        save_key(home.key, pair)
+    said: dict[str, trio.Event] = defaultdict(trio.Event)
+    monkeypatch.setattr(logging.getLogger("p2pnode.joining"), "warning", lambda text, *args: said[text % args].set())
+    async with open_node(homes[2], CONFIG) as third:
+        by_third = config(join=(third.ticket,))
+        with third.subscribe() as events:
+            async with open_node(homes[0], by_third) as a:
+                await seen(events, a)
+                async with open_node(homes[1], by_third) as b:
+                    with trio.fail_after(30):
+                        for other in (a, b):
+                            place = other.listen[0].removeprefix("udp ")
+                            await said[
+                                f"another node runs with a copy of this node's key, at {place}, and peers cannot tell "
+                                "the two apart: stop one, move its node.key away, and it gets an identity of its own"
+                            ].wait()
 
 
 @pytest.mark.parametrize("name", ["", "n" * 33, "ü" * 17, "two\nlines", None])

@@ -54,6 +54,7 @@ class Ear:
     answered: list[Contact] = attrs.field(factory=list)
     requests: list[tuple[Inbound, int]] = attrs.field(factory=list)
     silent: list[Contact] = attrs.field(factory=list)
+    twins: list[Address] = attrs.field(factory=list)
 
     def on_answered(self, contact: Contact, role: int | None) -> None:
         self.answered.append(contact)
@@ -63,6 +64,9 @@ class Ear:
 
     def on_silent(self, contact: Contact) -> None:
         self.silent.append(contact)
+
+    def on_twin(self, source: Address, stamp: int) -> None:
+        self.twins.append(source)
 
 
 @attrs.define
@@ -435,13 +439,19 @@ def test_to_nobody_is_answered_at_once_and_to_too_many_by_none(monkeypatch: pyte
 # --- what comes in ---------------------------------------------------------------------------
 
 
+def _sent_by_itself(b: Bench) -> bytes:
+    b.ask(m.Ping())
+    return b.sent.pop()[1]
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
         (lambda b: bytes(MAX_DATAGRAM + 1), "oversize"),
         (lambda b: b"", "malformed"),
         (lambda b: bytes(300), "malformed"),
-        (lambda b: b.datagram(m.Ping(), keys=OWN), "own"),
+        (lambda b: b.datagram(m.Ping(), keys=OWN), "own key elsewhere"),
+        (lambda b: _sent_by_itself(b), "own"),
         (lambda b: b.datagram(m.Ping(), to=b"somebody"), "misaddressed"),
         (lambda b: b.datagram(m.Ping(), kind=999), "unknown kind"),
         (lambda b: b.datagram(m.Ping(), kind=Kind.GOSSIP), "unserved kind"),
@@ -459,6 +469,7 @@ def test_what_is_dropped_is_counted_and_not_answered(make: Any, reason: str) -> 
     b.receive(make(b))
     assert b.endpoint.counters == {f"dropped: {reason}": 1}
     assert (b.sent, b.ear.requests) == ([], [])
+    assert b.ear.twins == ([AT] if reason == "own key elsewhere" else [])
 
 
 def test_an_address_that_floods_is_not_listened_to_for_the_rest_of_the_second() -> None:

@@ -102,6 +102,24 @@ def test_a_clock_set_back_does_not_take_them_back() -> None:
     assert source.take(Now(1, WALL - DAY_MS)) == first + 1
 
 
+def test_they_skip_to_where_they_are_told_as_far_as_the_block_goes() -> None:
+    source = born(Disk(), WALL)
+    source.take(Now(0, WALL))
+    source.skip_to(WALL + 500)
+    assert (source.last, source.take(Now(0, WALL))) == (WALL + 500, WALL + 501)
+    source.skip_to(WALL)
+    assert source.take(Now(0, WALL)) == WALL + 502, "never back"
+    source.skip_to(1 << 63)
+    assert source.ready
+    assert WALL + STAMP_BLOCK > source.take(Now(0, WALL)) > WALL + STAMP_BLOCK // 2
+
+
+def test_before_the_first_block_they_skip_nowhere() -> None:
+    source = StampSource(Disk().journal())
+    source.skip_to(WALL)
+    assert (source.last, source.ready) == (0, False)
+
+
 @pytest.mark.parametrize("back_ms", [0, DAY_MS, 400 * DAY_MS])
 def test_after_a_power_loss_they_begin_above_all_that_was_given_out(back_ms: int) -> None:
     disk = Disk()
