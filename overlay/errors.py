@@ -20,6 +20,10 @@ class LimitError(LocalError):
     """A bound of overlay/limits.py was reached; try again later or ask for less."""
 
 
+class CannotStart(LocalError):
+    """The disk does not take what a peer must write before its first word."""
+
+
 class Conflict(LocalError):
     """A compare-and-swap met another version than it expected."""
 

@@ -25,6 +25,7 @@ from overlay.dht.size import SizeEstimate
 from overlay.dht.state import V4, V6, DhtState
 from overlay.dht.store import RecordStore
 from overlay.dht.upkeep import Upkeep
+from overlay.errors import CannotStart, LocalError
 from overlay.events import Event, Started
 from overlay.gossip.service import Subscription
 from overlay.identity.keys import Signer, Verifier, verify
@@ -128,7 +129,7 @@ class Peer:
     # --- inputs ---------------------------------------------------------------------------
 
     def start(self, now: Now) -> None:
-        """Once, before anything else."""
+        """Once, before anything else. CannotStart comes out of this, or out of `handle_done`, if the disk refuses."""
         self._run(now, lambda: self.loop.spawn_root(self._main(), name="peer"))
 
     def handle_datagram(self, now: Now, source: Address, data: bytes) -> None:
@@ -181,7 +182,10 @@ class Peer:
     # --- inside ---------------------------------------------------------------------------
 
     async def _main(self) -> None:
-        await self.endpoint.stamps.reserve(self.loop.now)
+        try:
+            await self.endpoint.stamps.reserve(self.loop.now)
+        except LocalError as error:
+            raise CannotStart(f"this peer cannot start: {error}") from error
         self._report(Started(self.id))
         async with self.loop.group(name="peer") as root:
             self._root = root
@@ -200,8 +204,10 @@ class Peer:
         self.loop.drain()
         self.journal.flush()
         if self.loop.crashed:
-            # A bug here, never a peer's doing: whoever drives this peer must hear of it.
+            # A bug here, or a disk that is full; never a peer's doing. Whoever drives this peer must hear of it.
             name, error = self.loop.crashed.pop(0)
+            if isinstance(error, CannotStart):
+                raise error
             raise RuntimeError(f"task {name!r} of the peer failed") from error
 
     def _beside(self, work: Coroutine[Any, Any, None], name: str) -> Task[None] | None:

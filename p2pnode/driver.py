@@ -19,7 +19,7 @@ import attrs
 import trio
 
 from overlay import limits
-from overlay.errors import OverlayError
+from overlay.errors import CannotStart, OverlayError
 from overlay.runtime.address import Address
 from overlay.runtime.ports import (
     Commit,
@@ -93,14 +93,16 @@ class Durable(Protocol):
     def sync(self, done: Callable[[BaseException | None], None]) -> None: ...
 
 
-def _reason(error: BaseException) -> str:
-    """A store that cannot be read raises through the core; that is no bug of it."""
+def _no_bug(error: BaseException) -> HomeError | CannotStart | None:
+    """What stands behind it, if that is a store that cannot be read, or a disk that is full at the start."""
     cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, HomeError):
-            return str(cause)
+    while cause is not None and not isinstance(cause, HomeError | CannotStart):
         cause = cause.__cause__
-    return f"the core raised {type(error).__name__}: this is a bug"
+    return cause
+
+
+def _reason(error: BaseException) -> str:
+    return str(_no_bug(error) or f"the core raised {type(error).__name__}: this is a bug")
 
 
 def system_now() -> Now:
@@ -228,7 +230,7 @@ class Driver:
         self._feed(self.peer.handle_done, id, outcome)
 
     def _crashed(self, error: Exception) -> None:
-        log.critical("%s; the node ends", _reason(error), exc_info=error)
+        log.critical("%s; the node ends", _reason(error), exc_info=None if _no_bug(error) else error)
         self._crash = error
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()

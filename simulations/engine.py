@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any, Final
 
-from overlay.errors import LocalError
+from overlay.errors import CannotStart, LocalError
 from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import MS, Core, Failed, Interface, Now
@@ -53,6 +53,7 @@ class Engine:
         operations: dict[str, Callable[..., Any]] | None = None,
         on_report: OnReport | None = None,
         on_power_loss: Callable[[int], object] = lambda _node: None,
+        on_cannot_start: Callable[[int], object] | None = None,
         traced: bool = False,
     ) -> None:
         self.seed = seed
@@ -63,6 +64,8 @@ class Engine:
         self._make_peer = make_peer
         #: Of what else than its storage the node has on disk.
         self._on_power_loss = on_power_loss
+        #: Told of a node whose disk refused its first write: its process has ended. None: that is an error.
+        self._on_cannot_start = on_cannot_start
         #: Datagrams that were sent, by kind (overlay.wire.registry).
         self.kinds: dict[int, int] = {}
         #: Hear every datagram that a peer sends, before the network has it.
@@ -280,6 +283,10 @@ class Engine:
         try:
             handle(Now(now_ns, WALL_START_MS + now_ns // MS) if clock is None else clock.now(now_ns), *args)
         except Exception as error:
+            if isinstance(error, CannotStart) and self._on_cannot_start is not None:
+                self.kill(host.index)
+                self._on_cannot_start(host.index)
+                return
             error.add_note(f"in {handle.__name__} of node {host.index} at {self.now_ns / 1e9:.6f} s, seed {self.seed}")
             raise
         for effect in peer.outbox():

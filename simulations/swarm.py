@@ -101,6 +101,7 @@ class Swarm:
         self.engine = Engine(
             self._make_peer, seed=seed, network=self.network, on_report=self._on_report, traced=True,
             functions=running.functions, operations=running.operations, on_power_loss=self.worlds.power_lost,
+            on_cannot_start=lambda _node: self.measures.count("failed_starts"),
         )  # fmt: skip
         #: What went wrong in applications.
         self.app_errors = AppErrors(self.adversaries)

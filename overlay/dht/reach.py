@@ -3,6 +3,9 @@
 Local addresses count at once. For global ones a node is a client until a peer that it never
 contacted has dialled it back: it asks one peer (DIALBACK null), which asks another (DIALBACK address),
 which sends a PING. A NAT lets that PING through only if anybody's is let through.
+
+Or if this node asked there before: whom this life asked is known (overlay/rpc/asked.py), whom the life before asked is
+not. So after a restart nothing is a proof until the NAT has forgotten them, unless the life before was proven as well.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import attrs
 from overlay.dht.state import DhtState
 from overlay.errors import LimitError
 from overlay.events import RoleChanged
-from overlay.limits import MAX_DIALLED, K
+from overlay.limits import MAX_DIALLED, NAT_OPEN_S, K
 from overlay.rpc.contact import Contact
 from overlay.rpc.endpoint import Inbound
 from overlay.runtime.address import GLOBAL, Address, unpack_address
@@ -34,6 +37,10 @@ _ASK_EVERY_NS = 10 * SECOND
 #: Helpers asked at once after a start: one may choose somebody whom we contacted already.
 _HELPERS = 3
 _PROOF_LEAST_NS = 50 * MS
+#: On disk: wall clock of the last proof, ms.
+_PROVEN = b"proven"
+#: A life was reachable if it was proven so long before its end, or later: twice as long as a proof serves.
+_PROVEN_MS = 2 * _RENEW_NS // MS
 
 
 @attrs.define(slots=True, eq=False)
@@ -45,8 +52,13 @@ class Reach:
     _asked_ns: int = -_ASK_EVERY_NS
     _dialling: dict[Address, int] = attrs.Factory(dict)
     _proof: Future[None] | None = None
+    #: The last stamp that the life before may have signed: about when it ended. 0: there was none.
+    _ran_until_ms: int = attrs.field(init=False)
+    #: Until when a NAT may let in whom the life before asked.
+    _holes_until_ns: int | None = None
 
     def __attrs_post_init__(self) -> None:
+        self._ran_until_ms = self.dht.endpoint.stamps.last
         self.dht.endpoint.serve(Kind.DIALBACK, self._on_dialback)
 
     def role_for(self, address: Address) -> int:
@@ -78,11 +90,32 @@ class Reach:
             return
         if self.dht.endpoint.asked.asks(address):
             return  # its request overtook its answer to ours, which had opened the NAT
+        if self._holes_are_open():
+            return
+        self._keep_proof()
         if self._dialled_ns is None:
             self.dht.report(RoleChanged("full"))
         self._dialled_ns = now_ns
         if self._proof is not None:
             self._proof.set()
+
+    def _holes_are_open(self) -> bool:
+        now = self.dht.loop.now
+        if self._holes_until_ns is None:
+            proven = self.dht.journal.storage.get(_PROVEN)
+            was_reachable = proven is not None and int.from_bytes(proven, "big") > self._ran_until_ms - _PROVEN_MS
+            left_ms = 0 if was_reachable else self._ran_until_ms + NAT_OPEN_S * 1000 - now.wall_ms
+            self._holes_until_ns = now.mono_ns + min(max(left_ms, 0), NAT_OPEN_S * 1000) * MS
+        return now.mono_ns < self._holes_until_ns
+
+    def _keep_proof(self) -> None:
+        journal = self.dht.journal
+        try:
+            journal.storage.put(_PROVEN, self.dht.loop.now.wall_ms.to_bytes(8, "big"))
+        except LimitError:
+            self.dht.endpoint.count("proofs not saved")  # the next life waits, or has its own
+        else:
+            journal.after_commit(lambda _outcome: None)
 
     async def prove(self, helpers: Sequence[Contact]) -> None:
         """Have somebody dial us before we look around. In a small network that contacts everybody, and a PING of one
@@ -92,6 +125,8 @@ class Reach:
         fit = [c for c in helpers if c.address.scope is GLOBAL and peers.token(c, now_ns)]
         if not self.solved or not fit or self._dialled_ns is not None or self._proof is not None:
             return
+        if self._holes_are_open():
+            return  # nothing that comes in would count
         self._asked_ns = now_ns
         self._proof = loop.future()
         for helper in self.dht.rng.sample(fit, min(len(fit), _HELPERS)):
@@ -108,6 +143,8 @@ class Reach:
         if not self.solved or now_ns - self._asked_ns < _ASK_EVERY_NS:
             return
         if self._dialled_ns is not None and now_ns - self._dialled_ns < _RENEW_NS:
+            return
+        if self._holes_are_open():
             return
         helpers = [
             contact

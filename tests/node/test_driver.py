@@ -17,6 +17,7 @@ from overlay.runtime.address import Address, parse_address
 from overlay.runtime.ports import MS, Failed, Interface, Now
 from p2pnode.driver import CommandFailed, Driver, NodeCrashed
 from p2pnode.paths import HomeError
+from tests.support.pair import make_peer
 from tests.support.toy_peer import ToyPeer
 
 SOMEBODY = parse_address("127.0.0.1:4000")
@@ -246,6 +247,19 @@ async def test_an_exception_of_the_core_ends_the_driver_loudly(how: str, caplog:
     assert "ZeroDivisionError: a bug" in caplog.text  # the traceback
     assert ("datagram", SOMEBODY, b"not seen") not in made.peer.seen
     assert len(watched.messages) == (2 if how == "datagram" else 3)
+
+
+async def test_a_disk_that_is_full_at_the_start_is_not_called_a_bug(caplog: pytest.LogCaptureFixture) -> None:
+    watched = Watched()
+    with rig() as made:
+        driver = Driver(make_peer(1), made.datagrams, FakeStore(OSError("the disk is full")))
+        async with trio.open_nursery() as nursery:
+            await nursery.start(watched.run, driver)
+    assert str(watched.crash) == (
+        "this peer cannot start: could not write to the store: the store could not write: the disk is full"
+    )
+    assert "bug" not in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_disk_that_fails_below_the_core_is_not_called_a_bug() -> None:

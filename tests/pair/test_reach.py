@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from overlay.limits import NAT_OPEN_S, STAMP_BLOCK
 from overlay.runtime.address import parse_address
 from overlay.runtime.ports import Interface
 from overlay.wire import messages as m
-from tests.support.pair import B, Pair, Stranger, keys_of, messages, pair
+from tests.support.pair import B, Pair, Stranger, keys_of, make_peer, messages, pair
 
 GLOBAL_A, GLOBAL_B = parse_address("60.1.2.3:4433"), parse_address("61.1.2.3:4433")
 VICTIM = parse_address("62.1.2.3:4433")
@@ -68,6 +69,77 @@ def test_who_says_that_it_is_a_client_leaves_the_table() -> None:
     link.b.reach._dialled_ns = None
     link.command("a", "ping", {"peer": link.id_text("b")})
     assert len(link.a.table) == 0
+    del friends
+
+
+# --- after a restart -------------------------------------------------------------------------
+
+
+def knock(link: Pair, number: int) -> str:
+    """A stranger that nobody ever asked sends a a PING; what a takes itself for among many after that."""
+    friends = crowd(link, "a")
+    stranger = Stranger(link, keys=keys_of(500 + number), address=parse_address(f"62.1.{number}.3:4433"))
+    stranger.send(stranger.datagram(m.Ping(), to="a", padded=True), side="a")
+    found = role(link, "a")
+    del friends
+    return found
+
+
+def wait(link: Pair, seconds: int) -> None:
+    """Nobody else says a word, but for b."""
+    for _ in range(seconds):
+        link.advance(1)
+        link.deliver_all()
+
+
+def restart(link: Pair) -> None:
+    link.replace("a", make_peer(1, storage=link.a.journal.storage, life=1))
+    link.feed("a", link.a.handle_network, (Interface(GLOBAL_A.ip, 32),))
+
+
+def test_whom_the_life_before_asked_proves_nothing_as_long_as_a_nat_remembers() -> None:
+    link = on_the_internet()
+    restart(link)
+    assert knock(link, 1) == "client"
+    wait(link, NAT_OPEN_S - 1)
+    assert knock(link, 2) == "client"
+    wait(link, 1)
+    assert knock(link, 3) == "full"
+
+
+@pytest.mark.parametrize(("hours", "found"), [(0, "full"), (1, "full"), (3, "client")])
+def test_who_was_proven_before_is_so_again_by_the_first_stranger(hours: int, found: str) -> None:
+    """A proof is renewed every hour: an older one says that it could not be."""
+    link = on_the_internet()
+    assert knock(link, 1) == "full"
+    storage = link.a.journal.storage
+    [proven] = [int.from_bytes(value, "big") for key, value in storage.scan(b"proven")]
+    assert proven == link.now.wall_ms
+    storage.put(b"proven", (proven - hours * 3600 * 1000).to_bytes(8, "big"))
+    restart(link)
+    assert knock(link, 2) == found
+
+
+def test_a_life_that_ended_long_ago_has_left_no_holes() -> None:
+    link = on_the_internet()
+    ended = link.a.journal.storage
+    link.replace("a", make_peer(3))
+    link.advance(NAT_OPEN_S + STAMP_BLOCK // 1000)
+    link.replace("a", make_peer(1, storage=ended, life=1))
+    link.feed("a", link.a.handle_network, (Interface(GLOBAL_A.ip, 32),))
+    assert knock(link, 1) == "full"
+
+
+def test_nobody_is_asked_to_dial_while_nothing_that_comes_in_counts() -> None:
+    link = on_the_internet()
+    restart(link)
+    friends = crowd(link, "a")
+    before = len(link.sent)
+    link.command("a", "ping", {"peer": str(GLOBAL_B)})
+    wait(link, NAT_OPEN_S - 60)
+    assert not [one for one in messages(link.sent_by("a", since=before)) if isinstance(one, m.DialBack)]
+    wait(link, 120)
+    assert [one for one in messages(link.sent_by("a", since=before)) if isinstance(one, m.DialBack)]
     del friends
 
 

@@ -9,6 +9,8 @@ from overlay.runtime.ports import Interface, SendDatagram
 from overlay.wire.decode import decode_body
 from overlay.wire.envelope import peek_envelope
 from overlay.wire.messages import Nodes
+from simulations.spec import scenario_of
+from simulations.swarm import Swarm as Scenario
 from tests.support.dht import named_in
 from tests.support.swarm import LOOPBACK, PORT, Swarm, internet_address
 
@@ -155,3 +157,17 @@ def crowd_of_one_subnet(*, honest: int, sybils: int) -> None:
 def _others(swarm: Swarm, node: int) -> int:
     """Contacts that are not of the crowd."""
     return sum(contact.address.ip[:3] != bytes((7, 7, 7)) for contact in swarm.peer(node).table.contacts())
+
+
+def test_behind_a_nat_a_node_stays_a_client_over_a_restart() -> None:
+    """Its NAT still lets in whom it asked before; 10 of 13 took that for being reachable."""
+    table = {
+        "duration_s": 150,
+        "population": {"nodes": 45, "bootstraps": 25, "nat": {"port_restricted": 0.6}},
+        "timeline": [{"action": "kill", "at_s": 60, "share": 1.0, "restart_after_s": 20}],
+        "workload": [{"kind": "census"}],
+    }
+    end = Scenario(scenario_of("restart", table), seed=1).run()
+    assert end.measures["behind_nat"] > 5
+    assert end.measures["behind_nat_full"] == 0
+    assert end.measures["full"] == 45 - end.measures["clients"] >= 25

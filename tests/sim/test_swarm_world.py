@@ -124,6 +124,23 @@ def test_a_trouble_that_ends_leaves_nothing_behind(action: dict[str, Any]) -> No
     assert tables(world) == [11] * 12
 
 
+def test_a_node_that_starts_on_a_full_disk_ends_and_the_swarm_goes_on() -> None:
+    """Those that were not bootstraps die amid it; churn has them try until they are back."""
+    full = {"action": "disk", "at_s": 20.0, "share": 1.0, "trouble": "full", "for_s": 30.0}
+    killed = {"action": "kill", "at_s": 25.0, "share": 1.0, "restart_after_s": 2.0}
+    lookups = {"kind": "lookup", "count": 30, "from_s": 5.0}
+    world = swarm(timeline=[full, killed], workload=[lookups])
+    figures = good(world.run()).measures
+    started = sum(world.engine.alive(node) for node in range(len(world)))
+    assert figures["failed_starts"] == len(world) - started > 0
+
+    churn = {"model": "exponential", "session_s": 40.0, "offline_s": 5.0, "from_s": 10.0}
+    world = swarm(timeline=[full], workload=[lookups], churn=churn, duration_s=100.0)
+    figures = good(world.run()).measures
+    assert figures["failed_starts"] > 0
+    assert figures["returns"] > figures["failed_starts"]
+
+
 def test_a_pause_of_an_earlier_life_wakes_nobody() -> None:
     """Frozen until 40 s, killed and started again meanwhile, asleep from 32 s on: it sleeps until 62 s."""
     world = swarm(
