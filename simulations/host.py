@@ -41,6 +41,8 @@ class Host:
     clock: Clock | None = None
     #: It does nothing for a while.
     pause: Pause | None = None
+    #: When it last went on after that.
+    resumed_ns: int = 0
     #: None: the disk does what it should.
     disk: Disk | None = None
     peer: Core | None = None

@@ -49,7 +49,7 @@ class Machines:
         if pause is None or peer is None:
             return
         host.pause = None
-        engine.changed_ns = engine.now_ns
+        engine.changed_ns = host.resumed_ns = engine.now_ns
         if pause.asleep and not pause.asleep_counted:
             self.clock(node).slept_ns += engine.now_ns - pause.since_ns
         for handle, args in pause.held:
@@ -57,6 +57,11 @@ class Machines:
             if host.peer is not peer:
                 return
         engine.timers.arm(host, peer.next_deadline())
+
+    def resumed_ns(self, node: int) -> int:
+        """What its monotonic clock showed when it last went on; one that never stood still: when the run began."""
+        host = self._engine.hosts[node]
+        return host.resumed_ns if host.clock is None else host.clock.now(host.resumed_ns).mono_ns
 
     def set_disk(self, node: int, disk: Disk | None) -> None:
         """Let its commits and syncs fail; None: they work again."""

@@ -102,6 +102,12 @@ class Network:
         behind = gateway is not None and all(address.scope is not GLOBAL for address in here.addresses)
         return gateway.nat if gateway is not None and behind else None
 
+    def is_at(self, node: int, address: Address) -> bool:
+        """Whether others see the node there: at an own address, or at that of the box before it."""
+        here = self._nodes[node]
+        gateway = self._sites.get(here.site)
+        return address in here.addresses or (gateway is not None and address.ip == gateway.ip)
+
     def set_region(self, node: int, region: int) -> None:
         """Its row and column in the tables of links."""
         self._nodes[node].region = region

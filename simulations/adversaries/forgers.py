@@ -36,7 +36,7 @@ class Forgers:
     397 of 397 reads forged). Each also says that somebody provides something: in turns by chance in an honest node's
     name, for another key than it signed, with a record of somebody else that it holds itself (a replay), and with a
     signature that was changed. Counts `forged_datagrams`, `forged_values`, `forged_provides` and
-    `forged_provides_kept`, those that were answered with STORED; workload put-get counts `get_wrong`.
+    `forged_provides_kept`, those that honest nodes answered with STORED; workload put-get counts `get_wrong`.
     """
 
     fraction: float = attrs.field(default=0.1, validator=share)
@@ -99,11 +99,12 @@ class Forgers:
                 continue
             swarm.measures.count("forged_provides")
             try:
-                _, answer = await peer.endpoint.call(rng.choice(contacts), _announcement(swarm, peer, rng))
+                contact, answer = await peer.endpoint.call(rng.choice(contacts), _announcement(swarm, peer, rng))
             except OverlayError:
                 continue
             kept = isinstance(answer, Stored) and answer.status is StoreStatus.STORED
-            swarm.measures.count("forged_provides_kept", kept)
+            if not any(swarm.population.keys(node).key == contact.key for node in swarm.adversaries):
+                swarm.measures.count("forged_provides_kept", kept)
 
 
 def _announcement(swarm: Swarm, peer: Peer, rng: Rng) -> Provide:

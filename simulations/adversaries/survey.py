@@ -41,7 +41,7 @@ def _survey(swarm: Swarm) -> None:
         known = [node_of.get(entry.contact.key) for entry in table]
         mine = sum(other in swarm.adversaries for other in known if other is not None)
         false += sum(
-            other is None or entry.contact.address != population.address(other)
+            other is None or not swarm.network.is_at(other, entry.contact.address)
             for other, entry in zip(known, table, strict=True)
         )
         total, bad = total + len(table), bad + mine

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 200
 #: Three tries with the longest waits take 8 s (overlay.rpc.endpoint), and once more after a RETRY. A machine that
-#: slept had no time; it is measured by its own clock.
+#: slept, or stood still, had no time: it is measured by its own clock, and from when it went on.
 _REQUEST_NS = 30 * SECOND
 
 
@@ -28,12 +28,12 @@ class LookupsEnd:
         broken = []
         for node, peer in self._turn.peers(swarm):
             oldest = next(iter(peer.endpoint.asked.pending()), None)
-            if oldest is not None and peer.loop.now.mono_ns - oldest.sent_ns > _REQUEST_NS:
-                waited_s = (peer.loop.now.mono_ns - oldest.sent_ns) // SECOND
-                kind = oldest.message.KIND.name
-                broken.append(
-                    Broken(self.name, node, swarm.now_s, f"a {kind} to {oldest.address} waits for {waited_s} s")
-                )
+            if oldest is None:
+                continue
+            waited_ns = peer.loop.now.mono_ns - max(oldest.sent_ns, swarm.engine.machines.resumed_ns(node))
+            if waited_ns > _REQUEST_NS:
+                what = f"a {oldest.message.KIND.name} to {oldest.address} waits for {waited_ns // SECOND} s"
+                broken.append(Broken(self.name, node, swarm.now_s, what))
         return broken
 
     def at_end(self, swarm: Swarm) -> list[Broken]:

@@ -15,6 +15,7 @@ from overlay.runtime.address import Address
 from overlay.runtime.chance import Rng
 from overlay.runtime.ports import SECOND, Ok
 from simulations.adversaries.replay import Heard
+from simulations.adversaries.survey import entries
 from simulations.population import Codec
 from simulations.spec import BadScenario, load, scenario_of, shipped
 from simulations.swarm import Asked, RunEnd, Swarm
@@ -270,6 +271,25 @@ def test_forgeries_are_dropped_and_never_read() -> None:
     assert measures["get_wrong"] == 0
     assert measures["get_success"] >= 0.95
     assert measures["table_false"] == 0
+
+
+def test_who_is_behind_a_nat_stands_in_tables_at_the_address_of_its_box() -> None:
+    """All let strangers in, so all are in tables: none of these entries is false."""
+    population = {"nodes": 24, "arrive_s": 5, "bootstraps": 4, "nat": {"full_cone": 1.0}}
+    swarm = swarm_of({"kind": "forgers", "count": 2}, population=population, link={"profile": "wan"}, duration_s=60)
+    measures = swarm.run().measures
+    hidden = [node for node in swarm.honest() if swarm.network.nat_of(node) is not None]
+    keys = {swarm.population.keys(node).key for node in hidden}
+    assert sum(entry.contact.key in keys for node in swarm.honest() for entry in entries(swarm, node)) > 20
+    assert measures["table_false"] == 0
+
+
+def test_a_forgery_that_another_adversary_says_to_keep_counts_for_nothing() -> None:
+    liars = {"kind": "silent-droppers", "fraction": 0.4, "confirm": True}
+    forgers = {"kind": "forgers", "count": 4, "provide_every_s": 0.2}
+    measures = ran(forgers, liars, nodes=20, duration_s=30).measures
+    assert measures["forged_provides"] > 100
+    assert measures["forged_provides_kept"] == 0
 
 
 def test_equivocation_is_reported_and_mostly_settled() -> None:

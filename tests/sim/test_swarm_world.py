@@ -124,6 +124,19 @@ def test_a_trouble_that_ends_leaves_nothing_behind(action: dict[str, Any]) -> No
     assert tables(world) == [11] * 12
 
 
+@pytest.mark.parametrize(
+    "pause", [{"action": "sleep", "counted": True}, {"action": "freeze"}], ids=["a sleep that counts", "a freeze"]
+)
+def test_a_request_that_waited_for_its_own_machine_is_not_one_that_never_ends(pause: dict[str, Any]) -> None:
+    """All stand still for a minute with requests under way, and are looked at as they go on."""
+    world = swarm(
+        timeline=[{"at_s": 20.5, "share": 1.0, "for_s": 60.0, **pause}], duration_s=120.0, sample_s=0.1,
+        link={"profile": "wan"},
+        workload=[{"kind": "lookup", "count": 400, "from_s": 18.0, "to_s": 24.0}],
+    )  # fmt: skip
+    assert good(world.run()).measures["lookup_count"] > 0
+
+
 def test_a_node_that_starts_on_a_full_disk_ends_and_the_swarm_goes_on() -> None:
     """Those that were not bootstraps die amid it; churn has them try until they are back."""
     full = {"action": "disk", "at_s": 20.0, "share": 1.0, "trouble": "full", "for_s": 30.0}
