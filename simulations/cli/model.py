@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 N = TypeVar("N", int, float)
 
 _IS_A_MODEL = (
-    "A model, not the swarm: tables as a network without churn has them, nobody slow or dead, no loss, no records,\n"
-    "no trust, one kind of adversary (colluding-routers). Checked against the swarm of 1,000 nodes:\n"
-    "within a point up to 30 %, too hopeful by up to 11 points at 50 % (docs/simulator.md)."
+    "A model, not the swarm: tables as a network without churn has them, nobody\n"
+    "slow or dead, no loss, no records, no trust, one kind of adversary\n"
+    "(colluding-routers). Beside the swarm of 1,000 nodes it is within a point up\n"
+    "to 30 %, too hopeful by up to 11 points at 50 %. Above that it is no guide:\n"
+    "too gloomy by 20 points at 100 nodes and 80 % (docs/simulator.md)."
 )
 
 

@@ -10,6 +10,8 @@ import attrs
 
 #: Kinds of messages with a colour of their own; the others are drawn together.
 OWN_KINDS: Final = 6
+#: Lines of success in one plot: nearly all of them lie at 100 %, one upon the other.
+AT_ONE_PLACE: Final = 4
 #: Bins without an operation that a line may cross.
 MAX_GAP: Final = 4.5
 #: Vertical lines in a plot; with more there would be nothing else to see.
@@ -66,14 +68,16 @@ def _operations(operations: Mapping[str, Any], end_s: float) -> Iterator[Plot]:
     # What people ask for first comes first.
     names = sorted(operations, key=lambda name: (name != "lookup", name))
     binned = {name: operations[name]["bins"] for name in names if operations[name]["bins"]}
-    if binned:
+    success = [
+        Line(name, *_columns(bins, lambda count, good, p50, p99: 100.0 * good / count)) for name, bins in binned.items()
+    ]
+    parts = -(-len(success) // AT_ONE_PLACE)
+    for part in range(parts):
         yield Plot(
-            key="success", title="Success", unit="%", y_least=100.0,
+            key=f"success-{part + 1}" if part else "success",
+            title=f"Success ({part + 1} of {parts})" if parts > 1 else "Success", unit="%", y_least=100.0,
             note="Share of the operations begun at that time that ended well.",
-            lines=tuple(
-                Line(name, *_columns(bins, lambda count, good, p50, p99: 100.0 * good / count))
-                for name, bins in binned.items()
-            ),
+            lines=tuple(success[part * AT_ONE_PLACE : (part + 1) * AT_ONE_PLACE]),
         )  # fmt: skip
     for name, bins in binned.items():
         x, p50 = _columns(bins, lambda count, good, p50, p99: p50)

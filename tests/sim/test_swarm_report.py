@@ -65,6 +65,18 @@ def test_every_plot_has_figures_and_the_marks_of_the_timeline(data: dict[str, An
     assert min(y for x, y in zip(before.x, before.y, strict=True) if y is not None and x > cut) < 100
 
 
+def test_many_sorts_of_operations_have_several_plots_of_success(data: dict[str, Any]) -> None:
+    """Ten lines that lie at 100 % cannot be told apart."""
+    names = [f"op{i}" for i in range(9)]
+    many = data | {"operations": dict.fromkeys(names, data["operations"]["lookup"])}
+    plots = [plot for plot in plots_of(many) if plot.key.startswith("success")]
+    assert [(plot.key, plot.title) for plot in plots] == [
+        ("success", "Success (1 of 3)"), ("success-2", "Success (2 of 3)"), ("success-3", "Success (3 of 3)"),
+    ]  # fmt: skip
+    assert [line.name for plot in plots for line in plot.lines] == names
+    assert max(len(plot.lines) for plot in plots) == 4
+
+
 def test_messages_by_type_add_up_to_what_was_sent(data: dict[str, Any]) -> None:
     traffic = data["traffic"]
     times = [0.0, *traffic["at_s"]]
