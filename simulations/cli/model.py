@@ -67,7 +67,7 @@ def model(nodes: int, adversaries: str, paths: str, lookups: int, seed: int, as_
         ]  # fmt: skip
         headers = ("adversaries", "paths", "success", "95 % (Wilson)", "RPCs", "hops", "us a lookup")
         print(table(headers, rows, right=headers))
-        say(f"\n{nodes:,} nodes, {lookups:,} lookups a cell, seed {seed}. {_IS_A_MODEL}")
+        say(f"\n{nodes:,} nodes, {lookups:,} lookups a cell, seed {seed}.\n{_IS_A_MODEL}")
 
 
 def _numbers(text: str, kind: Callable[[str], N], option: str) -> list[N]:
