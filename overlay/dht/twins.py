@@ -18,7 +18,7 @@ from overlay.runtime.address import Address
 from overlay.runtime.ports import SECOND
 from overlay.wire.messages import Ping
 
-#: An address is asked, and a twin reported, at most this often: nearly always it is our own address that is named.
+#: An address is asked, and a twin reported, at most this often: who names us elsewhere may have made that up.
 _AGAIN_NS = 600 * SECOND
 #: A twin is asked with a stamp so far above its own: it goes on talking, and its clock may be ahead.
 _AHEAD = 1000
@@ -36,7 +36,7 @@ class Twins:
         self.dht.on_own_name = self.on_named
 
     def on_named(self, address: Address) -> None:
-        """Somebody said that this peer is there."""
+        """Somebody said that this peer is there: where it was before it moved, or where a twin is."""
         now_ns = self.dht.loop.now.mono_ns
         if address != self._named and now_ns - self._asked_ns >= _AGAIN_NS:
             self._named, self._asked_ns = address, now_ns
@@ -51,8 +51,8 @@ class Twins:
             self._ask(source, stamp)
 
     def _ask(self, address: Address, stamp: int) -> None:
-        """By a PING above that stamp, and above those of a twin that talks just now. Nobody answers it: a twin drops
-        what comes from itself, and to others it is from somebody whom they know elsewhere."""
+        """By a PING above that stamp, and above those of a twin that talks just now. A twin does not answer what comes
+        from itself, and what others answer is of no interest."""
         stamps = self.dht.endpoint.stamps
         stamps.skip_to(max(stamp, stamps.last, self.dht.loop.now.wall_ms) + _AHEAD)
         try:
