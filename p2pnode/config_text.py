@@ -6,6 +6,7 @@ from pathlib import Path
 
 from p2pnode.config import OPTIONS, Config, value_at, variable_of
 from p2pnode.paths import HOME_VARIABLE
+from p2pnode.ui import toml
 
 
 def defaults_text() -> str:
@@ -35,15 +36,4 @@ def _render(config: Config, *, help: bool) -> str:
 
 
 def _toml(value: bool | int | str | tuple[str, ...] | Path | None) -> str:
-    match value:
-        case None:
-            return '""'
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case tuple():
-            return "[" + ", ".join(_toml(item) for item in value) + "]"
-    # TOML 1.0 basic string: escape quote, backslash and the control characters.
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped) + '"'
+    return toml.value("" if value is None else str(value) if isinstance(value, Path) else value)

@@ -20,7 +20,8 @@ from simulations.swarm import Swarm
 
 #: Keys of parts whose numbers may be made smaller.
 _COUNTS = frozenset(("count", "values", "gets", "puts", "reads", "authors", "lookups", "messages"))
-_LISTS = ("adversaries", "timeline", "workload")
+#: Keys of lists of parts.
+LISTS = ("adversaries", "timeline", "workload")
 
 
 @attrs.frozen(slots=True)
@@ -109,14 +110,14 @@ def _smaller(table: Table, failure: Failure) -> Iterator[tuple[str, Table]]:
     for shorter in (*just_enough, float(round(duration_s / 2)), float(round(duration_s * 3 / 4))):
         if 1 <= shorter < duration_s:
             yield f"{shorter:g} s", _in_time({**table, "duration_s": shorter})
-    for name in _LISTS:
+    for name in LISTS:
         for i in range(len(table.get(name, []))):
             entries = table[name][:i] + table[name][i + 1 :]
             yield f"without {name}[{i}]", {**table, name: entries}
     for name in ("churn", "link"):
         if name in table:
             yield f"without {name}", {key: value for key, value in table.items() if key != name}
-    for name in _LISTS:
+    for name in LISTS:
         for i, entry in enumerate(table.get(name, [])):
             for key, value in entry.items():
                 if key in _COUNTS and type(value) is int and value > 1:
@@ -131,64 +132,3 @@ def _in_time(table: Table) -> Table:
         return without_late(table)
     except BadScenario:
         return table
-
-
-def settings_of(base: Table, table: Table) -> list[str] | None:
-    """What --set must say to make `table` of `base`; None if something was left out, which it cannot say."""
-    settings: list[str] = []
-    return settings if _differences(base, table, "", settings) else None
-
-
-def _differences(base: Any, other: Any, path: str, settings: list[str]) -> bool:
-    if isinstance(base, dict) and isinstance(other, dict):
-        return all(key in other for key in base) and all(
-            _differences(base.get(key), value, f"{path}.{key}" if path else key, settings)
-            for key, value in other.items()
-        )
-    if isinstance(base, list) and isinstance(other, list) and path in _LISTS:
-        return len(base) == len(other) and all(
-            _differences(before, after, f"{path}.{i}", settings)
-            for i, (before, after) in enumerate(zip(base, other, strict=True))
-        )
-    if path == "claims":
-        return True  # fewer of them make no other run
-    if base != other:
-        if not isinstance(other, int | float | str):
-            return False
-        settings.append(f"{path}={_value(other)}")
-    return True
-
-
-def toml_of(table: Table) -> str:
-    """A scenario as a file; the tables of scenarios nest once."""
-    lines = [f"{key} = {_value(value)}" for key, value in table.items() if not _is_table(value) and key != "name"]
-    for key, value in table.items():
-        if isinstance(value, dict):
-            lines += ["", f"[{key}]", *_rows(value)]
-        elif _is_table(value):
-            for entry in value:
-                lines += ["", f"[[{key}]]", *_rows(entry)]
-    return "\n".join(lines) + "\n"
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value))
-
-
-def _rows(table: Table) -> list[str]:
-    return [f"{key} = {_value(value)}" for key, value in table.items()]
-
-
-def _value(value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str():
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-            return f'"{escaped}"'
-        case list() | tuple():
-            return f"[{', '.join(map(_value, value))}]"
-        case dict():
-            return "{" + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + "}"
-        case _:
-            return str(value)

@@ -43,8 +43,9 @@ def shrink(chosen: Chosen, budget: int, output: Path | None, as_json: bool) -> i
 
 
 def _shrink(chosen: Chosen, budget: int, output: Path | None, as_json: bool) -> int:
+    from simulations.cli.shrunk import settings_of, toml_of
     from simulations.population import Codec
-    from simulations.shrink import Shrinker, failure_of, settings_of, toml_of
+    from simulations.shrink import Shrinker, failure_of
     from simulations.spec import without_late
 
     # What lies behind the end of a run that is made shorter would be refused in the file that comes of this.

@@ -120,6 +120,21 @@ def test_shrink_writes_a_smaller_scenario_that_fails_in_the_same_way(run: Run, s
     assert [claim["name"] for claim in again.json["claims"] if not claim["ok"]] == ["much"]
 
 
+def test_the_command_of_shrink_reads_the_file_that_shrink_wrote(run: Run, scenario: Path) -> None:
+    """Whatever its keys are called, and whatever stands in its texts."""
+    said = '[[workload]]\nkind = "app-command"\napp = "none"\ncommand = "go"\nfrom_s = 6\n'
+    said += 'args = { "my key" = 1, d = { "k.k" = 2 } }\n'
+    scenario.write_text('description = "\\u001b[31m \\u007f"\n' + SMALL + said + IMPOSSIBLE)
+    # Too small a budget for leaving anything out.
+    told = run("swarm", "shrink", str(scenario), "--budget", "1", "--output", "out.toml", "--json").json
+    assert told["command"] == "p2pnode swarm run out.toml --seed 1"
+    before, after = (tomllib.loads(Path(name).read_text()) for name in (scenario, "out.toml"))
+    assert after["workload"][2]["args"] == {"my key": 1, "d": {"k.k": 2}}
+    assert after["description"] == before["description"]
+    again = run("swarm", "run", "out.toml", "--seed", "1", "--json")
+    assert [claim["name"] for claim in again.json["claims"] if not claim["ok"]] == ["much"]
+
+
 def test_shrink_says_it_with_set_where_that_can_say_it(run: Run, scenario: Path) -> None:
     scenario.write_text(SMALL + IMPOSSIBLE)
     told = run("swarm", "shrink", str(scenario), "--seed", "3", "--budget", "2", "--json").json

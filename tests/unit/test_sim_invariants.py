@@ -10,11 +10,12 @@ import pytest
 
 from overlay.runtime.loop import Loop
 from overlay.runtime.ports import SECOND, Now
+from simulations.cli.shrunk import settings_of, toml_of
 from simulations.invariants import MAX_BROKEN, Broken
 from simulations.outcome import Missed, judge
 from simulations.population import Codec
 from simulations.scenario import Claim
-from simulations.shrink import Failure, Shrinker, failure_of, relevant, settings_of, toml_of
+from simulations.shrink import Failure, Shrinker, failure_of, relevant
 from simulations.spec import scenario_of
 from simulations.swarm import Swarm
 
