@@ -17,7 +17,7 @@ import click
 
 from p2pnode.ui import huge_pages
 from p2pnode.ui.fail import Exit, fail
-from p2pnode.ui.render import print_json, say, table
+from p2pnode.ui.render import one_line, print_json, say, table
 from simulations.cli.chosen import DURATION, number, refuse
 from simulations.cli.ending import on_ctrl_c
 
@@ -76,9 +76,16 @@ def sweep(
     """
     huge_pages.use()
     from simulations.spec import BadScenario
+    from simulations.sweep.over_dask import Lost, Unreachable, by_dask, place_of
     from simulations.sweep.plan import BadSweep, plan_of
     from simulations.sweep.results import open_results
-    from simulations.sweep.run import Missing, WorkerDied, by_dask, here
+    from simulations.sweep.run import Missing, WorkerDied, here
+
+    if dask and scheduler is not None:
+        fail("--dask and --scheduler exclude each other", code="usage", help="p2pnode swarm sweep --help")
+    if scheduler is not None and place_of(scheduler) is None:
+        fail(f"no address of a scheduler: {scheduler!r}", code="usage",
+             expected="tcp://HOST:PORT, as in tcp://10.0.0.1:8786", help="p2pnode swarm sweep --help")  # fmt: skip
 
     fixed = [f"population.nodes={nodes}"] if nodes is not None else []
     fixed += [f"duration_s={number(duration)}"] if duration is not None else []
@@ -96,8 +103,15 @@ def sweep(
     if len(todo) < total:
         say(f"{total - len(todo)} of {total} cells are in {folder} already")
     workers = min(jobs or os.cpu_count() or 1, max(1, len(todo)))
-    over_dask = dask or scheduler is not None
-    rows = by_dask(plan, todo, jobs=workers, scheduler=scheduler) if over_dask else here(plan, todo, jobs=workers)
+    rows = (
+        by_dask(plan, todo, jobs=workers, scheduler=scheduler, tell=say)
+        if dask or scheduler is not None
+        else here(plan, todo, jobs=workers)
+    )
+
+    def left() -> int:
+        return total - len(results.finished & {cell.name for cell in plan.cells()})
+
     interrupted = False
     try:
         with _stopping(), closing(rows), _progress(len(todo)) as moved:  # type: ignore[type-var]
@@ -110,12 +124,15 @@ def sweep(
                 moved(row)
     except KeyboardInterrupt:
         interrupted = True
+    except Unreachable as error:
+        fail(str(error), reason=one_line(error.reason), look="is `dask scheduler` running there?", again=_again())
+    except Lost as error:
+        fail(one_line(str(error)), kept=f"{total - left()} of {total} cells are in {folder}", go_on=_again())
     except (Missing, WorkerDied) as error:
         fail(str(error), kept=f"what ran is in {folder}", go_on=f"{_again()}  (fewer --jobs if memory was short)")
     done = _end(plan, results, measure, as_json)
     if interrupted:
-        missing = total - len(results.finished & {cell.name for cell in plan.cells()})
-        say(f"stopped; {missing} of {total} cells are left. To go on:\n  {_again()}")
+        say(f"stopped; {left()} of {total} cells are left. To go on:\n  {_again()}")
         return Exit.INTERRUPTED
     return Exit.OK if done else Exit.FAILED
 

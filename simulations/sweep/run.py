@@ -1,4 +1,4 @@
-"""Runs cells: over processes of this machine, or over machines by dask.distributed.
+"""Runs cells: one, or many over processes of this machine.
 
 One cell is one process's work from start to end, so its result does not depend on where or beside what it ran.
 """
@@ -67,34 +67,6 @@ def here(plan: Plan, cells: Sequence[Cell], *, jobs: int) -> Iterator[Row]:
         finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def by_dask(plan: Plan, cells: Sequence[Cell], *, jobs: int, scheduler: str | None) -> Iterator[Row]:
-    """Rows as they come, over the workers of a dask scheduler, or of a local cluster of `jobs` processes.
-
-    The workers need the same p2pnode. Closed early, what no worker has begun is not begun. Raises Missing.
-    """
-    try:
-        import distributed as untyped
-    except ImportError:
-        raise Missing("dask.distributed is not installed: pip install 'p2pnode[sweep]'") from None
-    distributed: Any = untyped
-    cluster: Any = scheduler
-    if scheduler is None:
-        cluster = distributed.LocalCluster(
-            n_workers=jobs, threads_per_worker=1, dashboard_address=None, silence_logs=50
-        )  # fmt: skip
-    try:
-        with distributed.Client(cluster) as client:
-            futures = [client.submit(run_cell, plan, cell, pure=False) for cell in cells]
-            try:
-                for future in distributed.as_completed(futures):
-                    yield future.result()
-            finally:
-                client.cancel(futures)
-    finally:
-        if scheduler is None:
-            cluster.close()
 
 
 def _begin(stop: Event) -> None:

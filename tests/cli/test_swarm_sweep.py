@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from simulations.sweep import over_dask
+from simulations.sweep.over_dask import place_of
 from tests.cli.conftest import Run
 
 _SCENARIO = """
@@ -131,6 +134,51 @@ def test_what_cannot_run_is_said_at_once(run: Run, scenario: str, tmp_path: Path
     ran = run("swarm", "sweep", scenario, *words, "-o", str(tmp_path / "out"))
     assert ran.code == 2
     assert said in ran.err
+
+
+@pytest.mark.parametrize("address", ["foo", "", "tcp://", "h:99999", "ftp://a:1", "tcp://a b:1", "tcp://h:0", "h:1/x"])
+def test_what_is_no_address_of_a_scheduler_is_refused(run: Run, scenario: str, tmp_path: Path, address: str) -> None:
+    ran = run(
+        "swarm", "sweep", scenario, "--vary", "workload.paths=1", "-o", str(tmp_path / "out"), "--scheduler", address
+    )
+    assert ran.code == 2
+    assert "no address of a scheduler" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("address", ["tcp://host:8786", "host:8786", "tls://[::1]:8786", "ws://10.0.0.1:1"])
+def test_an_address_of_a_scheduler_is_one(address: str) -> None:
+    assert place_of(address) is not None
+
+
+def test_a_local_cluster_and_a_scheduler_exclude_each_other(run: Run, scenario: str) -> None:
+    ran = run("swarm", "sweep", scenario, "--vary", "workload.paths=1", "--dask", "--scheduler", "tcp://h:8786")
+    assert ran.code == 2
+    assert "--dask and --scheduler exclude each other" in ran.err
+
+
+def test_a_scheduler_that_is_not_there_is_said_plainly(run: Run, scenario: str, tmp_path: Path) -> None:
+    with socket.socket() as bound:  # which does not listen
+        bound.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{bound.getsockname()[1]}"
+        line = ("swarm", "sweep", scenario, "--vary", "workload.paths=1", "-o", str(tmp_path / "out"))
+        ran = run(*line, "--scheduler", address)
+    assert ran.code == 1
+    said, error, reason, *_ = ran.err.splitlines()
+    assert said == f"asking the scheduler at {address}, which has 10 s to answer"
+    assert error == f"error: no dask scheduler answers at {address}"
+    assert reason == "  reason  Connection refused"
+
+
+def test_a_listener_that_says_nothing_is_given_up(
+    run: Run, scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(over_dask, "PATIENCE_S", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        line = ("swarm", "sweep", scenario, "--vary", "workload.paths=1", "-o", str(tmp_path / "out"))
+        ran = run(*line, "--scheduler", f"127.0.0.1:{silent.getsockname()[1]}")
+    assert ran.code == 1
+    assert "reason  nothing was said there in 1 s" in ran.err
 
 
 @pytest.mark.slow  # numba compiles
