@@ -97,7 +97,7 @@ def sweep(
     except BadScenario as error:
         refuse(scenario, error)
     except BadSweep as error:
-        fail(str(error), code="usage", help="p2pnode swarm sweep --help")
+        fail(one_line(str(error)), code="usage", help="p2pnode swarm sweep --help")
     todo = [cell for cell in plan.cells() if cell.name not in results.finished]
     total = sum(1 for _ in plan.cells())
     if len(todo) < total:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import attrs
 
 from simulations.sweep.plan import Plan
-from simulations.sweep.run import Row
+from simulations.sweep.rows import Row
 from simulations.wilson import wilson
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from simulations.sweep.plan import Cell, Plan
-from simulations.sweep.run import Missing, Row, run_cell
+from simulations.sweep.rows import Row
+from simulations.sweep.run import Missing, run_cell
 
 #: A scheduler on the other side of the world answers in one; one that is about to start has the rest.
 PATIENCE_S = 10

@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 
 from simulations.sweep.plan import BadSweep, Plan
-from simulations.sweep.run import Missing, Row
+from simulations.sweep.rows import Row, fault_of
+from simulations.sweep.run import Missing
 
 _TRUTH = "results.jsonl"
 
@@ -75,16 +76,22 @@ def open_results(folder: Path, plan: Plan) -> Results:
     for number, line in enumerate(kept.splitlines(), 1):
         try:
             row = json.loads(line)
-            here, _ = row["plan"], row["cell"]
-        except (ValueError, KeyError, TypeError):
-            raise BadSweep(f"{file}, line {number}, is no result of a sweep") from None
-        if here != plan.hash:
+        except (ValueError, RecursionError):
+            raise _no_row(file, number, "it is no JSON") from None
+        if (fault := fault_of(row)) is not None:
+            raise _no_row(file, number, fault)
+        if row["plan"] != plan.hash:
             raise BadSweep(
-                f"{file} holds results of another scenario or other settings ({here}, now {plan.hash}): "
+                f"{file} holds results of another scenario or other settings ({row['plan']}, now {plan.hash}): "
                 "sweep into another folder (-o DIR), or remove this one"
             )
-        results.rows.append(row)
+        if not row.get("interrupted"):  # else it says how far it came, and runs again
+            results.rows.append(row)
     return results
+
+
+def _no_row(file: Path, number: int, why: str) -> BadSweep:
+    return BadSweep(f"{file}, line {number}, is no result of a sweep: {why}. Without this line its cell runs again")
 
 
 def flat(row: Row) -> dict[str, Any]:

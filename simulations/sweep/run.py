@@ -13,13 +13,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
-from typing import Any
 
 from simulations.population import Codec
 from simulations.sweep.plan import Cell, Plan
+from simulations.sweep.rows import VERSION, Row, fault_of
 
-#: What a cell gave: a line of results.jsonl.
-Row = dict[str, Any]
 #: Set in the workers of `here` only.
 _stop: Event | None = None
 
@@ -37,20 +35,22 @@ def run_cell(plan: Plan, cell: Cell) -> Row:
     from simulations.swarm import Swarm
 
     row: Row = {
-        "v": 1, "plan": plan.hash, "cell": cell.name, "settings": dict(cell.values), "seed": cell.seed,
+        "v": VERSION, "plan": plan.hash, "cell": cell.name, "settings": dict(cell.values), "seed": cell.seed,
         "command": plan.command(cell),
     }  # fmt: skip
     try:
         end = Swarm(plan.scenario_of(cell), seed=cell.seed, codec=Codec(plan.codec)).run(_look_up)
     except Exception as error:
-        return row | {"error": f"{type(error).__name__}: {error}"}
+        return row | {"error": f"{type(error).__name__}: {error}".encode(errors="backslashreplace").decode()}
     broken = [f"{b.invariant} at {b.at_s:g} s: {b.what}" for b in end.broken]
     claims = [{"name": v.name, "ok": v.ok, "value": v.value, "bound": v.bound} for v in end.verdicts]
-    return row | {
+    ran: Row = row | {
         "error": None, "interrupted": end.interrupted, "nodes": end.nodes, "virtual_s": end.virtual_s,
         "wall_s": end.wall_s, "events": end.events, "trace_hash": end.trace_hash, "claims": claims, "broken": broken,
         "not_run": list(end.not_run), "measures": end.measures,
     }  # fmt: skip
+    fault = fault_of(ran)  # parts of one's own measure what they like
+    return ran if fault is None else row | {"error": f"what it measured cannot be kept: {fault}"}
 
 
 def here(plan: Plan, cells: Sequence[Cell], *, jobs: int) -> Iterator[Row]:

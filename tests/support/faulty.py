@@ -1,6 +1,8 @@
-"""A part of a scenario that crashes when it is told to."""
+"""Parts of a scenario that crash, or measure something, when they are told to."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import attrs
 
@@ -14,3 +16,11 @@ class Crash:
     def begin(self, swarm: Swarm) -> None:
         if self.now:
             raise RuntimeError("planted")
+
+
+@attrs.frozen(slots=True, kw_only=True)
+class Counts:
+    value: Any
+
+    def begin(self, swarm: Swarm) -> None:
+        swarm.measures.count("planted", float(self.value))

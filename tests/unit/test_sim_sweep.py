@@ -16,6 +16,8 @@ from simulations.sweep.figures import Figure, grid_of, measures_of
 from simulations.sweep.plan import BadSweep, Plan, Vary, plan_of, seeds_of, vary_of
 from simulations.sweep.plot import plot
 from simulations.sweep.results import open_results
+from simulations.sweep.rows import fault_of
+from simulations.sweep.run import run_cell
 from simulations.wilson import wilson
 
 
@@ -24,10 +26,17 @@ def plan(*, vary: tuple[str, ...] = ("adversaries.fraction=0.1,0.2", "workload.p
 
 
 def row(a: Plan, index: int, **measures: float) -> dict[str, Any]:
+    return head(a, index) | {
+        "error": None, "interrupted": False, "nodes": 30, "virtual_s": 60.0, "wall_s": 0.5, "events": 9,
+        "trace_hash": "ab", "claims": [], "broken": [], "not_run": [], "measures": measures,
+    }  # fmt: skip
+
+
+def head(a: Plan, index: int, *, error: str | None = None) -> dict[str, Any]:
     cell = list(a.cells())[index]
     return {
         "v": 1, "plan": a.hash, "cell": cell.name, "settings": dict(cell.values), "seed": cell.seed,
-        "command": a.command(cell), "error": None, "measures": measures,
+        "command": a.command(cell), "error": error,
     }  # fmt: skip
 
 
@@ -59,9 +68,9 @@ def test_what_crashed_or_broke_an_invariant_is_tried_again(tmp_path: Path) -> No
     a = plan()
     results = open_results(tmp_path, a)
     results.add(row(a, 0))
-    results.add(row(a, 1) | {"error": "RuntimeError: planted"})
+    results.add(head(a, 1, error="RuntimeError: planted"))
     results.add(row(a, 2) | {"broken": ["conserved at 3 s: x"]})
-    results.add(row(a, 3) | {"claims": [{"name": "a", "ok": False}], "broken": []})
+    results.add(row(a, 3) | {"claims": [{"name": "a", "ok": False, "value": 1, "bound": ">= 2"}]})
     names = [cell.name for cell in a.cells()]
     assert open_results(tmp_path, a).finished == {names[0], names[3]}
 
@@ -101,7 +110,7 @@ def test_finished_cells_are_read_back_and_a_torn_line_is_dropped(tmp_path: Path)
     a = plan()
     results = open_results(tmp_path, a)
     results.add(row(a, 0, lookup_success=1.0))
-    results.add(row(a, 1) | {"error": "ValueError: no"})
+    results.add(head(a, 1, error="ValueError: no"))
     with (tmp_path / "results.jsonl").open("a") as file:
         file.write('{"v": 1, "pl')
     again = open_results(tmp_path, a)
@@ -118,6 +127,83 @@ def test_results_of_another_scenario_are_not_mixed_with_these(tmp_path: Path) ->
     (tmp_path / "results.jsonl").write_text("hello\n")
     with pytest.raises(BadSweep, match="line 1, is no result of a sweep"):
         open_results(tmp_path, a)
+
+
+CLAIM = {"name": "a", "ok": True, "value": None, "bound": ">= 1"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"measures": None}, "measures: expected numbers by name, found None"),
+        ({"measures": {"x_success": "x", "x_count": 9}}, "measures.x_success: expected a finite number"),
+        ({"measures": {"x_success": 7.5, "x_count": 9}}, "measures.x_success: expected 0 to 1, found 7.5"),
+        ({"measures": {"x_success": -1, "x_count": 9}}, "measures.x_success: expected 0 to 1, found -1"),
+        ({"measures": {"x_success": 1.0, "x_count": -5}}, "measures.x_count: expected 1 or more, found -5"),
+        ({"measures": {"x_success": 1.0, "x_count": 0}}, "measures.x_count: expected 1 or more, found 0"),
+        ({"measures": {"x": float("nan")}}, "measures.x: expected a finite number"),
+        ({"measures": {"x": float("inf")}}, "measures.x: expected a finite number"),
+        ({"measures": {"x": 10**400}}, "measures.x: expected a finite number"),
+        ({"claims": None}, "claims: expected a list of claims"),
+        ({"claims": [CLAIM | {"ok": 1}]}, "claims: expected a list of claims"),
+        ({"broken": "text"}, "broken: expected a list of texts"),
+        ({"settings": {"x": "1"}}, "settings and seed are those of 'x=1 seed=1', not of 'adversaries"),
+        ({"seed": 2}, "settings and seed are those of"),
+        ({"settings": []}, "settings: expected texts by key"),
+        ({"wall_s": "q"}, "wall_s: expected a number, not below 0, found 'q'"),
+        ({"v": 2}, "expected v 1, found 2"),
+        ({"v": True}, "expected v 1, found True"),
+        ({"error": 5}, "no row has 'interrupted' of a cell that crashed"),
+        ({"error": "x"}, "no row has 'interrupted' of a cell that crashed"),
+        ({"more": 1}, "no row has 'more'"),
+        ({"trace_hash": "\ud800"}, "trace_hash: expected text"),
+    ],
+)
+def test_a_row_that_no_cell_can_have_given_is_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    a = plan()
+    _write(tmp_path, row(a, 1, x_success=0.5, x_count=2) | {"claims": [CLAIM]}, row(a, 0) | change)
+    with pytest.raises(BadSweep, match="line 2, is no result of a sweep: ") as refused:
+        open_results(tmp_path, a)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["measures", "interrupted", "wall_s", "cell", "error", "plan"])
+def test_a_row_that_lacks_something_is_refused(tmp_path: Path, key: str) -> None:
+    a = plan()
+    _write(tmp_path, {name: value for name, value in row(a, 0).items() if name != key})
+    with pytest.raises(BadSweep, match=f"line 1, is no result of a sweep: {key} is missing"):
+        open_results(tmp_path, a)
+
+
+@pytest.mark.parametrize("line", ["[]", "5", "null", pytest.param("[" * 100_000, id="deep"), "hello", "\xff"])
+def test_a_line_that_is_no_row_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / "results.jsonl").write_text(line + "\n", encoding="latin-1")
+    with pytest.raises(BadSweep, match="line 1, is no result of a sweep: it is no"):
+        open_results(tmp_path, plan())
+
+
+def test_a_row_of_a_run_that_was_interrupted_counts_for_nothing(tmp_path: Path) -> None:
+    a = plan()
+    _write(tmp_path, row(a, 0, x=1) | {"interrupted": True}, row(a, 1, x=1))
+    results = open_results(tmp_path, a)
+    assert results.finished == {row(a, 1)["cell"]}
+    assert results.of(a) == [row(a, 1, x=1)]
+
+
+def test_what_a_cell_gives_is_a_row(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.toml"
+    file.write_text(
+        'duration_s = 2\n[population]\nnodes = 2\narrive_s = 1\n[[workload]]\nkind = "tests.support.faulty:Counts"\n'
+    )
+    a = plan_of(str(file), vary=["workload.0.value=1.0,inf"], seeds="1")
+    good, bad = (run_cell(a, cell) for cell in a.cells())
+    assert fault_of(good) is fault_of(bad) is None
+    assert good["measures"]["planted"] == 1
+    assert bad["error"].startswith("what it measured cannot be kept: measures.planted: expected a finite number")
+
+
+def _write(folder: Path, *rows: dict[str, Any]) -> None:
+    (folder / "results.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
 
 
 def test_csv_and_parquet_hold_keys_and_measures(tmp_path: Path) -> None:
