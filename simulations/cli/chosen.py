@@ -14,6 +14,7 @@ import click
 from p2pnode.ui import huge_pages
 from p2pnode.ui.fail import Fail, fail
 from p2pnode.ui.numbers import FiniteRange
+from p2pnode.ui.render import one_line
 from simulations.bounds import LONGEST_S
 
 if TYPE_CHECKING:
@@ -112,11 +113,12 @@ def refuse(name: str, error: BadScenario) -> NoReturn:
 
     facts = {"look": f"p2pnode swarm show {shlex.quote(name)}"} if name in spec.shipped() else {}
     if len(error.problems) == 1:
-        fail(f"scenario {name}: {error}", code="usage", **facts)
+        fail(one_line(f"scenario {name}: {error}"), code="usage", **facts)
     told: dict[str, str] = {}
     for path, what in error.problems:
-        told[path] = f"{told[path]}\n{what}" if path in told else what
-    raise Fail(f"scenario {name}: {len(error.problems)} things are wrong", code="usage", facts=told | facts)
+        label, text = one_line(path), one_line(what)
+        told[label] = f"{told[label]}\n{text}" if label in told else text
+    raise Fail(f"scenario {one_line(name)}: {len(error.problems)} things are wrong", code="usage", facts=told | facts)
 
 
 def number(value: float) -> str:

@@ -16,7 +16,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 from p2pnode.ui.fail import Exit, Fail, fail, show
-from p2pnode.ui.render import say
+from p2pnode.ui.render import one_line, say
 
 if TYPE_CHECKING:
     from simulations.swarm import Swarm
@@ -97,9 +97,9 @@ def _tell(error: Exception, own: str, at: str, again: str) -> NoReturn:
     from overlay.errors import LocalError
 
     reason = str(error) if isinstance(error, LocalError) else f"{type(error).__name__}: {error}"
-    facts = {"reason": reason}
-    facts |= {"where": own} if own else {}
-    facts |= {"when": "; ".join(notes)} if (notes := getattr(error, "__notes__", [])) else {}
+    facts = {"reason": one_line(reason)}
+    facts |= {"where": one_line(own)} if own else {}
+    facts |= {"when": one_line("; ".join(notes))} if (notes := getattr(error, "__notes__", [])) else {}
     fail(f"the run broke off{at}", code="failed", **facts, again=again)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from p2pnode.ui.render import duration, say
+from p2pnode.ui.render import duration, one_line, say
 
 if TYPE_CHECKING:
     from simulations.swarm import Swarm
@@ -59,8 +59,9 @@ def _bar(swarm: Swarm) -> Iterator[Callable[[float], None]]:
 def _lines(swarm: Swarm) -> Callable[[float], None]:
     """The first one before anything runs."""
     total_s = swarm.scenario.duration_s
+    name = one_line(swarm.scenario.name)
     begin_s = last_s = monotonic()
-    say(f"{swarm.scenario.name}: 0 of {total_s:,.0f} virtual s")
+    say(f"{name}: 0 of {total_s:,.0f} virtual s")
 
     def moved(now_s: float) -> None:
         nonlocal last_s
@@ -69,6 +70,6 @@ def _lines(swarm: Swarm) -> Callable[[float], None]:
             last_s, took_s = at_s, at_s - begin_s
             left = duration(took_s * (total_s - now_s) / now_s) if now_s else "-"
             rate = swarm.engine.events / took_s
-            say(f"{swarm.scenario.name}: {now_s:,.0f} of {total_s:,.0f} virtual s, {rate:,.0f} events/s, ETA {left}")
+            say(f"{name}: {now_s:,.0f} of {total_s:,.0f} virtual s, {rate:,.0f} events/s, ETA {left}")
 
     return moved

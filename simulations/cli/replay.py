@@ -10,7 +10,7 @@ import click
 
 from p2pnode.ui.fail import Exit, fail
 from p2pnode.ui.numbers import FiniteRange
-from p2pnode.ui.render import print_json, table
+from p2pnode.ui.render import one_line, print_json, table
 from simulations.bounds import LONGEST_S
 from simulations.cli.chosen import Chosen, choosing
 from simulations.cli.ending import ending_at_once, telling
@@ -54,7 +54,7 @@ def replay(chosen: Chosen, to_event: int | None, to_time: float | None, node: in
     if as_json:
         print_json(_plain(state))
     else:
-        print("\n".join(_lines(state)))
+        print("\n".join(one_line(line) for text in _lines(state) for line in text.split("\n")))
     if not reached:
         fail(f"the run ended before that, after {swarm.engine.events:,} events at {swarm.now_s:g} s", code="not_found",
              this_is_its_end=chosen.command("replay"))  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from p2pnode.ui.fail import fail
-from p2pnode.ui.render import print_json
+from p2pnode.ui.render import one_line, print_json
 
 
 @click.command(
@@ -38,9 +38,10 @@ def report(file: Path, output: Path | None, png: Path | None, as_json: bool) -> 
     try:
         with writing():
             outputs.write(data)
-        text = "\n".join(lines(data["run"], data["adversaries"], data["command"]))
+        text = "\n".join(lines(data["run"], data["adversaries"], one_line(data["command"])))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError) as error:
-        fail("this file holds a run that is damaged", file=str(file), reason=f"{type(error).__name__}: {error}")
+        reason = one_line(f"{type(error).__name__}: {error}")
+        fail("this file holds a run that is damaged", file=str(file), reason=reason)
     if as_json:
         print_json(data["run"])
     else:

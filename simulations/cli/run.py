@@ -9,7 +9,7 @@ import attrs
 import click
 
 from p2pnode.ui.fail import Exit
-from p2pnode.ui.render import print_json, say
+from p2pnode.ui.render import one_line, print_json, say
 from simulations.cli.chosen import DURATION, Chosen, choosing, number
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def run(
     outputs.check(*chosen.files())
     swarm = chosen.swarm()
     for slip in slips(swarm.scenario):
-        say(f"warning: {slip}")
+        say(one_line(f"warning: {slip}"))
     header = {
         "scenario": swarm.scenario.name, "seed": swarm.seed, "nodes": len(swarm), "command": again,
         "versions": versions(),

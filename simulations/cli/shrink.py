@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from p2pnode.ui.fail import Exit, fail
-from p2pnode.ui.render import print_json, say
+from p2pnode.ui.render import one_line, print_json, say
 from p2pnode.ui.targets import check_output
 from simulations.cli.chosen import Chosen, choosing
 from simulations.cli.ending import ending_at_once
@@ -53,7 +53,7 @@ def _shrink(chosen: Chosen, budget: int, output: Path | None, as_json: bool) -> 
     failure = failure_of(table, seed=chosen.seed, codec=codec)
     if failure is None:
         fail("that run does not fail: nothing to shrink", look=chosen.command("run"))
-    say(f"{failure.kind} {failure.name} fails; at most {budget} runs follow")
+    say(one_line(f"{failure.kind} {failure.name} fails; at most {budget} runs follow"))
     shrinker = Shrinker(
         lambda smaller: failure_of(smaller, seed=chosen.seed, codec=codec), budget,
         lambda what, left: say(f"still fails with {what} ({left} runs left)"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from p2pnode.ui.render import table
+from p2pnode.ui.render import one_line, table
 from simulations.report.axis import figure
 
 #: Column of the table of operations -> how the figure `OPERATION_suffix` is written.
@@ -23,7 +23,12 @@ _WIDTH: Final = 80
 
 
 def lines(run: Mapping[str, Any], adversaries: Mapping[str, int], command: str) -> Iterator[str]:
-    """`run` is the object of --json."""
+    """`run` is the object of --json. Names of a scenario and words of an application reach no terminal as they are."""
+    yield from map(one_line, _told(run, adversaries))
+    yield f"again       {command}"
+
+
+def _told(run: Mapping[str, Any], adversaries: Mapping[str, int]) -> Iterator[str]:
     measures: dict[str, float] = dict(run["measures"])
     rate = run["events"] / max(run["wall_s"], 0.001)
     yield f"{run['scenario']}, seed {run['seed']}: {run['nodes']:,} nodes, {run['virtual_s']:,.0f} virtual s"
@@ -59,7 +64,6 @@ def lines(run: Mapping[str, Any], adversaries: Mapping[str, int], command: str) 
     if not run["invariants"]:
         yield "ok          no invariant was broken"
     yield f"trace       {run['trace_hash']}"
-    yield f"again       {command}"
 
 
 def _row(measures: dict[str, float], operation: str) -> list[str]:

@@ -151,7 +151,7 @@ def _end(plan: Plan, results: Results, measure: str | None, as_json: bool) -> bo
         say(str(error))
     known = measures_of(plan, rows)
     if measure is not None and rows and measure not in known:
-        fail(f"no cell measured {measure!r}", code="usage", measured=", ".join(known))
+        fail(f"no cell measured {measure!r}", code="usage", measured=one_line(", ".join(known)))
     if known:
         grid = grid_of(plan, rows, measure or known[0])
         files.append(results.folder / "plot.svg")
@@ -168,7 +168,8 @@ def _title(plan: Plan, grid: Grid) -> str:
     nodes = plan.scenario_of(next(plan.cells())).population.nodes
     varied = any(vary.key == "population.nodes" for vary in plan.vary)
     size = "" if varied else f", {nodes:,} nodes"
-    return f"{grid.measure}: {Path(plan.scenario).stem}{size}, {len(plan.seeds)} seed{'s' * (len(plan.seeds) > 1)}"
+    seeds = f"{len(plan.seeds)} seed{'s' * (len(plan.seeds) > 1)}"
+    return one_line(f"{grid.measure}: {Path(plan.scenario).stem}{size}, {seeds}")
 
 
 def _text(plan: Plan, grid: Grid) -> str:
@@ -204,16 +205,17 @@ def _name_failures(rows: list[dict[str, Any]]) -> int:
     missed = [row for row in rows if any(not claim["ok"] for claim in row.get("claims", []))]
     worse = [row for row in rows if row["error"] or row.get("broken")]
     for row in worse[:_SHOWN]:
-        say(f"FAILED  {row['cell']}: {row['error'] or row['broken'][0]}\n  {row['command']}")
+        say(one_line(f"FAILED  {row['cell']}: {row['error'] or row['broken'][0]}"))
+        say(f"  {one_line(row['command'])}")
     if len(worse) > _SHOWN:
         say(f"... and {len(worse) - _SHOWN} more: see results.csv")
     short = [row for row in rows if row.get("not_run")]
     if short:
         say(f"{len(short)} of {len(rows)} cells end before all of the scenario happened (not_run), as in")
-        say(f"  {short[0]['cell']}: not run: {', '.join(short[0]['not_run'])}")
+        say(one_line(f"  {short[0]['cell']}: not run: {', '.join(short[0]['not_run'])}"))
     if missed:
         say(f"claims did not hold in {len(missed)} of {len(rows)} cells (column claims_held), as in")
-        say(f"  {missed[0]['command']}")
+        say(f"  {one_line(missed[0]['command'])}")
     return len(worse)
 
 
@@ -225,10 +227,11 @@ def _progress(total: int) -> Iterator[Callable[[dict[str, Any]], None]]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        last = TextColumn("{task.description}", markup=False)
+        columns = (MofNCompleteColumn(), BarColumn(), TimeRemainingColumn(), last)
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task("", total=total)
-            yield lambda row: bar.update(task, advance=1, description=f"last: {row['cell']}")
+            yield lambda row: bar.update(task, advance=1, description=one_line(f"last: {row['cell']}"))
         return
     done = 0
 
@@ -237,7 +240,8 @@ def _progress(total: int) -> Iterator[Callable[[dict[str, Any]], None]]:
         done += 1
         left_s = (time.monotonic() - begin) / done * (total - done)
         what = row["error"] or f"{row['wall_s']:.1f} s"
-        say(f"{done} of {total}  {row['cell']}: {what}" + (f"; {left_s:.0f} s left" if done < total else ""))
+        rest = f"; {left_s:.0f} s left" if done < total else ""
+        say(one_line(f"{done} of {total}  {row['cell']}: {what}{rest}"))
 
     yield moved
 

@@ -388,3 +388,36 @@ def test_all_claims_that_are_wrong_are_told(run: Run, folder: Path) -> None:
     assert ran.code == 2
     for place in ("claims[0] ", "claims[1].measure ", "claims[2].measure "):
         assert place in ran.err
+
+
+#: Red letters, and those of another direction.
+HOSTILE = "\\u001b[31m\\u202e"
+
+
+def test_what_scenarios_and_applications_say_reaches_no_terminal_as_it_is(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    path = folder / "quick.toml"
+    path.write_text(QUICK.replace("slip", HOSTILE).replace("lookup_sucess", f"x{HOSTILE}"))
+    app = APPS.replace('KeyError("bread")', f'ValueError("{HOSTILE}")')
+    (folder / "hostileapps.py").write_text(app)
+    (folder / "hostileparts.py").write_text(PARTS.replace('KeyError("bread")', f'ValueError("{HOSTILE}")'))
+    line = (str(path), "--set", 'without=["apps-run"]', "--app", "hostileapps:Fails")
+    html = str(folder / "run.html")
+    told = [
+        run("swarm", "run", *line, "--report", html),
+        run("swarm", "run", str(path), "--app", "hostileapps:Fails"),
+        run("swarm", "report", html),
+        run("swarm", "replay", str(path), "--app", "hostileapps:Fails"),
+        run("swarm", "shrink", str(path), "--budget", "1", "--output", str(folder / "out.toml")),
+    ]
+    (folder / "unknown.toml").write_text(f'"{HOSTILE}" = 1\n[link]\n"{HOSTILE}" = 2\n')
+    told.append(run("swarm", "run", str(folder / "unknown.toml")))
+    (folder / "breaks.toml").write_text(QUICK + '[[workload]]\nkind = "hostileparts:Broken"\nlate = true\n')
+    told.append(run("swarm", "run", str(folder / "breaks.toml")))
+    told.append(run("swarm", "sweep", str(folder / "breaks.toml"), "--vary", "duration_s=20", "-o", str(folder / "p")))
+    assert "?[31m?" in told[0].out
+    for ran in told:
+        assert "[31m" in ran.out + ran.err, ran
+        assert all(c.isprintable() or c == "\n" for c in ran.out + ran.err), ran
