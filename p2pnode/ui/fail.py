@@ -81,9 +81,13 @@ def as_text(failure: Fail) -> str:
     return "\n".join(lines)
 
 
+def as_object(failure: Fail) -> dict[str, object]:
+    """What stands below "error"."""
+    return {"code": failure.code, "message": failure.what, "facts": failure.facts}
+
+
 def as_json(failure: Fail) -> str:
-    error: dict[str, object] = {"code": failure.code, "message": failure.what, "facts": failure.facts}
-    return json.dumps({"v": 1, "error": error})
+    return json.dumps({"v": 1, "error": as_object(failure)})
 
 
 def show(failure: Fail, *, as_json_object: bool) -> Exit:

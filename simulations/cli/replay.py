@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from p2pnode.ui.fail import Exit, fail
+from p2pnode.ui.fail import Exit, Fail, as_object, fail
 from p2pnode.ui.numbers import FiniteRange
 from p2pnode.ui.render import one_line, print_json, table
 from simulations.bounds import LONGEST_S
@@ -51,13 +51,16 @@ def replay(chosen: Chosen, to_event: int | None, to_time: float | None, node: in
         "invariants": [attrs.asdict(broken) for broken in swarm.broken],
         "node": state_of(swarm, node),
     }  # fmt: skip
-    if as_json:
-        print_json(_plain(state))
-    else:
-        print("\n".join(one_line(line) for text in _lines(state) for line in text.split("\n")))
-    if not reached:
-        fail(f"the run ended before that, after {swarm.engine.events:,} events at {swarm.now_s:g} s", code="not_found",
-             this_is_its_end=chosen.command("replay"))  # fmt: skip
+    ended = None if reached else Fail(
+        f"the run ended before that, after {swarm.engine.events:,} events at {swarm.now_s:g} s", code="not_found",
+        facts={"this is its end": chosen.command("replay")},
+    )  # fmt: skip
+    if as_json:  # one object, of a failure too
+        print_json(_plain(state) | ({"error": as_object(ended)} if ended is not None else {}))
+        return Exit.OK if ended is None else ended.exit
+    print("\n".join(one_line(line) for text in _lines(state, reached) for line in text.split("\n")), flush=True)
+    if ended is not None:
+        raise ended
     return Exit.OK
 
 
@@ -95,9 +98,11 @@ def state_of(swarm: Swarm, node: int) -> dict[str, Any]:
     return state
 
 
-def _lines(state: dict[str, Any]) -> Iterator[str]:
+def _lines(state: dict[str, Any], reached: bool) -> Iterator[str]:
     node = state["node"]
     yield f"{state['scenario']}, seed {state['seed']}: {state['virtual_s']:.6f} virtual s, {state['events']:,} events"
+    if not reached:
+        yield "ended  before what was asked for: this is its end"
     yield f"trace  {state['trace_hash']}"
     for broken in state["invariants"]:
         yield f"BROKEN {broken['invariant']}, node {broken['node']}, {broken['at_s']:.1f} s: {broken['what']}"

@@ -88,7 +88,13 @@ def test_replay_beyond_the_end_says_so(where: tuple[str, str], run: Run, scenari
     ran = run("swarm", "replay", str(scenario), *where, "--node", "0")
     assert ran.code == 4
     assert "the run ended before that" in ran.err
-    assert f"{run('swarm', 'run', str(scenario), '--json').json['events']:,} events" in ran.out
+    events = run("swarm", "run", str(scenario), "--json").json["events"]
+    assert f"{events:,} events\nended  before what was asked for: this is its end\n" in ran.out
+    told = run("swarm", "replay", str(scenario), *where, "--json")
+    assert told.code == 4
+    assert told.json["events"] == events
+    assert told.json["error"]["code"] == "not_found"
+    assert "ended  " not in run("swarm", "replay", str(scenario)).out
 
 
 def test_a_run_that_breaks_off_says_how_to_see_it_again(run: Run, scenario: Path) -> None:
