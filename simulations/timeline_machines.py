@@ -29,11 +29,13 @@ class Freeze:
 
     def _freeze(self, swarm: Swarm) -> None:
         those = some(swarm, "freeze", self.at_s, self.share)
-        for node in those:
-            pause = swarm.engine.machines.freeze(node)
-            if pause is not None:
-                swarm.later(self.for_s, partial(_resume, swarm, node, pause))
+        pauses = {node: pause for node in those if (pause := swarm.engine.machines.freeze(node)) is not None}
         swarm.mark(f"{len(those)} nodes stand still")
+        swarm.later(self.for_s, lambda: self._thaw(swarm, pauses))
+
+    def _thaw(self, swarm: Swarm, pauses: dict[int, Pause]) -> None:
+        going = [_resume(swarm, node, pause) for node, pause in pauses.items()]
+        swarm.mark(f"{sum(going)} nodes go on")
 
 
 @attrs.frozen(slots=True, kw_only=True)
@@ -55,22 +57,32 @@ class Sleep:
 
     def _sleep(self, swarm: Swarm) -> None:
         those = some(swarm, "sleep", self.at_s, self.share)
+        woken: list[int] = []
         for i, node in enumerate(those):
-            swarm.later(self.within_s * i / len(those), lambda node=node: self._one(swarm, node))  # type: ignore[misc]
+            is_last = i == len(those) - 1
+            swarm.later(self.within_s * i / len(those), partial(self._one, swarm, node, woken, is_last=is_last))
         swarm.mark(f"{len(those)} machines go to sleep")
 
-    def _one(self, swarm: Swarm, node: int) -> None:
+    def _one(self, swarm: Swarm, node: int, woken: list[int], *, is_last: bool) -> None:
         pause = swarm.engine.machines.sleep(node, counted=self.counted)
-        if pause is not None:
-            swarm.later(self.for_s, partial(_resume, swarm, node, pause, move=self.move))
+        if pause is not None or is_last:
+            swarm.later(self.for_s, partial(self._wake, swarm, node, pause, woken, is_last=is_last))
+
+    def _wake(self, swarm: Swarm, node: int, pause: Pause | None, woken: list[int], *, is_last: bool) -> None:
+        if pause is not None and _resume(swarm, node, pause, move=self.move):
+            woken.append(node)
+        if is_last:
+            swarm.mark(f"{len(woken)} machines are awake again")
 
 
-def _resume(swarm: Swarm, node: int, pause: Pause, *, move: bool = False) -> None:
-    """End that pause, and no other of a later life."""
-    if swarm.engine.machines.in_pause(node, pause):
-        if move:
-            swarm.move(node)
-        swarm.engine.machines.resume(node)
+def _resume(swarm: Swarm, node: int, pause: Pause, *, move: bool = False) -> bool:
+    """End that pause, and no other of a later life; whether it was in it."""
+    if not swarm.engine.machines.in_pause(node, pause):
+        return False
+    if move:
+        swarm.move(node)
+    swarm.engine.machines.resume(node)
+    return True
 
 
 @attrs.frozen(slots=True, kw_only=True)

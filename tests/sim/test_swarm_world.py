@@ -180,6 +180,27 @@ def test_a_pause_of_an_earlier_life_wakes_nobody() -> None:
     assert len(world.honest()) == 12
 
 
+def test_the_timeline_tells_of_the_end_of_a_pause() -> None:
+    """Of those who were in it until then."""
+    world = swarm(
+        timeline=[
+            {"action": "freeze", "at_s": 20.0, "share": 1.0, "for_s": 10.0},
+            {"action": "sleep", "at_s": 40.0, "share": 0.5, "for_s": 8.0, "within_s": 6.0},
+        ]
+    )
+
+    def kill_one() -> None:
+        world.kill(next(node for node in range(12) if world.engine.alive(node) and not world.engine.awake(node)))
+
+    world.at(25.0, kill_one)
+    world.at(41.0, kill_one)
+    good(world.run())
+    assert world.measures.marks == [
+        (20.0, "9 nodes stand still"), (30.0, "8 nodes go on"),
+        (40.0, "4 machines go to sleep"), (52.5, "3 machines are awake again"),
+    ]  # fmt: skip
+
+
 def test_a_drift_can_be_ended() -> None:
     world = swarm(
         timeline=[
