@@ -55,8 +55,10 @@ class Killed:
     _network: Network = attrs.field(factory=lambda: Network("killed", puzzle_bits=0), init=False)
     names: dict[str, Acknowledged] = attrs.field(factory=dict, init=False)
     blobs: dict[str, Acknowledged] = attrs.field(factory=dict, init=False)
-    #: Values by name that were asked for and not acknowledged: either may have happened. With when their copies end, s.
-    unanswered: dict[str, dict[str, float]] = attrs.field(factory=dict, init=False)
+    #: Values by name that were asked for and not acknowledged: either may have happened. With the life in which that
+    #: was, and when their copies end, s.
+    unanswered: dict[str, dict[str, tuple[int, float]]] = attrs.field(factory=dict, init=False)
+    _life: int = attrs.field(default=0, init=False)
     acknowledged: int = attrs.field(default=0, init=False)
     last_reserved: int = attrs.field(default=0, init=False)
     #: Of writers, which are threads.
@@ -68,7 +70,7 @@ class Killed:
         with Recorder(self._network) as recorder:
             for life in range(kills + 1):
                 offset_s = self.chance.choice((0, -DAY_S)) if life else 0
-                node = self._node(offset_s)
+                node, self._life = self._node(offset_s), life
                 self._forget_over(offset_s)
                 try:
                     if self.chance.random() < _KILLED_AT_START and 0 < life < kills:
@@ -147,7 +149,8 @@ class Killed:
             value = f"{number} " + "x" * (number * 41 % 700)
             if name is not None:
                 with self._lock:
-                    self.unanswered.setdefault(name, {})[value] = time.time() + offset_s + _TTL_S - 60
+                    ends_s = time.time() + offset_s + _TTL_S - 60
+                    self.unanswered.setdefault(name, {})[value] = (self._life, ends_s)
             try:
                 answer = node.put(value, name=name, ttl_s=_TTL_S)
             except Fail:
@@ -167,7 +170,13 @@ class Killed:
                     if before is None or before.seq < mine.seq:
                         self.names[name] = mine
                     del self.unanswered[name][value]
+                    self._replaced(name)
             acknowledged.release()
+
+    def _replaced(self, name: str) -> None:
+        """What was put in this life has a higher seq than all that earlier ones may have put."""
+        left = {value: of for value, of in self.unanswered[name].items() if of[0] == self._life}
+        self.unanswered[name] = left
 
     def _check(self, node: NodeProcess, offset_s: int) -> None:
         """What a restarted node lists and serves, against what it acknowledged."""
@@ -176,7 +185,7 @@ class Killed:
         for name, mine in self.names.items():
             listed = own.get(mine.key, {"seq": 0})
             assert listed["seq"] >= mine.seq, f"{name}: {listed}, had {mine}"
-            if listed["seq"] > mine.seq and self._may_be_over(name, now_s):
+            if self._may_be_over(name, now_s):
                 continue
             got = _get(node, mine.key)
             assert got["seq"] >= mine.seq, f"{name}: {got}, had {mine}"
@@ -187,9 +196,10 @@ class Killed:
             assert _get(node, mine.key)["value"] == mine.value
 
     def _may_be_over(self, name: str, now_s: float) -> bool:
-        """A version that nobody was told of has taken the place of one that was. If it was put with the clock set
-        back, the copy that this node holds is over by now, and it gets another in its first round of publishing."""
-        return min(self.unanswered.get(name, {}).values(), default=math.inf) <= now_s
+        """A version that nobody was told of has taken the place of one that was, in the copy that this node holds, and
+        in the list of its own records if that came to it. If it was put with the clock set back, the copy is over by
+        now, and what the list has gets another in the first round of publishing."""
+        return min((ends_s for _, ends_s in self.unanswered.get(name, {}).values()), default=math.inf) <= now_s
 
     def _check_store(self) -> None:
         """On disk: the reserved stamps never go back (tests may look; the process is dead)."""
