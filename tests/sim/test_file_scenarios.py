@@ -22,7 +22,7 @@ from tests.sim.test_planted_bugs import failed, run
 _SMALL = ("population.nodes=16", "population.arrive_s=5", "workload.from_s=8", "workload.get_from_s=12",
           "workload.unit_kib=64", "workload.size_mib=4", "duration_s=70")  # fmt: skip
 #: Each liar has a unit of everybody in vain: a film must have many more.
-_MANY_UNITS = (*_SMALL, "workload.unit_kib=16", "workload.size_mib=6")
+_MANY_UNITS = (*_SMALL, "workload.unit_kib=16", "workload.size_mib=10")
 #: Slots are scarce enough for merit to count.
 _RIDERS = (*_SMALL, "adversaries.count=3", "workload.unit_kib=256", "workload.size_mib=12", "duration_s=110")
 

@@ -115,7 +115,7 @@ def test_a_forgotten_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 _FORGED = (
     "replay-forge", "population.nodes=14", "population.arrive_s=3", "duration_s=26", "adversaries.from_s=6",
-    "workload.from_s=8", "workload.0.gets=30", "workload.1.reads=6",
+    "workload.from_s=8", "workload.0.gets=80", "workload.1.reads=6",
 )  # fmt: skip
 
 

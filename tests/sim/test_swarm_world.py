@@ -58,7 +58,7 @@ def test_behind_a_nat_a_node_is_a_client_and_in_no_table() -> None:
 def test_a_full_cone_lets_strangers_in_and_so_its_node_serves() -> None:
     world = swarm(
         population={"nodes": 30, "bootstraps": 26, "arrive_s": 40.0, "nat": {"full_cone": 1.0}},
-        duration_s=90.0, workload=[{"kind": "census"}],
+        duration_s=150.0, workload=[{"kind": "census"}],
     )  # fmt: skip
     good(world.run())
     # Whoever was asked to dial may have been contacted already, which proves nothing; so not all know it by now.
