@@ -41,6 +41,8 @@ _PROOF_LEAST_NS = 50 * MS
 _PROVEN = b"proven"
 #: A life was reachable if it was proven so long before its end, or later: twice as long as a proof serves.
 _PROVEN_MS = 2 * _RENEW_NS // MS
+#: Strangers prove it every few seconds; the disk is told this often, which is enough for that.
+_KEEP_EVERY_NS = _RENEW_NS // 2
 
 
 @attrs.define(slots=True, eq=False)
@@ -56,6 +58,7 @@ class Reach:
     _ran_until_ms: int = attrs.field(init=False)
     #: Until when a NAT may let in whom the life before asked.
     _holes_until_ns: int | None = None
+    _kept_ns: int = -_KEEP_EVERY_NS
 
     def __attrs_post_init__(self) -> None:
         self._ran_until_ms = self.dht.endpoint.stamps.last
@@ -92,7 +95,9 @@ class Reach:
             return  # its request overtook its answer to ours, which had opened the NAT
         if self._holes_are_open():
             return
-        self._keep_proof()
+        if now_ns - self._kept_ns >= _KEEP_EVERY_NS:
+            self._kept_ns = now_ns
+            self._keep_proof()
         if self._dialled_ns is None:
             self.dht.report(RoleChanged("full"))
         self._dialled_ns = now_ns

@@ -120,6 +120,18 @@ def test_who_was_proven_before_is_so_again_by_the_first_stranger(hours: int, fou
     assert knock(link, 2) == found
 
 
+def test_the_disk_is_told_of_a_proof_every_half_hour_and_not_by_every_stranger() -> None:
+    link = on_the_internet()
+    kept: list[int] = []
+    for number, seconds in enumerate((0, 20, 1750, 40), start=1):
+        wait(link, seconds)
+        knock(link, number)
+        [(_, proven)] = link.a.journal.storage.scan(b"proven")
+        kept.append(int.from_bytes(proven, "big") - link.now.wall_ms)
+    assert kept[:1] == kept[3:] == [0]
+    assert kept[1:3] == [-20_000, -1_770_000]
+
+
 def test_a_life_that_ended_long_ago_has_left_no_holes() -> None:
     link = on_the_internet()
     ended = link.a.journal.storage
