@@ -137,7 +137,8 @@ class Driver:
     #: Deadline on the clock of the core that the timer task sleeps for, and the scope it sleeps in.
     _deadline: int | None = attrs.field(default=None, init=False)
     _timer: trio.CancelScope | None = attrs.field(default=None, init=False)
-    _crash: BaseException | None = attrs.field(default=None, init=False)
+    #: Set once the core has raised, whatever else ends `run` in the same moment.
+    crash: NodeCrashed | None = attrs.field(default=None, init=False)
     _ended: bool = attrs.field(default=False, init=False)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -158,12 +159,12 @@ class Driver:
             for waiter in self._waiters.values():
                 waiter.done.set()
             self.reports.end()
-        if self._crash is not None:
-            raise NodeCrashed(_reason(self._crash)) from self._crash
+        if self.crash is not None:
+            raise self.crash
 
     @property
     def is_running(self) -> bool:
-        return self._crash is None and not self._ended
+        return self.crash is None and not self._ended
 
     async def command(self, name: str, /, **args: Any) -> Any:
         """Have the core do something (the commands of Peer) and return its value.
@@ -207,7 +208,7 @@ class Driver:
 
     def _received(self, source: Address, data: bytes) -> None:
         """Without a flush: the effects of a whole batch leave together."""
-        if self._crash is not None:
+        if self.crash is not None:
             return
         try:
             self.peer.handle_datagram(self.clock(), source, data)
@@ -231,7 +232,8 @@ class Driver:
 
     def _crashed(self, error: Exception) -> None:
         log.critical("%s; the node ends", _reason(error), exc_info=None if _no_bug(error) else error)
-        self._crash = error
+        self.crash = NodeCrashed(_reason(error))
+        self.crash.__cause__ = error
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
 

@@ -253,33 +253,34 @@ async def _stored(home: Home) -> AsyncIterator[Store]:
 async def _serving(node: Node, seeds: Sequence[Seed], apps: Sequence[Opened]) -> AsyncIterator[None]:
     """All that runs while a node does; at the end it says goodbye."""
     driver, sockets = node.driver, node._sockets
-    crashes: list[NodeCrashed] = []
     failure: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        try:
-            await nursery.start(_drive, driver, nursery.cancel_scope, crashes)
-            await nursery.start(watch_interfaces, partial(_interfaces_changed, node))
-            nursery.start_soon(log_events, driver)
-            for seed in seeds:
-                nursery.start_soon(join, driver, seed, sockets.listen)
-            if node.config.lan:
-                nursery.start_soon(node._lan.run)
-            if node.config.bridge:
-                node.bridge = await start_bridge(node.config.bridge, node.command, nursery)
-            for one in apps:
-                if one.serve is not None:
-                    nursery.start_soon(_serve_app, one.app.name, one.serve, node)
+    try:
+        async with trio.open_nursery() as nursery:
             try:
-                yield
-            finally:
+                await nursery.start(_drive, driver, nursery.cancel_scope)
+                await nursery.start(watch_interfaces, partial(_interfaces_changed, node))
+                nursery.start_soon(log_events, driver)
+                for seed in seeds:
+                    nursery.start_soon(join, driver, seed, sockets.listen)
+                if node.config.lan:
+                    nursery.start_soon(node._lan.run)
+                if node.config.bridge:
+                    node.bridge = await start_bridge(node.config.bridge, node.command, nursery)
                 for one in apps:
-                    one.leave()
-                await leave(driver)
-        except Exception as error:
-            failure = error  # raised below, where the nursery does not make it a group
-        nursery.cancel_scope.cancel()
-    if crashes:
-        raise crashes[0]
+                    if one.serve is not None:
+                        nursery.start_soon(_serve_app, one.app.name, one.serve, node)
+                try:
+                    yield
+                finally:
+                    for one in apps:
+                        one.leave()
+                    await leave(driver)
+            except Exception as error:
+                failure = error  # raised below, where the nursery does not make it a group
+            nursery.cancel_scope.cancel()
+    finally:
+        if driver.crash is not None:  # rather than what it did to the body, whose tasks were cancelled as well
+            raise driver.crash
     if failure is not None:
         raise failure
 
@@ -293,13 +294,10 @@ async def _serve_app(name: str, serve: Callable[[RunningNode], Awaitable[None]],
             log.exception("what runs beside application %s ended; the node and the application run on without it", name)
 
 
-async def _drive(
-    driver: Driver, scope: trio.CancelScope, crashes: list[NodeCrashed], *, task_status: trio.TaskStatus[None]
-) -> None:
+async def _drive(driver: Driver, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
     try:
         await driver.run(task_status=task_status)
-    except NodeCrashed as crash:
-        crashes.append(crash)
+    except NodeCrashed:
         scope.cancel()
 
 

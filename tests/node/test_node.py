@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from p2pnode.lock import Locked, take_lock
 from p2pnode.node import Node, open_node
 from p2pnode.parts import SettingError, load_apps, make_parts
 from p2pnode.paths import Home, HomeError
+from p2pnode.store import Store
 from p2pnode.transport.binding import PortTaken
 from tests.support.pair import make_peer
 
@@ -135,6 +136,24 @@ async def test_a_bug_in_the_core_ends_the_node(tmp_path: Path, caplog: pytest.Lo
         await crash()
     assert "ZeroDivisionError: planted" in caplog.text
     take_lock(home).release()
+
+
+async def test_what_ended_the_core_is_told_and_not_what_it_did_to_the_body(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk at the start took the first command of `run` with it, which was called a bug."""
+
+    def full(self: Store, done: Callable[[BaseException | None], None]) -> None:
+        done(OSError("the disk is full"))
+
+    async def first_command() -> None:
+        async with open_node(Home(tmp_path / "a"), CONFIG) as node, trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            await node.command("status")
+
+    monkeypatch.setattr(Store, "sync", full)
+    with trio.fail_after(10), pytest.raises(NodeCrashed, match=r"cannot start: .* the disk is full"):
+        await first_command()
 
 
 async def test_a_port_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path) -> None:
